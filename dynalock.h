@@ -1,0 +1,6237 @@
+/*
+dynalock.h - v0.1.0 - a distributed lock in a DynamoDB table, for devices
+
+A single C header (C99, also clean as C++11). Do this in exactly ONE file:
+
+    #define DYNALOCK_IMPLEMENTATION
+    #include "dynalock.h"
+
+and include it plainly everywhere else. It needs jsmn.h (only in that one
+file), and BearSSL 0.6 (bearssl.h) unless DYNALOCK_NO_TLS is defined.
+
+A PROGRAM THAT WORKS
+
+On a POSIX host, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the
+environment (cc program.c -lbearssl); on a board, replace the three posix
+lines by a port of your own:
+
+    #define DYNALOCK_POSIX
+    #define DYNALOCK_IMPLEMENTATION
+    #include "dynalock.h"
+    #include <stdio.h>
+
+    static dynalock_posix       posix;
+    static dynalock_platform    platform;
+    static dynalock_anchors     anchors;
+    static dynalock_tls         tls;
+    static dynalock_credentials credentials;
+    static dynalock_client      client;
+    static dynalock_lock        lock;
+
+    int main(void)
+    {
+        dynalock_config config = {0};
+        dynalock_lock_options options = {0};
+        dynalock_outcome rc;
+
+        dynalock_posix_platform(&posix, &platform);
+        dynalock_posix_credentials(&credentials);
+        rc = dynalock_posix_anchors(&anchors,
+            "/etc/ssl/certs/ca-certificates.crt");
+        if (rc != DYNALOCK_OK) return puts(dynalock_explain(rc)), 1;
+        dynalock_tls_init(&tls, dynalock_tls_wide(), anchors.list,
+            anchors.count);
+        config.platform = &platform;
+        config.credentials = &credentials;
+        config.tls = &tls;
+        config.region = "eu-central-1";
+        config.table = "locks";
+        rc = dynalock_client_init(&client, &config);
+        if (rc != DYNALOCK_OK) return puts(dynalock_explain(rc)), 1;
+        options.key = "site-leader";
+        rc = dynalock_lock_init(&lock, &options);
+        if (rc != DYNALOCK_OK) return puts(dynalock_explain(rc)), 1;
+
+        rc = dynalock_acquire(&client, &lock, 30000);
+        if (rc != DYNALOCK_OK) return puts(dynalock_explain(rc)), 1;
+        printf("held, fence %llu\n",
+            (unsigned long long)dynalock_fence(&lock));
+        rc = dynalock_release(&client, &lock);
+        return rc == DYNALOCK_OK ? 0 : 1;
+    }
+
+The table has one partition key named "key" of type String, nothing else.
+
+WHAT IT PROMISES
+
+ 1. Exclusion: two holders never both have dynalock_remaining_ms() > 0,
+    whatever the network does and whatever the wall clocks say. Only the rate
+    of the monotonic clocks is trusted (to the margin, 1 % by default).
+ 2. A fencing token with every grant, rising for a key with every grant, as
+    long as only this layout's rules are followed on the table. Give it to the
+    resource that the lock protects and let that refuse lower ones: no lock
+    can close the gap between "I checked" and "I wrote" by itself.
+ 3. Every call ends in an outcome that says what is true: see
+    dynalock_outcome.
+ 4. No heap, no globals, no threads; memcpy, memmove, memset, memcmp and
+    strlen are all it takes from libc.
+ 5. The core never blocks: dynalock_poll() does what can be done now,
+    dynalock_wants() says what it waits for. The blocking calls are loops over
+    these two and the `wait` hook.
+
+WHAT IT DOES NOT DO
+
+ - TLS 1.3, or any TLS but BearSSL's 1.2 (a modem or a port may bring its own:
+   config.secure_transport).
+ - Check the extended key usage of the server's certificate (BearSSL does
+   not), or IP addresses in certificates: use a name.
+ - Resolve names without blocking: a port's first name resolution may block.
+ - Keep a lock while nobody calls dynalock_poll() or a blocking call: there is
+   no thread to renew it. The lease then runs out, and remaining_ms() says so.
+ - Prove that a lock is free by looking at it once: another holder's lease is
+   watched for its whole length on this device's own clock.
+ - Delete items: deletion forgets the fence. Released items are marked.
+
+HOW TO USE IT
+
+ 1. Fill a dynalock_platform: socket, clock and entropy functions
+    (DYNALOCK_POSIX brings one for POSIX hosts).
+ 2. dynalock_client_init(). One client is one connection; any number of locks
+    share it. Zero in a config field means its default.
+ 3. dynalock_lock_init(), dynalock_acquire(). While the lock is held, call
+    dynalock_poll() at least when dynalock_wants() says so: it renews every
+    held lock when a third of its lease is gone.
+ 4. Check dynalock_remaining_ms() before each step of the guarded work; hand
+    dynalock_fence() to what you write to.
+ 5. dynalock_release(), and dynalock_client_close() in the end.
+
+Without blocking: dynalock_start_acquire() and its kin return at once; then
+
+    while (dynalock_result(&lock.operation) == DYNALOCK_AGAIN) {
+        unsigned interest; uint32_t ms;
+        if (dynalock_poll(&client) < 0) { } // nothing to do: see dynalock_poll
+        dynalock_wants(&client, &interest, &ms);
+        // sleep up to ms, or until the socket is ready for `interest`
+    }
+
+OPTIONS (define before including, the same in every file)
+
+macro                     values, default      effect
+DYNALOCK_IMPLEMENTATION   -                    emit the code in this file
+DYNALOCK_STATIC           -                    all functions static
+DYNALOCK_NO_TLS           -                    no BearSSL: plain streams only
+DYNALOCK_POSIX            -                    add the POSIX port
+DYNALOCK_TRANSMIT_WINDOW  128..65535, 1536     bytes sent in one write; a
+                                               smaller one costs packets, not
+                                               function
+DYNALOCK_OWNER_SIZE       40..1024, 128        longest owner name + 1
+DYNALOCK_DATA_SIZE        0..65535, 256        most bytes of data read back
+DYNALOCK_RVN_SIZE         42..250, 64          longest version number + 1
+DYNALOCK_HOST_SIZE        32..256, 128         longest host name (:port) + 1
+DYNALOCK_TLS_BUFFER       837..16709, 16709    TLS record buffer; under 16709
+                                               asks for max_fragment_length
+                                               (not every server obeys)
+DYNALOCK_CLOCK_STEP_MS    1..1000, 10          the coarsest step of
+                                               monotonic_ms
+
+Client memory: max(DYNALOCK_TRANSMIT_WINDOW, 2 * DYNALOCK_OWNER_SIZE +
+2 * DYNALOCK_RVN_SIZE + 4/3 * DYNALOCK_DATA_SIZE + 1.3 KB) + about 1 KB. Two
+files that disagree on a size do not link: the name of dynalock_client_init
+carries the sizes.
+
+CONTENTS (search for the words)
+
+    == options      == interface    == text         == sha256
+    == sigv4        == http         == stream       == json
+    == request      == layout       == lock         == read
+    == client       == posix        == licence
+*/
+
+#ifndef DYNALOCK_H
+#define DYNALOCK_H
+
+#define DYNALOCK_VERSION "0.1.0"
+
+#include <stddef.h>
+#include <stdint.h>
+#ifndef DYNALOCK_NO_TLS
+#include <bearssl.h>
+#endif
+
+/* ===================================================================== */
+/* == options                                                            */
+/* ===================================================================== */
+
+#ifndef DYNALOCK_TRANSMIT_WINDOW
+#define DYNALOCK_TRANSMIT_WINDOW 1536
+#endif
+#ifndef DYNALOCK_OWNER_SIZE
+#define DYNALOCK_OWNER_SIZE 128
+#endif
+#ifndef DYNALOCK_DATA_SIZE
+#define DYNALOCK_DATA_SIZE 256
+#endif
+#ifndef DYNALOCK_RVN_SIZE
+#define DYNALOCK_RVN_SIZE 64
+#endif
+#ifndef DYNALOCK_HOST_SIZE
+#define DYNALOCK_HOST_SIZE 128
+#endif
+#ifndef DYNALOCK_TLS_BUFFER
+#define DYNALOCK_TLS_BUFFER 16709
+#endif
+#ifndef DYNALOCK_CLOCK_STEP_MS
+#define DYNALOCK_CLOCK_STEP_MS 10
+#endif
+
+#if DYNALOCK_TRANSMIT_WINDOW < 128 || DYNALOCK_TRANSMIT_WINDOW > 65535
+#error "DYNALOCK_TRANSMIT_WINDOW must be 128..65535"
+#endif
+#if DYNALOCK_OWNER_SIZE < 40 || DYNALOCK_OWNER_SIZE > 1024
+#error "DYNALOCK_OWNER_SIZE must be 40..1024"
+#endif
+#if DYNALOCK_DATA_SIZE < 0 || DYNALOCK_DATA_SIZE > 65535
+#error "DYNALOCK_DATA_SIZE must be 0..65535"
+#endif
+#if DYNALOCK_RVN_SIZE < 42 || DYNALOCK_RVN_SIZE > 250
+#error "DYNALOCK_RVN_SIZE must be 42..250"
+#endif
+#if DYNALOCK_HOST_SIZE < 32 || DYNALOCK_HOST_SIZE > 256
+#error "DYNALOCK_HOST_SIZE must be 32..256"
+#endif
+#if DYNALOCK_TLS_BUFFER < 837 || DYNALOCK_TLS_BUFFER > 16709
+#error "DYNALOCK_TLS_BUFFER must be 837..16709 (BearSSL hangs below)"
+#endif
+#if DYNALOCK_CLOCK_STEP_MS < 1 || DYNALOCK_CLOCK_STEP_MS > 1000
+#error "DYNALOCK_CLOCK_STEP_MS must be 1..1000"
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define DYNALOCK_CHECKED __attribute__((warn_unused_result))
+#define DYNALOCK_MAYBE_UNUSED __attribute__((unused))
+#else
+#define DYNALOCK_CHECKED
+#define DYNALOCK_MAYBE_UNUSED
+#endif
+
+#ifdef DYNALOCK_STATIC
+#define DYNALOCK_API static DYNALOCK_MAYBE_UNUSED
+#else
+#define DYNALOCK_API extern
+#endif
+
+/* A file built with other sizes must not link against this one. */
+#define DYNALOCK_JOIN_(name, window, owner, data, rvn, host)                  \
+    name##_##window##_##owner##_##data##_##rvn##_##host
+#define DYNALOCK_JOIN(name, window, owner, data, rvn, host)                   \
+    DYNALOCK_JOIN_(name, window, owner, data, rvn, host)
+#define dynalock_client_init                                                  \
+    DYNALOCK_JOIN(dynalock_client_init, DYNALOCK_TRANSMIT_WINDOW,             \
+        DYNALOCK_OWNER_SIZE, DYNALOCK_DATA_SIZE, DYNALOCK_RVN_SIZE,           \
+        DYNALOCK_HOST_SIZE)
+#define DYNALOCK_JOIN2_(name, size) name##_##size
+#define DYNALOCK_JOIN2(name, size) DYNALOCK_JOIN2_(name, size)
+#define dynalock_tls_init                                                     \
+    DYNALOCK_JOIN2(dynalock_tls_init, DYNALOCK_TLS_BUFFER)
+
+/* ===================================================================== */
+/* == interface                                                          */
+/* ===================================================================== */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+Conventions, said once:
+
+ - Times are milliseconds. Durations are uint32_t; points on the monotonic
+   clock are uint64_t; wall clock times are int64_t since 1970-01-01 UTC.
+ - THE CONFIG IS COPIED, BUT EVERY STRING AND OBJECT IN IT IS KEPT BY POINTER
+   and must outlive the client (for lock options: the lock). In C++, do not
+   pass the c_str() of a temporary.
+ - A client, a lock, a record or a tls object must not be copied or moved
+   while it is in use (a lock: from start until its last outcome).
+ - Not one function may be called from two threads at once for one client,
+   unless the platform has enter and leave.
+*/
+
+/*
+How a call ended. Only DYNALOCK_OK grants anything. DYNALOCK_AGAIN comes from
+dynalock_start_*, dynalock_poll, dynalock_result and the open hook alone. All
+others are negative, in groups by who can mend it. "Any" below means any call
+that talks to the service: acquire, renew, release, read.
+*/
+/* clang-format off */
+typedef enum dynalock_outcome {
+    DYNALOCK_OK = 0,
+    DYNALOCK_AGAIN = 1,
+
+    /* The caller. Nothing was sent, nothing has changed. */
+    DYNALOCK_BAD_ARGUMENT = -10,   /* NULL, or a hook is missing: all        */
+    DYNALOCK_BAD_KEY = -11,        /* empty, over 2048 bytes (sort key 1024),
+                                      not UTF-8: lock_init, read             */
+    DYNALOCK_BAD_TABLE = -12,      /* not 3..255 of A-Za-z0-9_.-:
+                                      client_init, lock_init, read           */
+    DYNALOCK_BAD_LEASE = -13,      /* no use left within the margin, or over
+                                      24 days: client_init, acquire, renew   */
+    DYNALOCK_BAD_REGION = -14,     /* missing, or not an AWS region name:
+                                      client_init                            */
+    DYNALOCK_BAD_ENDPOINT = -15,   /* not http(s)://host[:port], or the host
+                                      is too long: client_init               */
+    DYNALOCK_BAD_OWNER = -16,      /* empty, not UTF-8 or over
+                                      DYNALOCK_OWNER_SIZE - 1: client_init   */
+    DYNALOCK_BAD_TLS = -17,        /* https without tls or secure_transport,
+                                      http with one, or no trust anchor:
+                                      client_init                            */
+    DYNALOCK_BAD_BUFFER = -18,     /* the caller's memory is too small:
+                                      posix_anchors                          */
+    DYNALOCK_NO_ENTROPY = -19,     /* the entropy hook failed: client_init,
+                                      acquire, any over TLS                  */
+    DYNALOCK_IN_USE = -20,         /* this object has a call under way: all
+                                      start_*, acquire, renew, release, read */
+    DYNALOCK_SAME_KEY = -21,       /* another lock of this client has this
+                                      key in use: acquire                    */
+    DYNALOCK_HELD = -22,           /* already held by this lock: acquire     */
+    DYNALOCK_NOT_HELD = -23,       /* never acquired, or given back before:
+                                      renew, release                         */
+    DYNALOCK_NO_FILE = -24,        /* cannot be read: posix_anchors          */
+    DYNALOCK_BAD_FILE = -25,       /* no certificate in it: posix_anchors    */
+
+    /* The lock. */
+    DYNALOCK_BUSY = -30,           /* held by client.detail.holder: acquire
+                                      without waiting                        */
+    DYNALOCK_TIMEOUT = -31,        /* still busy at the deadline: acquire    */
+    DYNALOCK_LOST_EXPIRED = -32,   /* the lease ran out: renew, release, and
+                                      the result of a lock that was held     */
+    DYNALOCK_LOST_STOLEN = -33,    /* another owner has it: as above         */
+    DYNALOCK_LOST_VANISHED = -34,  /* somebody deleted the item: as above    */
+    DYNALOCK_LOST_RELEASED = -35,  /* somebody released it: as above         */
+    DYNALOCK_UNKNOWN = -36,        /* a write is unanswered. It is being taken
+                                      back by dynalock_poll; until then the
+                                      lock is not held here but may look held
+                                      to others: acquire, release            */
+    DYNALOCK_CANCELLED = -37,      /* dynalock_cancel, the wait hook, close  */
+    DYNALOCK_NOT_A_LOCK = -38,     /* the item at this key is not understood
+                                      and is left alone: acquire             */
+
+    /* The network. */
+    DYNALOCK_UNREACHABLE = -50,    /* no connection (detail.port_error): any */
+    DYNALOCK_DISCONNECTED = -51,   /* cut before the answer was whole: any   */
+    DYNALOCK_NO_ANSWER = -52,      /* silence for the request timeout: any   */
+    DYNALOCK_BAD_ANSWER = -53,     /* not HTTP, not JSON, or damaged: any    */
+
+    /* TLS. detail.tls_error has BearSSL's number. */
+    DYNALOCK_TLS_NO_HANDSHAKE = -60, /* the peer does not answer in TLS 1.2
+                                      (plain text? TLS 1.3 only?): any       */
+    DYNALOCK_TLS_UNTRUSTED = -61,  /* not issued under the trust anchors, or
+                                      not a sound certificate: any           */
+    DYNALOCK_TLS_NAME = -62,       /* certificate of another host: any       */
+    DYNALOCK_TLS_DATE = -63,       /* expired or not yet valid, or this
+                                      device's clock is wrong: any           */
+    DYNALOCK_TLS_RECORD = -64,     /* a record is larger than
+                                      DYNALOCK_TLS_BUFFER: any               */
+    DYNALOCK_TLS_FAILED = -65,     /* anything else that TLS refused: any    */
+
+    /* The clock. */
+    DYNALOCK_CLOCK_UNSET = -70,    /* unix_ms says "unknown": any            */
+    DYNALOCK_CLOCK_SKEW = -71,     /* the service finds the signature's time
+                                      too far off: any                       */
+
+    /* The credentials. */
+    DYNALOCK_CREDENTIALS_MISSING = -75,  /* none given: client_init          */
+    DYNALOCK_CREDENTIALS_REFUSED = -76,  /* unknown key, wrong signature: any*/
+    DYNALOCK_CREDENTIALS_EXPIRED = -77,  /* temporary ones, expired: any     */
+    DYNALOCK_DENIED = -78,         /* they lack the right: any               */
+
+    /* The service. detail has its own words. */
+    DYNALOCK_THROTTLED = -80,      /* too many requests, or conflicts: any   */
+    DYNALOCK_SERVICE_FAILED = -81, /* 5xx: any                               */
+    DYNALOCK_SERVICE_REFUSED = -82,/* any other refusal: any                 */
+
+    /* The table. */
+    DYNALOCK_TABLE_MISSING = -90,  /* no such table in this region: any      */
+    DYNALOCK_TABLE_SHAPE = -91     /* its keys have other names or types: any*/
+} dynalock_outcome;
+/* clang-format on */
+
+/* One sentence a person can act on. Never NULL. */
+DYNALOCK_API const char *dynalock_explain(dynalock_outcome outcome);
+
+#define DYNALOCK_FOREVER 0xffffffffu
+#define DYNALOCK_EOF (-2147483647 - 1) /* read hook: the peer closed */
+#define DYNALOCK_READ 1u  /* interest: the socket is readable (or closed) */
+#define DYNALOCK_WRITE 2u /* interest: the socket is writable (connected) */
+
+typedef struct dynalock_client dynalock_client;
+typedef struct dynalock_lock dynalock_lock;
+typedef struct dynalock_record dynalock_record;
+typedef struct dynalock_tls dynalock_tls;
+struct dl_sink;                                 /* private */
+typedef struct dynalock_steps dynalock_steps;   /* private */
+typedef struct dynalock_stream dynalock_stream; /* private */
+typedef struct dynalock_layout dynalock_layout; /* private */
+
+/* Whom to connect to. Valid during the open hook only. */
+typedef struct dynalock_peer {
+    const char *host; /* name, without port, NUL-terminated */
+    uint16_t port;
+    uint8_t secure; /* 1: the port itself must do TLS (secure_transport)*/
+} dynalock_peer;
+
+/*
+The port: everything the outside world gives. Belongs to the caller and must
+outlive the client; `context` is handed to each function. No function may
+block longer than a moment, except open's name resolution and wait.
+*/
+typedef struct dynalock_platform {
+    void *context;
+    /* 0: connected. DYNALOCK_AGAIN: not yet, call again with the same peer.
+       Any other: the port's error, kept in detail.port_error; close is not
+       called then. */
+    int32_t (*open)(void *context, const dynalock_peer *peer);
+    /* > 0: so many bytes taken. 0: not now. < 0: the port's error. */
+    int32_t (*write)(void *context, const void *data, size_t size);
+    /* > 0: so many bytes read. 0: nothing now. DYNALOCK_EOF: the peer closed.
+       Any other < 0: the port's error. */
+    int32_t (*read)(void *context, void *data, size_t size);
+    /* Ends the connection, or an open under way. */
+    void (*close)(void *context);
+    /* Never steps back, counts sleep (CLOCK_BOOTTIME), rate within the margin.
+       32-bit ticks: see dynalock_extend_ticks. */
+    uint64_t (*monotonic_ms)(void *context);
+    /* The wall clock; 0 = unknown. Signs requests, dates certificates and
+       orders fences; decides nothing about leases. */
+    int64_t (*unix_ms)(void *context);
+    /* Fills out[]. 0: done. < 0: none to be had. */
+    int32_t (*entropy)(void *context, void *out, size_t size);
+    /* Optional (NULL), needed by the blocking calls: sleep up to ms, less if
+       the socket becomes ready for `interest` (DYNALOCK_READ | _WRITE; 0: just
+       sleep). Nonzero: give up, the call ends in DYNALOCK_CANCELLED. */
+    int32_t (*wait)(void *context, unsigned interest, uint32_t ms);
+    /* Optional: a mutex, held for one step only and never across wait. */
+    void (*enter)(void *context);
+    void (*leave)(void *context);
+} dynalock_platform;
+
+/* Belongs to the caller, as do its strings. token may be NULL, of any length.
+   To change them: dynalock_set_credentials. */
+typedef struct dynalock_credentials {
+    const char *key_id;
+    const char *secret;
+    const char *token;
+} dynalock_credentials;
+
+/* Zero in any field means the default. */
+typedef struct dynalock_config {
+    const dynalock_platform *platform;
+    const dynalock_credentials *credentials;
+    dynalock_tls *tls;             /* NULL: plain, or secure_transport */
+    const dynalock_layout *layout; /* NULL: dynalock_standard() */
+    const char *table;             /* 3..255 of A-Za-z0-9_.- */
+    const char *region;            /* "eu-central-1" */
+    const char *endpoint;          /* NULL: https, the region's AWS host; else
+                                   "https://host[:port]", "http://..." */
+    const char *owner;             /* NULL: 128 random bits in hex */
+    const char *key_name;          /* the partition key's name; "key" */
+    const char *sort_key_name;     /* the sort key's name; NULL: the table has
+                                   none */
+    const char *ttl_attribute;     /* the table's TTL attribute; NULL: none */
+    uint32_t ttl_s;                /* its distance past the lease, in seconds;
+                                   0: one hour. At least 3600. */
+    uint32_t lease_ms;             /* 20000 */
+    uint32_t poll_ms;              /* how often a waiter looks; 1000 */
+    uint32_t connect_ms;           /* longest time to open a stream; 10000 */
+    uint32_t request_ms;           /* longest time for an answer; 5000. Never
+                                   over a quarter of a lease that is held */
+    uint32_t base_ms, cap_ms;      /* full-jitter backoff; 50, 5000 */
+    uint16_t attempts;         /* tries of one request without waiting; 3 */
+    uint16_t margin_per_mille; /* by how much clock rates may differ; 10 */
+    uint8_t no_ttl;            /* 1: write no TTL, remove it where found */
+    uint8_t secure_transport;  /* 1: the port itself does TLS (a modem) */
+    uint8_t manual_renew;      /* 1: dynalock_poll renews nothing itself */
+} dynalock_config;
+
+/* What the last failure looked like from close by. Text is cut to fit. */
+typedef struct dynalock_detail {
+    int32_t port_error; /* of the platform's hooks */
+    int32_t tls_error;  /* BearSSL's */
+    uint32_t holder_lease_ms;
+    uint16_t http_status;
+    char type[48];     /* the service's error type, without prefix */
+    char message[128]; /* the service's words */
+    char request_id[56];
+    char holder[DYNALOCK_OWNER_SIZE]; /* owner name last seen on a live lock
+                                         of somebody else */
+} dynalock_detail;
+
+/* An item's place. Strings belong to the caller. */
+typedef struct dynalock_name {
+    const char *key;      /* 1..2048 bytes of UTF-8 */
+    const char *sort_key; /* 1..1024; NULL: none */
+    const char *table;    /* NULL: the client's */
+} dynalock_name;
+
+/* Private: one call under way. The first member of lock and record, so that
+   &lock.operation serves dynalock_result and dynalock_cancel. */
+typedef struct dynalock_operation {
+    const dynalock_steps *steps;
+    struct dynalock_operation *next; /* in the client's list */
+    dynalock_client *client;         /* NULL: not in a list */
+    uint64_t due;                    /* when it wants to act next */
+    uint64_t deadline;               /* when the call ends */
+    dynalock_name name;
+    int16_t outcome; /* dynalock_outcome */
+    uint8_t state;
+    uint8_t attempts;
+    uint8_t eventual; /* the read need not be consistent */
+} dynalock_operation;
+
+typedef struct dynalock_lock_options {
+    const char *key;
+    const char *sort_key; /* NULL: none */
+    const char *table;    /* NULL: the client's */
+    uint32_t lease_ms;    /* 0: the client's */
+} dynalock_lock_options;
+
+/* One lock. All private. Belongs to the caller. */
+struct dynalock_lock {
+    dynalock_operation operation;
+    void (*put_data)(const struct dl_sink *, const uint8_t *data, size_t size);
+    const uint8_t *data;
+    uint32_t data_size;
+    uint32_t lease_ms;      /* 0: the client's */
+    uint32_t sent_lease_ms; /* of the write under way */
+    uint32_t counter;       /* of the last request sent */
+    uint64_t base;          /* before the last request was sent */
+    uint64_t until;         /* end of the hold; 0: not held */
+    uint64_t token;         /* fence of the hold */
+    uint64_t fence;         /* sent last by this acquisition */
+    uint64_t top_fence;     /* highest seen or sent for this key */
+    uint64_t watch_since;
+    uint64_t watch_fence;
+    uint32_t watch_lease_ms;
+    uint8_t watch;   /* what the watch knows: dl_watch */
+    uint8_t through; /* the same, if the write under way relies on it */
+    uint8_t memory;  /* of this call: dl_memory */
+    int8_t ending;   /* outcome when the release is answered */
+    int8_t failure;  /* outcome when the deadline passes */
+    uint8_t acquisition[16];
+    char watch_rvn[DYNALOCK_RVN_SIZE];
+};
+
+typedef enum dynalock_status {
+    DYNALOCK_ABSENT,   /* no item */
+    DYNALOCK_RELEASED, /* free */
+    DYNALOCK_LOCKED,   /* somebody's, or was: one look never says "expired" */
+    DYNALOCK_FOREIGN   /* an item that is not understood */
+} dynalock_status;
+
+/* What dynalock_read found. An owner or version number that does not fit makes
+   an item DYNALOCK_FOREIGN. Data: see dynalock_data. */
+#define DYNALOCK_TOO_LONG 0xffffffffu
+#define DYNALOCK_DATA_TEXT ((DYNALOCK_DATA_SIZE + 2) / 3 * 4)
+struct dynalock_record {
+    dynalock_operation operation;
+    dynalock_status status;
+    uint32_t lease_ms;
+    uint64_t fence;     /* 0: none */
+    uint32_t data_size; /* of the base64 text */
+    char owner[DYNALOCK_OWNER_SIZE];
+    char rvn[DYNALOCK_RVN_SIZE];
+    char data[DYNALOCK_DATA_TEXT + 1];
+};
+
+/* ---- private types, here because the client holds them ---- */
+
+typedef struct dynalock_hmac_key { /* SHA-256 states after the two pads */
+    uint32_t inner[8];
+    uint32_t outer[8];
+} dynalock_hmac_key;
+
+typedef struct dynalock_signing_key {
+    dynalock_hmac_key key;
+    uint32_t day; /* it was made for; 0: none */
+} dynalock_signing_key;
+
+typedef struct dynalock_response {
+    void (*body)(void *context, const void *data, size_t size);
+    void *context;
+    uint32_t left; /* of the body or chunk */
+    uint32_t crc;  /* of the body so far */
+    uint32_t promised_crc;
+    uint16_t status;
+    uint16_t line_size; /* may exceed line[]: the rest was dropped */
+    uint16_t overhead;  /* bytes of header lines so far */
+    uint8_t state;
+    uint8_t seen; /* headers that were there: dl_seen */
+    char line[96];
+    char request_id[56];
+} dynalock_response;
+
+typedef struct dynalock_filter {
+    const struct dl_want *wants; /* attributes of the item to keep */
+    char *out;
+    uint32_t arrays[3];  /* bit d: the container at depth d is an array */
+    uint32_t code_point; /* of the escape, or index of the literal */
+    uint16_t size, used; /* of out[] */
+    uint16_t mark;       /* where the name or value under way begins in out */
+    uint16_t limit;      /* where it must end */
+    uint16_t found;      /* bits: wanted names that were met */
+    uint16_t surrogate;  /* first half of a pair */
+    uint8_t state;
+    uint8_t depth;
+    uint8_t keep;        /* dl_keep */
+    uint8_t expect;      /* dl_expect */
+    uint8_t value_depth; /* where the value under way ends */
+    uint8_t in_name;
+    uint8_t count;     /* of hex digits, continuation bytes, letters */
+    uint8_t low, high; /* bounds of the next continuation byte */
+    uint8_t unit_size;
+    char unit[4];
+} dynalock_filter;
+
+typedef struct dynalock_exchange {
+    dynalock_operation *operation; /* NULL: abandoned */
+    const char *target;            /* "UpdateItem" */
+    uint64_t deadline;
+    uint64_t unix_ms; /* of the signature */
+    uint32_t body_size;
+    uint32_t total; /* head and body */
+    uint32_t sent;
+    uint32_t window_at; /* offset of the window in the request */
+    uint16_t window_used;
+    uint8_t state;
+    uint8_t interest;
+    uint8_t fate;        /* dl_fate */
+    uint8_t reused;      /* the stream has served before */
+    uint8_t token_count; /* of the answer; 0: not understood */
+    uint8_t signature[32];
+} dynalock_exchange;
+
+typedef struct dynalock_token { /* the shape of jsmn's */
+    int32_t words[4];
+} dynalock_token;
+
+#define DYNALOCK_TOKENS 40
+#define DYNALOCK_ANSWER_SIZE                                                  \
+    (2 * DYNALOCK_OWNER_SIZE + 2 * DYNALOCK_RVN_SIZE +                        \
+        (DYNALOCK_DATA_SIZE * 4) / 3 + 736)
+
+/* A request is sent before its answer is read: they share memory. */
+typedef union dynalock_memory {
+    char window[DYNALOCK_TRANSMIT_WINDOW];
+    struct {
+        dynalock_token tokens[DYNALOCK_TOKENS];
+        char text[DYNALOCK_ANSWER_SIZE];
+    } answer;
+} dynalock_memory;
+
+/* Belongs to the caller. `detail` may be read; all else is private. What is
+   used often stands first: short offsets make short instructions. */
+struct dynalock_client {
+    dynalock_config config;
+    dynalock_operation *operations;
+    dynalock_exchange exchange;
+    uint32_t random;
+    uint32_t acquisitions;
+    int16_t worst; /* outcome of what has ended, for close */
+    uint16_t port;
+    uint8_t default_port;
+    dynalock_response response;
+    dynalock_filter filter;
+    dynalock_signing_key signing_key;
+    dynalock_detail detail;
+    char owner[36];
+    char host[DYNALOCK_HOST_SIZE]; /* without port, for the socket and TLS */
+    dynalock_memory memory;
+};
+
+/* ---- TLS ---- */
+
+#ifndef DYNALOCK_NO_TLS
+/* A choice of algorithms. Private; named by the functions below so that what
+   nobody names is not linked. */
+typedef struct dynalock_tls_profile {
+    void (*setup)(dynalock_tls *tls);
+} dynalock_tls_profile;
+
+/* One connection's TLS. Belongs to the caller, serves one client. The anchors
+   may be shared between clients and must outlive them. */
+struct dynalock_tls {
+    const dynalock_stream *stream; /* first: all that a client knows of it */
+    const dynalock_tls_profile *profile;
+    const br_x509_trust_anchor *anchors;
+    size_t anchor_count;
+    br_ssl_client_context client;
+    br_x509_minimal_context x509;
+    br_ssl_session_parameters session;
+    uint8_t state;
+    uint8_t buffer[DYNALOCK_TLS_BUFFER];
+};
+
+/* ECDHE on P-256 with RSA or ECDSA certificates, AES-128-GCM or
+   ChaCha20-Poly1305, SHA-256 only: enough for AWS. Cannot use anchors or
+   chains that are signed with SHA-384/512 or hold P-384/521 keys (Amazon Root
+   CA 4). */
+DYNALOCK_API const dynalock_tls_profile *dynalock_tls_small(void);
+/* The same suites; SHA-384/512, P-384, P-521 and X25519 too: for a host's
+   whole certificate store. */
+DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide(void);
+
+/* Readies tls for a client's config. Keeps anchors by pointer. Nothing can
+   fail here; client_init checks what was given. */
+DYNALOCK_API void dynalock_tls_init(dynalock_tls *tls,
+    const dynalock_tls_profile *profile, const br_x509_trust_anchor *anchors,
+    size_t anchor_count);
+#endif
+
+/* The item of the AWS lock client for Java, and a fence. */
+DYNALOCK_API const dynalock_layout *dynalock_standard(void);
+
+/* ---- client and lock ---- */
+
+/*
+Checks the config, copies it, sends nothing. On any outcome but DYNALOCK_OK
+the client is not usable. Returns BAD_ARGUMENT, BAD_TABLE, BAD_REGION,
+BAD_ENDPOINT, BAD_OWNER, BAD_LEASE, BAD_TLS, CREDENTIALS_MISSING, NO_ENTROPY.
+*/
+DYNALOCK_API dynalock_outcome dynalock_client_init(
+    dynalock_client *client, const dynalock_config *config) DYNALOCK_CHECKED;
+
+/*
+Ends every call under way, releases what is held, closes the connection, wipes
+the keys: within wait_ms. DYNALOCK_OK: all was given back. DYNALOCK_UNKNOWN:
+some release is unanswered; that lease runs out by itself.
+*/
+DYNALOCK_API dynalock_outcome dynalock_client_close(
+    dynalock_client *client, uint32_t wait_ms);
+
+/* Replaces the credentials and forgets the key derived from the old ones.
+   CREDENTIALS_MISSING: they are incomplete, the old ones stay. */
+DYNALOCK_API dynalock_outcome dynalock_set_credentials(dynalock_client *client,
+    const dynalock_credentials *credentials) DYNALOCK_CHECKED;
+
+/* Readies a lock, and forgets what it watched. BAD_ARGUMENT, BAD_KEY,
+   BAD_TABLE. */
+DYNALOCK_API dynalock_outcome dynalock_lock_init(dynalock_lock *lock,
+    const dynalock_lock_options *options) DYNALOCK_CHECKED;
+
+/*
+Takes the lock. wait_ms: 0 = one try (DYNALOCK_BUSY when another holds it),
+else wait so long (DYNALOCK_TIMEOUT), or DYNALOCK_FOREVER. What a short call
+has watched of a dead holder's lease counts for the next one.
+*/
+DYNALOCK_API dynalock_outcome dynalock_acquire(dynalock_client *client,
+    dynalock_lock *lock, uint32_t wait_ms) DYNALOCK_CHECKED;
+
+/* Renews now. On a network failure the lock is held as long as before:
+   dynalock_remaining_ms() knows. */
+DYNALOCK_API dynalock_outcome dynalock_renew(
+    dynalock_client *client, dynalock_lock *lock) DYNALOCK_CHECKED;
+
+/* Gives back. Not held from the moment it is called, whatever it returns. */
+DYNALOCK_API dynalock_outcome dynalock_release(
+    dynalock_client *client, dynalock_lock *lock);
+
+/* Looks at an item. DYNALOCK_OK: record->status says what it is. */
+DYNALOCK_API dynalock_outcome dynalock_read(dynalock_client *client,
+    const dynalock_name *name, dynalock_record *record) DYNALOCK_CHECKED;
+
+/* How long the lock is certainly held from now on; 0: not. */
+DYNALOCK_API uint32_t dynalock_remaining_ms(
+    const dynalock_client *client, const dynalock_lock *lock);
+
+/* The fencing token of the hold; 0: not held since lock_init. Stays readable
+   after a loss, to tell what the late write would have carried. */
+DYNALOCK_API uint64_t dynalock_fence(const dynalock_lock *lock);
+
+/* Data to store with the lock at the next acquire; NULL: none, and what the
+   last holder left is removed (as without this call). Kept by pointer.
+   BAD_ARGUMENT. */
+DYNALOCK_API dynalock_outcome dynalock_set_data(
+    dynalock_lock *lock, const void *data, uint32_t size) DYNALOCK_CHECKED;
+
+/* The data of the record that was read: once, in the record's own memory.
+   *size: 0 = none, DYNALOCK_TOO_LONG = more than DYNALOCK_DATA_SIZE, or not
+   of type B. */
+DYNALOCK_API const uint8_t *dynalock_data(
+    dynalock_record *record, uint32_t *size);
+
+/* Another lease from the next renewal on. A shorter one counts at once.
+   BAD_LEASE, NOT_HELD. */
+DYNALOCK_API dynalock_outcome dynalock_set_lease(dynalock_client *client,
+    dynalock_lock *lock, uint32_t lease_ms) DYNALOCK_CHECKED;
+
+/* ---- the same without blocking ---- */
+
+/* DYNALOCK_AGAIN: under way, see dynalock_result. Anything else: not begun. */
+DYNALOCK_API dynalock_outcome dynalock_start_acquire(dynalock_client *client,
+    dynalock_lock *lock, uint32_t wait_ms) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_renew(
+    dynalock_client *client, dynalock_lock *lock) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_release(
+    dynalock_client *client, dynalock_lock *lock) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_read(dynalock_client *client,
+    const dynalock_name *name, dynalock_record *record) DYNALOCK_CHECKED;
+
+/*
+One step of all that is due: answers, renewals, waiters, releases. Never
+blocks. DYNALOCK_AGAIN: a lock is held or a call is under way, call again when
+dynalock_wants says; DYNALOCK_OK: nothing is left to do.
+*/
+DYNALOCK_API dynalock_outcome dynalock_poll(dynalock_client *client);
+
+/* What dynalock_poll waits for: the socket (DYNALOCK_READ | DYNALOCK_WRITE),
+   and at most how long until it must be called again. */
+DYNALOCK_API void dynalock_wants(
+    const dynalock_client *client, unsigned *interest, uint32_t *ms);
+
+/* DYNALOCK_AGAIN while the call runs, then its outcome. For a held lock that
+   was lost meanwhile: DYNALOCK_LOST_*. */
+DYNALOCK_API dynalock_outcome dynalock_result(
+    const dynalock_operation *operation) DYNALOCK_CHECKED;
+
+/* Ends the call: DYNALOCK_CANCELLED, or DYNALOCK_UNKNOWN while its writes are
+   unanswered. A renewal that is cancelled leaves the lock held. */
+DYNALOCK_API void dynalock_cancel(
+    dynalock_client *client, dynalock_operation *operation);
+
+/* ---- helpers ---- */
+
+/* Widens 32-bit ticks that wrap. Zero the struct; call at least once per
+   wrap (49.7 days of milliseconds). */
+typedef struct dynalock_ticks {
+    uint64_t high;
+    uint32_t last;
+} dynalock_ticks;
+DYNALOCK_API uint64_t dynalock_extend_ticks(
+    dynalock_ticks *ticks, uint32_t now);
+
+/*
+DYNALOCK_WITH(&client, &lock, wait_ms) { ... } runs its block only with the
+lock held and releases it afterwards: on falling through and on break in plain
+C99, on every way out with gcc and clang (cleanup) and in C++ (destructor).
+dynalock_result(&lock.operation) afterwards: how the release went, or why the
+lock was not taken.
+*/
+typedef struct dynalock_scope {
+    dynalock_client *client;
+    dynalock_lock *lock; /* NULL: not held, or left */
+} dynalock_scope;
+DYNALOCK_API dynalock_scope dynalock_scope_enter(
+    dynalock_client *client, dynalock_lock *lock, uint32_t wait_ms);
+DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope);
+
+#ifdef __cplusplus
+} /* extern "C" */
+struct dynalock_guard : dynalock_scope {
+    dynalock_guard(dynalock_client *c, dynalock_lock *l, uint32_t wait_ms)
+        : dynalock_scope(dynalock_scope_enter(c, l, wait_ms))
+    {
+    }
+    ~dynalock_guard()
+    {
+        dynalock_scope_leave(this);
+    }
+    dynalock_guard(const dynalock_guard &) = delete;
+    dynalock_guard &operator=(const dynalock_guard &) = delete;
+};
+#define DYNALOCK_SCOPE_(name, client, lock, wait_ms)                          \
+    dynalock_guard name((client), (lock), (wait_ms))
+extern "C" {
+#elif defined(__GNUC__) || defined(__clang__)
+#define DYNALOCK_SCOPE_(name, client, lock, wait_ms)                          \
+    dynalock_scope name __attribute__((cleanup(dynalock_scope_leave))) =      \
+        dynalock_scope_enter((client), (lock), (wait_ms))
+#else
+#define DYNALOCK_SCOPE_(name, client, lock, wait_ms)                          \
+    dynalock_scope name = dynalock_scope_enter((client), (lock), (wait_ms))
+#endif
+
+/* The inner loop runs the block once; break leaves it, and the outer loop's
+   step releases all the same. */
+#define DYNALOCK_WITH_(name, once, client, lock, wait_ms)                     \
+    for (DYNALOCK_SCOPE_(name, client, lock, wait_ms); name.lock != NULL;     \
+         dynalock_scope_leave(&name))                                         \
+        for (int once = 1; once != 0; once = 0)
+#define DYNALOCK_WITH(client, lock, wait_ms)                                  \
+    DYNALOCK_WITH_(DYNALOCK_JOIN2(dynalock_scope, __LINE__),                  \
+        DYNALOCK_JOIN2(dynalock_once, __LINE__), client, lock, wait_ms)
+
+/* ---- POSIX port (DYNALOCK_POSIX) ---- */
+
+#ifdef DYNALOCK_POSIX
+struct addrinfo;
+
+/* One connection's socket. Belongs to the caller, serves one client. */
+typedef struct dynalock_posix {
+    int fd;                     /* -1: none; for poll(2) with your own */
+    struct addrinfo *addresses; /* of the open under way */
+    struct addrinfo *next;
+    volatile int *stop; /* NULL, or: nonzero ends a blocking call */
+} dynalock_posix;
+
+/* Fills platform with sockets, clocks and entropy of this host; posix is its
+   context. */
+DYNALOCK_API void dynalock_posix_platform(
+    dynalock_posix *posix, dynalock_platform *platform);
+
+/* Points credentials at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
+   AWS_SESSION_TOKEN of the environment (NULL where unset). */
+DYNALOCK_API void dynalock_posix_credentials(
+    dynalock_credentials *credentials);
+
+#ifndef DYNALOCK_NO_TLS
+#ifndef DYNALOCK_ANCHORS
+#define DYNALOCK_ANCHORS 256
+#endif
+#ifndef DYNALOCK_ANCHOR_BYTES
+#define DYNALOCK_ANCHOR_BYTES 131072
+#endif
+/* Trust anchors and what they point to. Belongs to the caller; must outlive
+   the clients that use it and must not be moved. */
+typedef struct dynalock_anchors {
+    size_t count;
+    size_t used;
+    br_x509_trust_anchor list[DYNALOCK_ANCHORS];
+    unsigned char bytes[DYNALOCK_ANCHOR_BYTES];
+} dynalock_anchors;
+
+/* Adds every certificate of a PEM file. NO_FILE, BAD_FILE (none, or a broken
+   one, in it), BAD_BUFFER (raise DYNALOCK_ANCHORS or _ANCHOR_BYTES). */
+DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
+    dynalock_anchors *anchors, const char *path) DYNALOCK_CHECKED;
+#endif
+#endif /* DYNALOCK_POSIX */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DYNALOCK_H */
+
+/* ===================================================================== */
+/* Implementation */
+/* ===================================================================== */
+
+#ifdef DYNALOCK_IMPLEMENTATION
+#ifndef DYNALOCK_IMPLEMENTATION_ONCE
+#define DYNALOCK_IMPLEMENTATION_ONCE
+
+#include <string.h>
+
+/* jsmn's own conversions are its own affair. Only strings that our filter has
+   checked reach it, so its non-strict mode is enough. */
+#ifndef JSMN_STATIC
+#define JSMN_STATIC
+#endif
+#if defined(__GNUC__) || defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wconversion"
+#endif
+#include <jsmn.h>
+#if defined(__GNUC__) || defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Refuses to compile when its condition is false. */
+#define DL_ASSERT_STATIC(name, condition)                                     \
+    typedef char dl_assert_##name[(condition) ? 1 : -1] DYNALOCK_MAYBE_UNUSED
+#define DL_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+DL_ASSERT_STATIC(
+    tokens_are_jsmn_tokens, sizeof(dynalock_token) >= sizeof(jsmntok_t));
+DL_ASSERT_STATIC(answer_offsets_fit, DYNALOCK_ANSWER_SIZE < 65535);
+
+/* ===================================================================== */
+/* == text: bounded sinks and writers; nothing here can overflow          */
+/* ===================================================================== */
+
+/* Whatever is written goes through a sink, so that the same generator can
+   count, hash, and fill any window of a request. */
+typedef struct dl_sink {
+    void (*take)(void *context, const void *data, size_t size);
+    void *context;
+} dl_sink;
+
+static void dl_put(const dl_sink *sink, const void *data, size_t size)
+{
+    if (size != 0) sink->take(sink->context, data, size);
+}
+
+static void dl_put_text(const dl_sink *sink, const char *text)
+{
+    dl_put(sink, text, strlen(text));
+}
+
+/* A sink of fixed memory: what does not fit is dropped, and counted. */
+typedef struct dl_span {
+    char *at;
+    size_t capacity;
+    size_t skip; /* bytes to pass over first */
+    size_t used;
+    size_t total; /* bytes offered */
+} dl_span;
+
+static void dl_span_take(void *context, const void *data, size_t size)
+{
+    dl_span *span = (dl_span *)context;
+    const char *from = (const char *)data;
+    size_t room = span->capacity - span->used;
+
+    span->total += size;
+    if (span->skip >= size) {
+        span->skip -= size;
+        return;
+    }
+    from += span->skip;
+    size -= span->skip;
+    span->skip = 0;
+    if (size > room) size = room;
+    if (size != 0) memcpy(span->at + span->used, from, size);
+    span->used += size;
+}
+
+static dl_sink dl_span_open(
+    dl_span *span, char *at, size_t capacity, size_t skip)
+{
+    dl_sink sink;
+
+    span->at = at;
+    span->capacity = capacity;
+    span->skip = skip;
+    span->used = 0;
+    span->total = 0;
+    sink.take = dl_span_take;
+    sink.context = span;
+    return sink;
+}
+
+/* Divides in place and returns the remainder; divisor 1..65535. Keeps the
+   64-bit division routines of the compiler's library out of small parts. */
+static uint32_t dl_divide(uint64_t *value, uint32_t divisor)
+{
+    uint64_t quotient = 0;
+    uint32_t rest = 0;
+    unsigned shift = 64;
+
+    while (shift != 0) {
+        shift -= 16;
+        rest = rest << 16 | (uint32_t)(*value >> shift & 0xffff);
+        quotient |= (uint64_t)(rest / divisor) << shift;
+        rest %= divisor;
+    }
+    *value = quotient;
+    return rest;
+}
+
+static void dl_put_decimal(const dl_sink *sink, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + dl_divide(&value, 10));
+    } while (value != 0);
+    dl_put(sink, digits + at, sizeof digits - at);
+}
+
+static void dl_put_hex(const dl_sink *sink, const uint8_t *data, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    char pair[2];
+    size_t i;
+
+    for (i = 0; i < size; i++) {
+        pair[0] = digits[data[i] >> 4];
+        pair[1] = digits[data[i] & 15];
+        dl_put(sink, pair, 2);
+    }
+}
+
+static void dl_put_hex32(const dl_sink *sink, uint32_t value)
+{
+    uint8_t bytes[4];
+
+    bytes[0] = (uint8_t)(value >> 24);
+    bytes[1] = (uint8_t)(value >> 16);
+    bytes[2] = (uint8_t)(value >> 8);
+    bytes[3] = (uint8_t)value;
+    dl_put_hex(sink, bytes, sizeof bytes);
+}
+
+static void dl_put_base64(
+    const dl_sink *sink, const uint8_t *data, size_t size)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char quad[4];
+
+    while (size != 0) {
+        size_t n = size < 3 ? size : 3;
+        uint32_t bits = (uint32_t)data[0] << 16;
+
+        if (n > 1) bits |= (uint32_t)data[1] << 8;
+        if (n > 2) bits |= data[2];
+        quad[0] = digits[bits >> 18];
+        quad[1] = digits[bits >> 12 & 63];
+        quad[2] = '=';
+        quad[3] = '=';
+        if (n > 1) quad[2] = digits[bits >> 6 & 63];
+        if (n > 2) quad[3] = digits[bits & 63];
+        dl_put(sink, quad, 4);
+        data += n;
+        size -= n;
+    }
+}
+
+static int dl_base64_digit(char c)
+{
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+    if (c >= '0' && c <= '9') return c - '0' + 52;
+    if (c == '+') return 62;
+    if (c == '/') return 63;
+    return -1;
+}
+
+/* Strict (RFC 4648 section 4, no stray bits). Returns the bytes written, or
+   DYNALOCK_TOO_LONG when the text is malformed or out[] too small. out[] may
+   be the text's own memory: three bytes are written after four are read. */
+static uint32_t dl_base64_decode(
+    uint8_t *out, size_t capacity, const char *text, size_t size)
+{
+    uint32_t bits = 0, used = 0;
+    size_t i, padding = 0;
+
+    if (size % 4 != 0) return DYNALOCK_TOO_LONG;
+    if (size != 0 && text[size - 1] == '=') padding++;
+    if (padding == 1 && text[size - 2] == '=') padding++;
+    for (i = 0; i < size - padding; i++) {
+        int digit = dl_base64_digit(text[i]);
+
+        if (digit < 0) return DYNALOCK_TOO_LONG;
+        bits = bits << 6 | (uint32_t)digit;
+        if (i % 4 == 0) continue;
+        if (used == capacity) return DYNALOCK_TOO_LONG;
+        out[used++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
+    }
+    /* what padding leaves over must be zero */
+    if (padding != 0 && (bits & (padding == 1 ? 3u : 15u)) != 0)
+        return DYNALOCK_TOO_LONG;
+    return used;
+}
+
+/* The contents of a JSON string: quotes are the caller's. The bytes are
+   UTF-8 already (checked when the name was given). */
+static void dl_put_escaped(const dl_sink *sink, const char *text, size_t size)
+{
+    char escape[6];
+    size_t start = 0, i;
+
+    memcpy(escape, "\\u0000", 6);
+    for (i = 0; i < size; i++) {
+        uint8_t c = (uint8_t)text[i];
+
+        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        dl_put(sink, text + start, i - start);
+        start = i + 1;
+        if (c >= 0x20) {
+            escape[1] = (char)c;
+            dl_put(sink, escape, 2);
+            escape[1] = 'u';
+        } else {
+            escape[4] = (char)('0' + (c >> 4));
+            escape[5] = "0123456789abcdef"[c & 15];
+            dl_put(sink, escape, 6);
+        }
+    }
+    dl_put(sink, text + start, size - start);
+}
+
+static void dl_put_contents(const dl_sink *sink, const char *text)
+{
+    dl_put_escaped(sink, text, strlen(text));
+}
+
+static void dl_put_quoted(const dl_sink *sink, const char *text)
+{
+    dl_put(sink, "\"", 1);
+    dl_put_contents(sink, text);
+    dl_put(sink, "\"", 1);
+}
+
+static int dl_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+/* Undoes, in place, the escapes that the filter leaves: \" \\ \u00XX. */
+static size_t dl_unescape(char *text, size_t size)
+{
+    size_t from = 0, to = 0;
+
+    while (from < size) {
+        char c = text[from++];
+
+        if (c == '\\' && from < size) {
+            c = text[from++];
+            if (c == 'u' && size - from >= 4) {
+                c = (char)(dl_hex_digit(text[from + 2]) << 4 |
+                           dl_hex_digit(text[from + 3]));
+                from += 4;
+            }
+        }
+        text[to++] = c;
+    }
+    return to;
+}
+
+/* The bounds of a UTF-8 sequence's second byte, and how many follow the first
+   (RFC 3629). 0 for ASCII, -1 where none can begin. */
+static int dl_utf8_lead(uint8_t c, uint8_t *low, uint8_t *high)
+{
+    *low = 0x80;
+    *high = 0xbf;
+    if (c < 0x80) return 0;
+    if (c < 0xc2 || c > 0xf4) return -1;
+    if (c < 0xe0) return 1;
+    if (c == 0xe0) *low = 0xa0;
+    if (c == 0xed) *high = 0x9f;
+    if (c == 0xf0) *low = 0x90;
+    if (c == 0xf4) *high = 0x8f;
+    return c < 0xf0 ? 2 : 3;
+}
+
+/* 1..most bytes of sound UTF-8? */
+static int dl_is_name(const char *text, size_t most)
+{
+    size_t size, i = 0;
+
+    if (text == NULL) return 0;
+    size = strlen(text);
+    if (size == 0 || size > most) return 0;
+    while (i < size) {
+        uint8_t low, high;
+        int more = dl_utf8_lead((uint8_t)text[i++], &low, &high);
+
+        if (more < 0) return 0;
+        for (; more > 0; more--) {
+            uint8_t c = (uint8_t)text[i++]; /* the final NUL fails here */
+
+            if (c < low || c > high) return 0;
+            low = 0x80;
+            high = 0xbf;
+        }
+    }
+    return 1;
+}
+
+/* Reads a whole text of 1..19 digits. 0: not one, or over `most`. */
+static int dl_read_decimal(
+    const char *text, size_t size, uint64_t most, uint64_t *value)
+{
+    uint64_t sum = 0;
+    size_t i;
+
+    if (size == 0 || size > 19) return 0;
+    for (i = 0; i < size; i++) {
+        if (text[i] < '0' || text[i] > '9') return 0;
+        sum = sum * 10 + (uint64_t)(text[i] - '0');
+    }
+    *value = sum;
+    return sum <= most;
+}
+
+static void dl_copy_text(
+    char *out, size_t capacity, const char *text, size_t size)
+{
+    if (size > capacity - 1) size = capacity - 1;
+    if (size != 0) memcpy(out, text, size);
+    out[size] = '\0';
+}
+
+static int dl_is_in(char c, const char *set)
+{
+    while (*set != '\0')
+        if (*set++ == c) return 1;
+    return 0;
+}
+
+static char dl_lower(char c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+}
+
+/* Does text begin with `start` (lower case), in any case? */
+static int dl_begins(const char *text, size_t size, const char *start)
+{
+    size_t i;
+
+    for (i = 0; start[i] != '\0'; i++)
+        if (i == size || dl_lower(text[i]) != start[i]) return 0;
+    return 1;
+}
+
+/* What the letters of a template stand for. */
+typedef struct dl_fields {
+    void (*put)(void *context, char letter, const dl_sink *sink);
+    int (*flag)(void *context, char letter);
+    void *context;
+} dl_fields;
+
+/* From behind an opening bracket to the closing one. */
+static const char *dl_skip_group(const char *at)
+{
+    unsigned depth = 1;
+
+    for (; *at != '\0'; at++) {
+        if (*at == '[') depth++;
+        if (*at == ']' && --depth == 0) break;
+    }
+    return at;
+}
+
+/*
+Writes a template: ' stands for ", $x for field x, and [x...] for text that is
+there only when flag x is set; groups may nest. Requests are data that way, and
+can be run again and again: to hash, to count, to send any window of them.
+*/
+static void dl_put_template(
+    const dl_sink *sink, const char *at, const dl_fields *fields)
+{
+    while (*at != '\0') {
+        size_t plain = 0;
+
+        while (at[plain] != '\0' && !dl_is_in(at[plain], "'$[]")) plain++;
+        dl_put(sink, at, plain);
+        at += plain;
+        if (*at == '\'') dl_put(sink, "\"", 1);
+        else if (*at == '$') fields->put(fields->context, *++at, sink);
+        else if (*at == '[' && !fields->flag(fields->context, *++at))
+            at = dl_skip_group(at);
+        if (*at != '\0') at++;
+    }
+}
+
+#define DL_DATE_SIZE 17 /* YYYYMMDDTHHMMSSZ and NUL */
+
+static void dl_two_digits(char *out, uint32_t value)
+{
+    out[0] = (char)('0' + value / 10 % 10);
+    out[1] = (char)('0' + value % 10);
+}
+
+/* Years 1970..9999. Days are counted from 1 March of year 0, where leap days
+   come last (Gregorian calendar, no leap seconds). */
+static void dl_date(char out[DL_DATE_SIZE], uint64_t unix_s)
+{
+    uint32_t second = dl_divide(&unix_s, 60);
+    uint32_t minute = dl_divide(&unix_s, 60);
+    uint32_t hour = dl_divide(&unix_s, 24);
+    uint32_t days = (uint32_t)unix_s + 719468;
+    uint32_t era = days / 146097;
+    uint32_t day = days % 146097;
+    uint32_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    uint32_t month;
+
+    day -= 365 * year + year / 4 - year / 100;
+    month = (5 * day + 2) / 153;
+    day -= (153 * month + 2) / 5;
+    month = month < 10 ? month + 3 : month - 9;
+    year += 400 * era + (month <= 2 ? 1 : 0);
+    dl_two_digits(out, year / 100);
+    dl_two_digits(out + 2, year);
+    dl_two_digits(out + 4, month);
+    dl_two_digits(out + 6, day + 1);
+    out[8] = 'T';
+    dl_two_digits(out + 9, hour);
+    dl_two_digits(out + 11, minute);
+    dl_two_digits(out + 13, second);
+    out[15] = 'Z';
+    out[16] = '\0';
+}
+
+/* Through a volatile pointer, so that it is not optimised away. */
+static void dl_wipe(void *data, size_t size)
+{
+    volatile uint8_t *at = (volatile uint8_t *)data;
+
+    while (size-- != 0) *at++ = 0;
+}
+
+/* ===================================================================== */
+/* == sha256: SHA-256 (FIPS 180-4), HMAC (RFC 2104), CRC-32               */
+/* ===================================================================== */
+
+#define DL_SHA256_SIZE 32
+
+typedef struct dl_sha256 {
+    uint32_t state[8];
+    uint64_t size;
+    uint8_t block[64];
+} dl_sha256;
+
+static uint32_t dl_load32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 |
+           (uint32_t)at[2] << 8 | at[3];
+}
+
+static void dl_store32(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)(value >> 24);
+    at[1] = (uint8_t)(value >> 16);
+    at[2] = (uint8_t)(value >> 8);
+    at[3] = (uint8_t)value;
+}
+
+static uint32_t dl_rotate(uint32_t value, unsigned bits)
+{
+    return value >> bits | value << (32 - bits);
+}
+
+static const uint32_t dl_sha256_k[64] = { 0x428a2f98, 0x71374491, 0xb5c0fbcf,
+    0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98,
+    0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7,
+    0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f,
+    0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8,
+    0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
+    0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e,
+    0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819,
+    0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c,
+    0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3, 0x748f82ee,
+    0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
+    0xc67178f2 };
+
+static void dl_sha256_block(uint32_t state[8], const uint8_t block[64])
+{
+    uint32_t w[64], s[8];
+    unsigned i;
+
+    for (i = 0; i < 16; i++) w[i] = dl_load32(block + 4 * i);
+    for (; i < 64; i++) {
+        uint32_t a = w[i - 15], b = w[i - 2];
+
+        w[i] = w[i - 16] + w[i - 7] +
+               (dl_rotate(a, 7) ^ dl_rotate(a, 18) ^ a >> 3) +
+               (dl_rotate(b, 17) ^ dl_rotate(b, 19) ^ b >> 10);
+    }
+    memcpy(s, state, sizeof s);
+    for (i = 0; i < 64; i++) {
+        uint32_t a = s[0], e = s[4];
+        uint32_t t1 = s[7] + dl_sha256_k[i] + w[i] +
+                      (dl_rotate(e, 6) ^ dl_rotate(e, 11) ^ dl_rotate(e, 25)) +
+                      (s[6] ^ (e & (s[5] ^ s[6])));
+        uint32_t t2 = (dl_rotate(a, 2) ^ dl_rotate(a, 13) ^ dl_rotate(a, 22)) +
+                      ((a & s[1]) | (s[2] & (a | s[1])));
+
+        s[7] = s[6];
+        s[6] = s[5];
+        s[5] = e;
+        s[4] = s[3] + t1;
+        s[3] = s[2];
+        s[2] = s[1];
+        s[1] = a;
+        s[0] = t1 + t2;
+    }
+    for (i = 0; i < 8; i++) state[i] += s[i];
+}
+
+static void dl_sha256_init(dl_sha256 *sha)
+{
+    static const uint32_t start[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372,
+        0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+
+    memcpy(sha->state, start, sizeof start);
+    sha->size = 0;
+}
+
+static void dl_sha256_update(dl_sha256 *sha, const void *data, size_t size)
+{
+    const uint8_t *from = (const uint8_t *)data;
+    size_t used = (size_t)(sha->size & 63);
+
+    sha->size += size;
+    while (size >= 64 - used) {
+        memcpy(sha->block + used, from, 64 - used);
+        dl_sha256_block(sha->state, sha->block);
+        from += 64 - used;
+        size -= 64 - used;
+        used = 0;
+    }
+    if (size != 0) memcpy(sha->block + used, from, size);
+}
+
+static void dl_sha256_final(dl_sha256 *sha, uint8_t out[DL_SHA256_SIZE])
+{
+    uint64_t bits = sha->size << 3;
+    size_t used = (size_t)(sha->size & 63);
+    unsigned i;
+
+    sha->block[used++] = 0x80;
+    if (used > 56) {
+        memset(sha->block + used, 0, 64 - used);
+        dl_sha256_block(sha->state, sha->block);
+        used = 0;
+    }
+    memset(sha->block + used, 0, 56 - used);
+    dl_store32(sha->block + 56, (uint32_t)(bits >> 32));
+    dl_store32(sha->block + 60, (uint32_t)bits);
+    dl_sha256_block(sha->state, sha->block);
+    for (i = 0; i < 8; i++) dl_store32(out + 4 * i, sha->state[i]);
+}
+
+static void dl_sha256_take(void *context, const void *data, size_t size)
+{
+    dl_sha256_update((dl_sha256 *)context, data, size);
+}
+
+static dl_sink dl_sha256_sink(dl_sha256 *sha)
+{
+    dl_sink sink;
+
+    sink.take = dl_sha256_take;
+    sink.context = sha;
+    return sink;
+}
+
+/* The key is prefix and data, one after the other, of any length. Only the
+   two states after the pads are kept: a message then costs two blocks less,
+   and the key itself is not in memory. */
+static void dl_hmac_key(
+    dynalock_hmac_key *key, const char *prefix, const void *data, size_t size)
+{
+    dl_sha256 sha;
+    uint8_t pad[64];
+    size_t start = strlen(prefix);
+    unsigned i;
+
+    memset(pad, 0, sizeof pad);
+    if (start + size <= sizeof pad) {
+        memcpy(pad, prefix, start);
+        if (size != 0) memcpy(pad + start, data, size);
+    } else {
+        dl_sha256_init(&sha);
+        dl_sha256_update(&sha, prefix, start);
+        dl_sha256_update(&sha, data, size);
+        dl_sha256_final(&sha, pad);
+    }
+    for (i = 0; i < sizeof pad; i++) pad[i] ^= 0x36;
+    dl_sha256_init(&sha);
+    memcpy(key->inner, sha.state, sizeof key->inner);
+    memcpy(key->outer, sha.state, sizeof key->outer);
+    dl_sha256_block(key->inner, pad);
+    for (i = 0; i < sizeof pad; i++) pad[i] ^= 0x36 ^ 0x5c;
+    dl_sha256_block(key->outer, pad);
+    dl_wipe(pad, sizeof pad);
+    dl_wipe(&sha, sizeof sha);
+}
+
+static void dl_hmac_init(dl_sha256 *sha, const dynalock_hmac_key *key)
+{
+    memcpy(sha->state, key->inner, sizeof sha->state);
+    sha->size = 64;
+}
+
+static void dl_hmac_final(
+    dl_sha256 *sha, const dynalock_hmac_key *key, uint8_t out[DL_SHA256_SIZE])
+{
+    dl_sha256_final(sha, out);
+    memcpy(sha->state, key->outer, sizeof sha->state);
+    sha->size = 64;
+    dl_sha256_update(sha, out, DL_SHA256_SIZE);
+    dl_sha256_final(sha, out);
+    dl_wipe(sha, sizeof *sha);
+}
+
+/* The CRC of zlib, as in x-amz-crc32. Start with 0; a table of 16 words is
+   four bytes a step slower than one of 256 and 960 bytes smaller. */
+static uint32_t dl_crc32(uint32_t crc, const void *data, size_t size)
+{
+    static const uint32_t table[16] = { 0x00000000, 0x1db71064, 0x3b6e20c8,
+        0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c, 0xedb88320,
+        0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278,
+        0xbdbdf21c };
+    const uint8_t *from = (const uint8_t *)data;
+
+    crc = ~crc;
+    while (size-- != 0) {
+        crc ^= *from++;
+        crc = crc >> 4 ^ table[crc & 15];
+        crc = crc >> 4 ^ table[crc & 15];
+    }
+    return ~crc;
+}
+
+/* ===================================================================== */
+/* == sigv4: AWS Signature Version 4 for one POST to DynamoDB             */
+/*    docs.aws.amazon.com, "Create a signed AWS API request"             */
+/* ===================================================================== */
+
+#define DL_CONTENT_TYPE "application/x-amz-json-1.0"
+#define DL_TARGET "DynamoDB_20120810."
+
+/* All that a signature covers besides the body. The path is always "/", the
+   query empty and the headers few and sorted: nothing to encode or sort. */
+typedef struct dl_signing {
+    const dynalock_credentials *credentials;
+    const char *region;
+    const char *host;
+    uint16_t port;      /* part of the Host header; 0: the default one */
+    const char *target; /* "UpdateItem" */
+    uint32_t body_size;
+    uint8_t digest[DL_SHA256_SIZE]; /* of the body, of the canonical request,
+                                       then the signature */
+    char date[DL_DATE_SIZE];
+} dl_signing;
+
+static void dl_signing_put(void *context, char letter, const dl_sink *sink)
+{
+    const dl_signing *signing = (const dl_signing *)context;
+
+    switch (letter) {
+    case 'd': dl_put_text(sink, signing->date); break;
+    case 'y': dl_put(sink, signing->date, 8); break;
+    case 'g': dl_put_text(sink, signing->region); break;
+    case 'i': dl_put_text(sink, signing->credentials->key_id); break;
+    case 's': dl_put_text(sink, signing->credentials->token); break;
+    case 'o': dl_put_text(sink, signing->target); break;
+    case 'h': dl_put_text(sink, signing->host); break;
+    case 'p': dl_put_decimal(sink, signing->port); break;
+    case 'n': dl_put_decimal(sink, signing->body_size); break;
+    default: dl_put_hex(sink, signing->digest, DL_SHA256_SIZE); break; /* x */
+    }
+}
+
+static int dl_signing_flag(void *context, char letter)
+{
+    const dl_signing *signing = (const dl_signing *)context;
+    const char *token = signing->credentials->token;
+
+    if (letter == 'p') return signing->port != 0;
+    return token != NULL && token[0] != '\0'; /* s */
+}
+
+static void dl_put_signing(
+    const dl_sink *sink, const char *text, dl_signing *signing)
+{
+    dl_fields fields;
+
+    fields.put = dl_signing_put;
+    fields.flag = dl_signing_flag;
+    fields.context = signing;
+    dl_put_template(sink, text, &fields);
+}
+
+#define DL_SCOPE "$y/$g/dynamodb/aws4_request"
+#define DL_SIGNED_HEADERS                                                     \
+    "content-type;host;x-amz-date;[sx-amz-security-token;]x-amz-target"
+
+/* HMAC(key, text), and the result becomes the next key. */
+static void dl_derive(dynalock_hmac_key *key, const void *text, size_t size)
+{
+    dl_sha256 sha;
+    uint8_t next[DL_SHA256_SIZE];
+
+    dl_hmac_init(&sha, key);
+    dl_sha256_update(&sha, text, size);
+    dl_hmac_final(&sha, key, next);
+    dl_hmac_key(key, "", next, sizeof next);
+    dl_wipe(next, sizeof next);
+}
+
+/* The signing key changes once a UTC day; making it costs as much as signing,
+   so it is kept. */
+static void dl_signing_key(
+    dynalock_signing_key *cache, const dl_signing *signing)
+{
+    const char *secret = signing->credentials->secret;
+    uint32_t day = 0;
+    unsigned i;
+
+    for (i = 0; i < 8; i++)
+        day = day * 10 + (uint32_t)(signing->date[i] - '0');
+    if (cache->day == day) return;
+    cache->day = day;
+    dl_hmac_key(&cache->key, "AWS4", secret, strlen(secret));
+    dl_derive(&cache->key, signing->date, 8);
+    dl_derive(&cache->key, signing->region, strlen(signing->region));
+    dl_derive(&cache->key, "dynamodb", 8);
+    dl_derive(&cache->key, "aws4_request", 12);
+}
+
+/* Turns signing->digest from the body's hash into the signature. The
+   canonical request and the string to sign go straight into the hash. */
+static void dl_sign(dynalock_signing_key *cache, dl_signing *signing)
+{
+    dl_sha256 sha;
+    dl_sink sink = dl_sha256_sink(&sha);
+
+    dl_signing_key(cache, signing);
+    dl_sha256_init(&sha);
+    dl_put_signing(&sink,
+        "POST\n/\n\ncontent-type:" DL_CONTENT_TYPE "\nhost:$h[p:$p]\n"
+        "x-amz-date:$d\n[sx-amz-security-token:$s\n]"
+        "x-amz-target:" DL_TARGET "$o\n\n" DL_SIGNED_HEADERS "\n$x",
+        signing);
+    dl_sha256_final(&sha, signing->digest);
+    dl_hmac_init(&sha, &cache->key);
+    dl_put_signing(&sink, "AWS4-HMAC-SHA256\n$d\n" DL_SCOPE "\n$x", signing);
+    dl_hmac_final(&sha, &cache->key, signing->digest);
+}
+
+/* ===================================================================== */
+/* == http: the request head, and an incremental response reader          */
+/*    RFC 9110, RFC 9112 */
+/* ===================================================================== */
+
+static void dl_put_head(const dl_sink *sink, dl_signing *signing)
+{
+    dl_put_signing(sink,
+        "POST / HTTP/1.1\r\nHost: $h[p:$p]\r\n"
+        "Content-Type: " DL_CONTENT_TYPE "\r\n"
+        "X-Amz-Target: " DL_TARGET "$o\r\nX-Amz-Date: $d\r\n"
+        "[sX-Amz-Security-Token: $s\r\n]"
+        "Authorization: AWS4-HMAC-SHA256 Credential=$i/" DL_SCOPE
+        ", SignedHeaders=" DL_SIGNED_HEADERS ", Signature=$x\r\n"
+        "Content-Length: $n\r\n\r\n",
+        signing);
+}
+
+/*
+The reader is fed any number of bytes at a time.
+
+    state      on                                        goes to
+    STATUS     status line                               HEADER, BAD
+    HEADER     empty line after 1xx                      STATUS
+    HEADER     empty line                  SIZED, CHUNK, CLOSED, DONE, BAD
+    SIZED      Content-Length bytes                      DONE
+    CHUNK      chunk-size line                           DATA, TRAILER, BAD
+    DATA       chunk bytes                               GAP
+    GAP        empty line                                CHUNK, BAD
+    TRAILER    empty line                                DONE, BAD
+    CLOSED     end of the stream                         DONE
+    any other  end of the stream                         BAD
+*/
+enum {
+    DL_HTTP_STATUS,
+    DL_HTTP_HEADER,
+    DL_HTTP_SIZED,
+    DL_HTTP_CHUNK,
+    DL_HTTP_DATA,
+    DL_HTTP_GAP,
+    DL_HTTP_TRAILER,
+    DL_HTTP_CLOSED,
+    DL_HTTP_DONE,
+    DL_HTTP_BAD
+};
+
+/* dl_seen: what the headers said */
+enum {
+    DL_SEEN_LENGTH = 1,
+    DL_SEEN_CHUNKED = 2,
+    DL_SEEN_CRC = 4,
+    DL_SEEN_CLOSE = 8,
+    DL_SEEN_ENCODED = 16
+};
+
+#define DL_HEADERS_MOST 16384 /* bytes of header lines; more is an attack */
+
+static void dl_response_begin(dynalock_response *response,
+    void (*body)(void *, const void *, size_t), void *context)
+{
+    memset(response, 0, sizeof *response);
+    response->body = body;
+    response->context = context;
+}
+
+static void dl_http_bad(dynalock_response *response)
+{
+    response->state = DL_HTTP_BAD;
+}
+
+/* "HTTP/1.1 200 OK": the reason may be missing. */
+static void dl_http_status_line(
+    dynalock_response *response, const char *line, size_t size)
+{
+    uint64_t status;
+
+    if (size < 12 || !dl_begins(line, size, "http/1.") || line[8] != ' ' ||
+        (size > 12 && line[12] != ' ') ||
+        !dl_read_decimal(line + 9, 3, 599, &status) || status < 100) {
+        dl_http_bad(response);
+        return;
+    }
+    response->status = (uint16_t)status;
+    response->seen = line[7] == '0' ? DL_SEEN_CLOSE : 0;
+    response->state = DL_HTTP_HEADER;
+}
+
+/* A second Content-Length must agree with the first: a disagreement is how
+   requests are smuggled (RFC 9112 section 6.3). */
+static void dl_http_length(
+    dynalock_response *response, const char *value, size_t size)
+{
+    uint64_t length;
+
+    if (!dl_read_decimal(value, size, 0x7fffffff, &length) ||
+        ((response->seen & DL_SEEN_LENGTH) != 0 &&
+            response->left != (uint32_t)length)) {
+        dl_http_bad(response);
+        return;
+    }
+    response->left = (uint32_t)length;
+    response->seen |= DL_SEEN_LENGTH;
+}
+
+static void dl_http_crc(
+    dynalock_response *response, const char *value, size_t size)
+{
+    uint64_t crc;
+
+    if (!dl_read_decimal(value, size, 0xffffffff, &crc)) {
+        dl_http_bad(response);
+        return;
+    }
+    response->promised_crc = (uint32_t)crc;
+    response->seen |= DL_SEEN_CRC;
+}
+
+/* Only "chunked" can be read; anything else is refused. */
+static void dl_http_transfer(
+    dynalock_response *response, const char *value, size_t size)
+{
+    if (size == 7 && dl_begins(value, size, "chunked") &&
+        (response->seen & DL_SEEN_CHUNKED) == 0)
+        response->seen |= DL_SEEN_CHUNKED;
+    else dl_http_bad(response);
+}
+
+static void dl_http_encoding(
+    dynalock_response *response, const char *value, size_t size)
+{
+    if (!dl_begins(value, size, "identity")) response->seen |= DL_SEEN_ENCODED;
+}
+
+static void dl_http_connection(
+    dynalock_response *response, const char *value, size_t size)
+{
+    if (dl_begins(value, size, "close")) response->seen |= DL_SEEN_CLOSE;
+    if (dl_begins(value, size, "keep-alive"))
+        response->seen &= (uint8_t)~DL_SEEN_CLOSE;
+}
+
+static void dl_http_request_id(
+    dynalock_response *response, const char *value, size_t size)
+{
+    dl_copy_text(
+        response->request_id, sizeof response->request_id, value, size);
+}
+
+static const struct {
+    const char *name;
+    void (*read)(dynalock_response *, const char *value, size_t size);
+} dl_headers[] = {
+    { "content-length:", dl_http_length },
+    { "transfer-encoding:", dl_http_transfer },
+    { "content-encoding:", dl_http_encoding },
+    { "connection:", dl_http_connection },
+    { "x-amz-crc32:", dl_http_crc },
+    { "x-amzn-requestid:", dl_http_request_id },
+};
+
+static void dl_http_header(
+    dynalock_response *response, const char *line, size_t size)
+{
+    size_t i, start;
+
+    /* A folded line would continue a value we may have judged already. */
+    if (line[0] == ' ' || line[0] == '\t') dl_http_bad(response);
+    for (i = 0; i < DL_COUNT(dl_headers); i++) {
+        if (!dl_begins(line, size, dl_headers[i].name)) continue;
+        start = strlen(dl_headers[i].name);
+        while (start < size && (line[start] == ' ' || line[start] == '\t'))
+            start++;
+        while (
+            size > start && (line[size - 1] == ' ' || line[size - 1] == '\t'))
+            size--;
+        dl_headers[i].read(response, line + start, size - start);
+        return;
+    }
+}
+
+static void dl_http_headers_end(dynalock_response *response)
+{
+    uint16_t status = response->status;
+    uint8_t framing = response->seen & (DL_SEEN_LENGTH | DL_SEEN_CHUNKED);
+
+    if (status < 200) /* 101 would change the protocol under us */
+        response->state = status == 101 ? DL_HTTP_BAD : DL_HTTP_STATUS;
+    else if ((response->seen & DL_SEEN_ENCODED) != 0 ||
+             framing == (DL_SEEN_LENGTH | DL_SEEN_CHUNKED))
+        response->state = DL_HTTP_BAD;
+    else if (status == 204 || status == 304) response->state = DL_HTTP_DONE;
+    else if (framing == DL_SEEN_CHUNKED) response->state = DL_HTTP_CHUNK;
+    else if (framing == 0) response->state = DL_HTTP_CLOSED;
+    else response->state = response->left != 0 ? DL_HTTP_SIZED : DL_HTTP_DONE;
+}
+
+/* Hexadecimal, then perhaps an extension. */
+static void dl_http_chunk_line(
+    dynalock_response *response, const char *line, size_t size)
+{
+    uint32_t length = 0;
+    size_t i;
+
+    for (i = 0; i < size && dl_hex_digit(line[i]) >= 0; i++) {
+        if (length > 0x7ffffff) dl_http_bad(response);
+        length = length << 4 | (uint32_t)dl_hex_digit(line[i]);
+    }
+    if (i == 0 || (i < size && line[i] != ';' && line[i] != ' '))
+        dl_http_bad(response);
+    if (response->state == DL_HTTP_BAD) return;
+    response->left = length;
+    response->overhead = 0;
+    response->state = length != 0 ? DL_HTTP_DATA : DL_HTTP_TRAILER;
+}
+
+/* A whole line has been read; it may have been cut to fit line[]. */
+static void dl_http_line(dynalock_response *response)
+{
+    const char *line = response->line;
+    size_t size = response->line_size;
+
+    if (size > sizeof response->line) size = sizeof response->line;
+    if (size != 0 && size == response->line_size && line[size - 1] == '\r')
+        size--;
+    response->line_size = 0;
+    switch (response->state) {
+    case DL_HTTP_STATUS: dl_http_status_line(response, line, size); break;
+    case DL_HTTP_HEADER:
+        if (size != 0) dl_http_header(response, line, size);
+        else dl_http_headers_end(response);
+        break;
+    case DL_HTTP_CHUNK: dl_http_chunk_line(response, line, size); break;
+    case DL_HTTP_GAP:
+        response->state = size == 0 ? DL_HTTP_CHUNK : DL_HTTP_BAD;
+        break;
+    default: /* TRAILER: its lines mean nothing to us */
+        if (size == 0) response->state = DL_HTTP_DONE;
+        break;
+    }
+}
+
+static void dl_http_line_byte(dynalock_response *response, char c)
+{
+    if (++response->overhead > DL_HEADERS_MOST) {
+        dl_http_bad(response);
+    } else if (c == '\n') {
+        dl_http_line(response);
+    } else {
+        if (response->line_size < sizeof response->line)
+            response->line[response->line_size] = c;
+        response->line_size++;
+    }
+}
+
+/* Passes body bytes on; returns how many of them belong to the body. */
+static size_t dl_http_body(
+    dynalock_response *response, const char *data, size_t size)
+{
+    if (response->state != DL_HTTP_CLOSED) {
+        if (size > response->left) size = response->left;
+        response->left -= (uint32_t)size;
+    }
+    response->crc = dl_crc32(response->crc, data, size);
+    response->body(response->context, data, size);
+    if (response->left == 0 && response->state == DL_HTTP_SIZED)
+        response->state = DL_HTTP_DONE;
+    if (response->left == 0 && response->state == DL_HTTP_DATA)
+        response->state = DL_HTTP_GAP;
+    return size;
+}
+
+static int dl_http_ended(const dynalock_response *response)
+{
+    return response->state >= DL_HTTP_DONE;
+}
+
+/* Returns how many bytes were taken: fewer than size only when the response
+   has ended (DONE or BAD). */
+static size_t dl_response_feed(
+    dynalock_response *response, const char *data, size_t size)
+{
+    size_t at = 0;
+
+    while (at < size && !dl_http_ended(response)) {
+        uint8_t state = response->state;
+
+        if (state == DL_HTTP_SIZED || state == DL_HTTP_DATA ||
+            state == DL_HTTP_CLOSED)
+            at += dl_http_body(response, data + at, size - at);
+        else dl_http_line_byte(response, data[at++]);
+    }
+    return at;
+}
+
+/* The peer closed the stream. */
+static void dl_response_eof(dynalock_response *response)
+{
+    if (response->state == DL_HTTP_CLOSED) response->state = DL_HTTP_DONE;
+    if (response->state != DL_HTTP_DONE) dl_http_bad(response);
+    response->seen |= DL_SEEN_CLOSE;
+}
+
+static int dl_response_damaged(const dynalock_response *response)
+{
+    return (response->seen & DL_SEEN_CRC) != 0 &&
+           response->crc != response->promised_crc;
+}
+
+/* ===================================================================== */
+/* == stream: the byte stream under HTTP, plain or TLS                    */
+/* ===================================================================== */
+
+/* What a stream can do. Results: open: 0 done, DYNALOCK_AGAIN; write and
+   read: bytes, 0 = not now; flush: 0 done, DYNALOCK_AGAIN. Negative: the
+   outcome of the request; read: DYNALOCK_EOF when the peer ended the stream
+   properly. Whoever has to wait says for what in exchange.interest. */
+struct dynalock_stream {
+    int32_t (*open)(dynalock_client *client);
+    int32_t (*write)(dynalock_client *client, const void *data, size_t size);
+    int32_t (*flush)(dynalock_client *client);
+    int32_t (*read)(dynalock_client *client, void *data, size_t size);
+    int (*is_stale)(dynalock_client *client);
+    void (*close)(dynalock_client *client);
+};
+
+static int32_t dl_port_failed(
+    dynalock_client *client, int32_t error, dynalock_outcome outcome)
+{
+    client->detail.port_error = error;
+    return outcome;
+}
+
+static int32_t dl_plain_open(dynalock_client *client)
+{
+    const dynalock_platform *platform = client->config.platform;
+    dynalock_peer peer;
+    int32_t rc;
+
+    peer.host = client->host;
+    peer.port = client->port;
+    peer.secure = client->config.secure_transport;
+    rc = platform->open(platform->context, &peer);
+    client->exchange.interest = DYNALOCK_WRITE;
+    if (rc == 0 || rc == DYNALOCK_AGAIN) return rc;
+    return dl_port_failed(client, rc, DYNALOCK_UNREACHABLE);
+}
+
+static int32_t dl_plain_write(
+    dynalock_client *client, const void *data, size_t size)
+{
+    const dynalock_platform *platform = client->config.platform;
+    int32_t n = platform->write(platform->context, data, size);
+
+    client->exchange.interest = DYNALOCK_WRITE;
+    if (n < 0) return dl_port_failed(client, n, DYNALOCK_DISCONNECTED);
+    return n;
+}
+
+static int32_t dl_plain_flush(dynalock_client *client)
+{
+    (void)client;
+    return 0;
+}
+
+static int32_t dl_plain_read(dynalock_client *client, void *data, size_t size)
+{
+    const dynalock_platform *platform = client->config.platform;
+    int32_t n = platform->read(platform->context, data, size);
+
+    client->exchange.interest = DYNALOCK_READ;
+    if (n < 0 && n != DYNALOCK_EOF)
+        return dl_port_failed(client, n, DYNALOCK_DISCONNECTED);
+    return n;
+}
+
+/* Nothing may arrive before we have asked: not bytes, not an end. */
+static int dl_plain_is_stale(dynalock_client *client)
+{
+    uint8_t byte;
+
+    return dl_plain_read(client, &byte, 1) != 0;
+}
+
+static void dl_plain_close(dynalock_client *client)
+{
+    const dynalock_platform *platform = client->config.platform;
+
+    platform->close(platform->context);
+}
+
+static const dynalock_stream dl_plain = { dl_plain_open, dl_plain_write,
+    dl_plain_flush, dl_plain_read, dl_plain_is_stale, dl_plain_close };
+
+/* A tls object begins with a pointer to its stream, so that a program which
+   names none links none. */
+static const dynalock_stream *dl_stream(const dynalock_client *client)
+{
+    if (client->config.tls == NULL) return &dl_plain;
+    return *(const dynalock_stream *const *)(const void *)client->config.tls;
+}
+
+/* The wall clock, or 0 when unknown or absurd. */
+static uint64_t dl_unix_ms(const dynalock_client *client)
+{
+    const dynalock_platform *platform = client->config.platform;
+    int64_t ms = platform->unix_ms(platform->context);
+
+    return ms > 0 && ms < 253402300800000 ? (uint64_t)ms : 0; /* year 10000 */
+}
+
+#ifndef DYNALOCK_NO_TLS
+
+/*
+    state      on                                   goes to
+    CLOSED     open                                 CONNECT
+    CONNECT    the port has connected               SHAKE, CLOSED
+    SHAKE      the handshake is done                OPEN, CLOSED
+    OPEN       close                                CLOSED
+*/
+enum { DL_TLS_CLOSED, DL_TLS_CONNECT, DL_TLS_SHAKE, DL_TLS_OPEN };
+
+#define DL_TLS_STEPS 64 /* records in one step; then the caller's turn */
+
+static const uint16_t dl_tls_suites[] = {
+    BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+};
+
+static void dl_tls_setup_hash(
+    dynalock_tls *tls, int id, const br_hash_class *hash)
+{
+    br_ssl_engine_set_hash(&tls->client.eng, id, hash);
+    br_x509_minimal_set_hash(&tls->x509, id, hash);
+}
+
+/* Constant-time AES and GHASH; 31-bit integers (small and fast wherever there
+   is a 32-bit multiplication). */
+static void dl_tls_setup(dynalock_tls *tls, const br_ec_impl *curves)
+{
+    br_ssl_engine_context *engine = &tls->client.eng;
+
+    br_ssl_client_zero(&tls->client);
+    br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
+    br_ssl_engine_set_suites(engine, dl_tls_suites, DL_COUNT(dl_tls_suites));
+    br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION);
+    br_ssl_engine_set_rsavrfy(engine, &br_rsa_i31_pkcs1_vrfy);
+    br_ssl_engine_set_ecdsa(engine, &br_ecdsa_i31_vrfy_asn1);
+    br_ssl_engine_set_ec(engine, curves);
+    br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
+    br_ssl_engine_set_aes_ctr(engine, &br_aes_ct_ctr_vtable);
+    br_ssl_engine_set_ghash(engine, &br_ghash_ctmul32);
+    br_ssl_engine_set_gcm(
+        engine, &br_sslrec_in_gcm_vtable, &br_sslrec_out_gcm_vtable);
+    br_ssl_engine_set_chacha20(engine, &br_chacha20_ct_run);
+    br_ssl_engine_set_poly1305(engine, &br_poly1305_ctmul_run);
+    br_ssl_engine_set_chapol(
+        engine, &br_sslrec_in_chapol_vtable, &br_sslrec_out_chapol_vtable);
+
+    br_x509_minimal_init(
+        &tls->x509, &br_sha256_vtable, tls->anchors, tls->anchor_count);
+    br_x509_minimal_set_rsa(&tls->x509, &br_rsa_i31_pkcs1_vrfy);
+    br_x509_minimal_set_ecdsa(&tls->x509, curves, &br_ecdsa_i31_vrfy_asn1);
+    br_ssl_engine_set_x509(engine, &tls->x509.vtable);
+    dl_tls_setup_hash(tls, br_sha256_ID, &br_sha256_vtable);
+}
+
+static void dl_tls_setup_small(dynalock_tls *tls)
+{
+    dl_tls_setup(tls, &br_ec_p256_m31);
+}
+
+static void dl_tls_setup_wide(dynalock_tls *tls)
+{
+    dl_tls_setup(tls, &br_ec_all_m31);
+    dl_tls_setup_hash(tls, br_sha384_ID, &br_sha384_vtable);
+    dl_tls_setup_hash(tls, br_sha512_ID, &br_sha512_vtable);
+}
+
+DYNALOCK_API const dynalock_tls_profile *dynalock_tls_small(void)
+{
+    static const dynalock_tls_profile profile = { dl_tls_setup_small };
+
+    return &profile;
+}
+
+DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide(void)
+{
+    static const dynalock_tls_profile profile = { dl_tls_setup_wide };
+
+    return &profile;
+}
+
+static const struct {
+    int error;
+    dynalock_outcome outcome;
+} dl_tls_errors[] = {
+    { BR_ERR_X509_EXPIRED, DYNALOCK_TLS_DATE },
+    { BR_ERR_X509_TIME_UNKNOWN, DYNALOCK_CLOCK_UNSET },
+    { BR_ERR_X509_BAD_SERVER_NAME, DYNALOCK_TLS_NAME },
+    { BR_ERR_TOO_LARGE, DYNALOCK_TLS_RECORD },
+    { BR_ERR_NO_RANDOM, DYNALOCK_NO_ENTROPY },
+    { BR_ERR_UNSUPPORTED_VERSION, DYNALOCK_TLS_NO_HANDSHAKE },
+    { BR_ERR_BAD_VERSION, DYNALOCK_TLS_NO_HANDSHAKE },
+    { BR_ERR_UNKNOWN_TYPE, DYNALOCK_TLS_NO_HANDSHAKE },
+    { BR_ERR_RECV_FATAL_ALERT + 70, DYNALOCK_TLS_NO_HANDSHAKE },
+};
+
+static int32_t dl_tls_failed(dynalock_client *client)
+{
+    dynalock_tls *tls = client->config.tls;
+    int error = br_ssl_engine_last_error(&tls->client.eng);
+    size_t i;
+
+    client->detail.tls_error = error;
+    tls->session.session_id_len = 0;
+    for (i = 0; i < DL_COUNT(dl_tls_errors); i++)
+        if (dl_tls_errors[i].error == error) return dl_tls_errors[i].outcome;
+    if (error >= BR_ERR_X509_OK && error <= BR_ERR_X509_NOT_TRUSTED)
+        return DYNALOCK_TLS_UNTRUSTED;
+    return DYNALOCK_TLS_FAILED;
+}
+
+/* Moves what the engine has to send. 1: moved; 0: not now; or an outcome. */
+static int32_t dl_tls_send(dynalock_client *client)
+{
+    br_ssl_engine_context *engine = &client->config.tls->client.eng;
+    size_t size;
+    unsigned char *record = br_ssl_engine_sendrec_buf(engine, &size);
+    int32_t n = dl_plain_write(client, record, size);
+
+    if (n <= 0) return n;
+    br_ssl_engine_sendrec_ack(engine, (size_t)n);
+    return 1;
+}
+
+/* Feeds the engine. 1: fed; 0: not now; DYNALOCK_EOF; or an outcome. */
+static int32_t dl_tls_receive(dynalock_client *client)
+{
+    br_ssl_engine_context *engine = &client->config.tls->client.eng;
+    size_t size;
+    unsigned char *record = br_ssl_engine_recvrec_buf(engine, &size);
+    int32_t n = dl_plain_read(client, record, size);
+
+    if (n <= 0) return n;
+    br_ssl_engine_recvrec_ack(engine, (size_t)n);
+    return 1;
+}
+
+/* Runs the engine until it is in one of the wanted states: those bits; 0: not
+   now; DYNALOCK_EOF: close_notify; or an outcome. An end of the connection
+   without close_notify may be an attacker's cut: DISCONNECTED. */
+static int32_t dl_tls_pump(dynalock_client *client, unsigned wanted)
+{
+    br_ssl_engine_context *engine = &client->config.tls->client.eng;
+    int32_t rc;
+    int i;
+
+    for (i = 0; i < DL_TLS_STEPS; i++) {
+        unsigned state = br_ssl_engine_current_state(engine);
+
+        if (state == BR_SSL_CLOSED) {
+            if (br_ssl_engine_last_error(engine) == BR_ERR_OK)
+                return DYNALOCK_EOF;
+            return dl_tls_failed(client);
+        }
+        if ((state & BR_SSL_SENDREC) != 0) rc = dl_tls_send(client);
+        else if ((state & wanted) != 0) return (int32_t)(state & wanted);
+        else if ((state & BR_SSL_RECVREC) != 0) rc = dl_tls_receive(client);
+        else return 0;
+        if (rc == DYNALOCK_EOF) return DYNALOCK_DISCONNECTED;
+        if (rc <= 0) return rc;
+    }
+    client->exchange.interest = DYNALOCK_READ | DYNALOCK_WRITE;
+    return 0;
+}
+
+/* Every handshake starts from a fresh context: BearSSL must be given time and
+   entropy each time, and a reset forgets errors. */
+static int32_t dl_tls_start(dynalock_client *client)
+{
+    dynalock_tls *tls = client->config.tls;
+    const dynalock_platform *platform = client->config.platform;
+    br_ssl_engine_context *engine = &tls->client.eng;
+    uint64_t days = dl_unix_ms(client);
+    uint32_t seconds;
+    uint8_t seed[32];
+
+    if (days == 0) return DYNALOCK_CLOCK_UNSET;
+    (void)dl_divide(&days, 1000);
+    if (platform->entropy(platform->context, seed, sizeof seed) < 0)
+        return DYNALOCK_NO_ENTROPY;
+    tls->profile->setup(tls);
+    seconds = dl_divide(&days, 43200); /* divisors are 16 bits: half days */
+    seconds += (days & 1) != 0 ? 43200 : 0;
+    br_x509_minimal_set_time(
+        &tls->x509, (uint32_t)(days >> 1) + 719528, seconds);
+    br_ssl_engine_set_buffer(engine, tls->buffer, sizeof tls->buffer, 0);
+    br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
+    dl_wipe(seed, sizeof seed);
+    br_ssl_engine_set_session_parameters(engine, &tls->session);
+    if (!br_ssl_client_reset(&tls->client, client->host, 1))
+        return dl_tls_failed(client);
+    return 0;
+}
+
+static int32_t dl_tls_connect(dynalock_client *client)
+{
+    dynalock_tls *tls = client->config.tls;
+    int32_t rc;
+
+    if (tls->state == DL_TLS_CLOSED) tls->state = DL_TLS_CONNECT;
+    rc = dl_plain_open(client);
+    if (rc == DYNALOCK_AGAIN) return rc;
+    tls->state = DL_TLS_CLOSED;
+    if (rc != 0) return rc;
+    rc = dl_tls_start(client);
+    if (rc == 0) tls->state = DL_TLS_SHAKE;
+    else dl_plain_close(client);
+    return rc;
+}
+
+/* The handshake has failed; the port is still connected. */
+static int32_t dl_tls_give_up(dynalock_client *client, int32_t outcome)
+{
+    client->config.tls->state = DL_TLS_CLOSED;
+    dl_plain_close(client);
+    if (outcome == DYNALOCK_EOF || outcome == DYNALOCK_DISCONNECTED)
+        return DYNALOCK_TLS_NO_HANDSHAKE;
+    return outcome;
+}
+
+static int32_t dl_tls_open(dynalock_client *client)
+{
+    dynalock_tls *tls = client->config.tls;
+    int32_t rc;
+
+    if (tls->state != DL_TLS_SHAKE) {
+        rc = dl_tls_connect(client);
+        if (rc != 0) return rc;
+    }
+    rc = dl_tls_pump(client, BR_SSL_SENDAPP);
+    if (rc == 0) return DYNALOCK_AGAIN;
+    if (rc < 0) return dl_tls_give_up(client, rc);
+    br_ssl_engine_get_session_parameters(&tls->client.eng, &tls->session);
+    tls->state = DL_TLS_OPEN;
+    return 0;
+}
+
+static int32_t dl_tls_write(
+    dynalock_client *client, const void *data, size_t size)
+{
+    br_ssl_engine_context *engine = &client->config.tls->client.eng;
+    int32_t rc = dl_tls_pump(client, BR_SSL_SENDAPP);
+    unsigned char *room;
+    size_t capacity;
+
+    if (rc == DYNALOCK_EOF) return DYNALOCK_DISCONNECTED;
+    if (rc <= 0) return rc;
+    room = br_ssl_engine_sendapp_buf(engine, &capacity);
+    if (size > capacity) size = capacity;
+    memcpy(room, data, size);
+    br_ssl_engine_sendapp_ack(engine, size);
+    return (int32_t)size;
+}
+
+/* Only now does the record leave: head and body go in one. */
+static int32_t dl_tls_flush(dynalock_client *client)
+{
+    br_ssl_engine_context *engine = &client->config.tls->client.eng;
+    int32_t rc = 1;
+    int i;
+
+    br_ssl_engine_flush(engine, 0);
+    for (i = 0; i < DL_TLS_STEPS && rc > 0; i++) {
+        if ((br_ssl_engine_current_state(engine) & BR_SSL_SENDREC) == 0)
+            return 0;
+        rc = dl_tls_send(client);
+    }
+    return rc < 0 ? rc : (int32_t)DYNALOCK_AGAIN;
+}
+
+static int32_t dl_tls_read(dynalock_client *client, void *data, size_t size)
+{
+    br_ssl_engine_context *engine = &client->config.tls->client.eng;
+    int32_t rc = dl_tls_pump(client, BR_SSL_RECVAPP);
+    unsigned char *from;
+    size_t there;
+
+    if (rc <= 0) return rc;
+    from = br_ssl_engine_recvapp_buf(engine, &there);
+    if (size > there) size = there;
+    memcpy(data, from, size);
+    br_ssl_engine_recvapp_ack(engine, size);
+    return (int32_t)size;
+}
+
+/* In half duplex the one buffer must be free before we send: data, an alert
+   or an end that came since the last answer means a new connection. */
+static int dl_tls_is_stale(dynalock_client *client)
+{
+    br_ssl_engine_context *engine = &client->config.tls->client.eng;
+    unsigned state = br_ssl_engine_current_state(engine);
+
+    if ((state & BR_SSL_SENDAPP) == 0) return 1;
+    return (state & BR_SSL_RECVREC) != 0 && dl_tls_receive(client) != 0;
+}
+
+/* Says goodbye without waiting for the answer: some servers keep a session
+   only when the client has sent close_notify. */
+static void dl_tls_close(dynalock_client *client)
+{
+    dynalock_tls *tls = client->config.tls;
+    br_ssl_engine_context *engine = &tls->client.eng;
+    int i;
+
+    if (tls->state == DL_TLS_OPEN) {
+        br_ssl_engine_close(engine);
+        for (i = 0; i < DL_TLS_STEPS && (br_ssl_engine_current_state(engine) &
+                                            BR_SSL_SENDREC) != 0;
+             i++)
+            if (dl_tls_send(client) <= 0) break;
+    }
+    tls->state = DL_TLS_CLOSED;
+    dl_plain_close(client);
+}
+
+DYNALOCK_API void dynalock_tls_init(dynalock_tls *tls,
+    const dynalock_tls_profile *profile, const br_x509_trust_anchor *anchors,
+    size_t anchor_count)
+{
+    static const dynalock_stream stream = { dl_tls_open, dl_tls_write,
+        dl_tls_flush, dl_tls_read, dl_tls_is_stale, dl_tls_close };
+
+    if (tls == NULL) return;
+    memset(tls, 0, sizeof *tls);
+    if (profile == NULL || anchors == NULL || anchor_count == 0) return;
+    tls->stream = &stream;
+    tls->profile = profile;
+    tls->anchors = anchors;
+    tls->anchor_count = anchor_count;
+}
+
+#endif /* DYNALOCK_NO_TLS */
+
+/* ===================================================================== */
+/* == json: a filter that keeps what is wanted, then jsmn                 */
+/*    RFC 8259, strictly; what is kept is rewritten compactly */
+/* ===================================================================== */
+
+/*
+Of an answer of any size the filter keeps, within its buffer:
+
+    {"__type":"...","message":"...","Item":{"name":{"S":"value"}, ...}}
+
+where each name is wanted and each value has exactly that shape: a text, the
+Item, or an attribute of one type and one scalar. A wanted value that is too
+long or of another shape is kept as `true`: present, but not understood; only
+texts are cut instead. Malformed JSON, a wanted name met twice and nesting
+over 96 levels end in BAD. Escapes are normalised: \" \\ and \u00XX for
+control characters remain, all else becomes UTF-8.
+*/
+typedef struct dl_want {
+    const char *name; /* NULL ends the list */
+    uint16_t limit;   /* of the value's text, quotes and shape included */
+    uint8_t expect;
+} dl_want;
+
+enum { /* dl_expect: what a value must be to be kept */
+    DL_EXPECT_OBJECT,
+    DL_EXPECT_TEXT,
+    DL_EXPECT_ATTRIBUTE,
+    DL_EXPECT_SCALAR
+};
+
+#define DL_TYPE_LIMIT 112
+#define DL_MESSAGE_LIMIT 144
+#define DL_RESERVE 8 /* bytes of the buffer kept for `true` and closing */
+
+static const dl_want dl_root_wants[] = {
+    { "__type", DL_TYPE_LIMIT, DL_EXPECT_TEXT },
+    { "message", DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
+    { "Message", DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
+    { "Item", 65535, DL_EXPECT_OBJECT },
+    { NULL, 0, 0 },
+};
+#define DL_ITEM_BIT 4 /* in found: the item's names come after the root's */
+
+/*
+    state      byte                       goes to
+    VALUE      any value's first          VALUE0, NAME0, STRING, MINUS, ZERO,
+                                          WHOLE, LITERAL
+    VALUE0     as VALUE; ] of []          as VALUE; AFTER, DONE
+    NAME0      as NAME; } of {}           STRING; AFTER, DONE
+    NAME       "                          STRING
+    COLON      :                          VALUE
+    AFTER      , ] }                      VALUE, NAME, AFTER, DONE
+    STRING     text; " ends it            STRING, MORE, ESCAPE; COLON, AFTER,
+                                          DONE
+    MORE       continuation byte          STRING, MORE
+    ESCAPE     one of "\/bfnrtu           STRING, HEX
+    HEX        four hex digits            STRING, PAIR
+    PAIR       backslash                  PAIRU
+    PAIRU      u                          HEX
+    MINUS .. EXPONENT                     dl_json_numbers
+    LITERAL    the rest of a literal      AFTER, DONE
+    DONE       white space                DONE
+    any        anything else              BAD
+*/
+enum {
+    DL_JSON_MINUS, /* the number's states first: they index a table */
+    DL_JSON_ZERO,
+    DL_JSON_WHOLE,
+    DL_JSON_POINT,
+    DL_JSON_FRACTION,
+    DL_JSON_E,
+    DL_JSON_SIGN,
+    DL_JSON_EXPONENT,
+    DL_JSON_VALUE,
+    DL_JSON_VALUE0,
+    DL_JSON_NAME0,
+    DL_JSON_NAME,
+    DL_JSON_COLON,
+    DL_JSON_AFTER,
+    DL_JSON_STRING,
+    DL_JSON_MORE,
+    DL_JSON_ESCAPE,
+    DL_JSON_HEX,
+    DL_JSON_PAIR,
+    DL_JSON_PAIRU,
+    DL_JSON_LITERAL,
+    DL_JSON_DONE,
+    DL_JSON_BAD
+};
+
+enum {            /* dl_keep: what happens to the bytes that go by */
+    DL_KEEP_ALL,  /* copied */
+    DL_KEEP_NAME, /* copied for now: a name that may be wanted */
+    DL_KEEP_CUT,  /* of a long text, the rest up to the quote is dropped */
+    DL_KEEP_NONE  /* dropped, until the value at value_depth has ended */
+};
+
+#define DL_DEPTH_MOST 96
+
+static void dl_filter_begin(
+    dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
+{
+    memset(filter, 0, sizeof *filter);
+    filter->wants = wants;
+    filter->out = out;
+    filter->size = size;
+    filter->limit = size;
+    filter->state = DL_JSON_VALUE;
+}
+
+static void dl_filter_bad(dynalock_filter *filter)
+{
+    filter->state = DL_JSON_BAD;
+}
+
+/* ---- what to keep ---- */
+
+/* Drops a member of the root or the item, its name included. */
+static void dl_filter_skip(dynalock_filter *filter)
+{
+    filter->used = filter->mark;
+    filter->keep = DL_KEEP_NONE;
+    filter->value_depth = filter->depth;
+}
+
+/* The wanted value under way cannot be kept as it is. */
+static void dl_filter_refuse(dynalock_filter *filter)
+{
+    filter->keep = DL_KEEP_NONE;
+    memcpy(filter->out + filter->mark, "true", 4);
+    filter->used = (uint16_t)(filter->mark + 4);
+}
+
+/* A unit (an escape, a UTF-8 sequence) is kept whole or not at all. One byte
+   beneath the limit stays free for a cut text's quote. */
+static void dl_filter_emit(
+    dynalock_filter *filter, const char *unit, size_t size)
+{
+    if (filter->keep == DL_KEEP_NONE || filter->keep == DL_KEEP_CUT) return;
+    if (filter->used + size < filter->limit) {
+        memcpy(filter->out + filter->used, unit, size);
+        filter->used = (uint16_t)(filter->used + size);
+    } else if (filter->keep == DL_KEEP_NAME) {
+        dl_filter_skip(filter); /* longer than any that is wanted */
+    } else if (filter->expect == DL_EXPECT_TEXT) {
+        filter->keep = DL_KEEP_CUT;
+    } else {
+        dl_filter_refuse(filter);
+    }
+}
+
+static void dl_filter_name(dynalock_filter *filter)
+{
+    if (filter->depth <= 2 && filter->keep == DL_KEEP_ALL) {
+        filter->keep = DL_KEEP_NAME;
+        filter->mark = filter->used;
+        filter->limit = (uint16_t)(filter->size - DL_RESERVE);
+        if (filter->out[filter->used - 1] != '{')
+            dl_filter_emit(filter, ",", 1);
+    }
+}
+
+static void dl_filter_want(dynalock_filter *filter, const dl_want *want)
+{
+    uint16_t most = (uint16_t)(filter->size - DL_RESERVE);
+
+    filter->keep = DL_KEEP_ALL;
+    filter->expect = want->expect;
+    filter->value_depth = filter->depth;
+    dl_filter_emit(filter, ":", 1);
+    filter->mark = filter->used;
+    if (want->limit < most - filter->used)
+        filter->limit = (uint16_t)(filter->used + want->limit);
+    else filter->limit = most;
+}
+
+/* A name of the root or the item has ended: out[] has it from mark on, with
+   its quotes and perhaps a comma before. */
+static void dl_filter_choose(dynalock_filter *filter)
+{
+    const dl_want *want = filter->depth == 1 ? dl_root_wants : filter->wants;
+    unsigned bit = filter->depth == 1 ? 0 : DL_ITEM_BIT;
+    const char *name = filter->out + filter->mark + 1;
+    size_t size = (size_t)(filter->used - filter->mark) - 2;
+
+    if (filter->out[filter->mark] == ',') {
+        name++;
+        size--;
+    }
+    for (; want->name != NULL; want++, bit++) {
+        if (strlen(want->name) != size || memcmp(want->name, name, size) != 0)
+            continue;
+        if ((filter->found >> bit & 1) != 0) dl_filter_bad(filter);
+        filter->found = (uint16_t)(filter->found | 1u << bit);
+        dl_filter_want(filter, want);
+        return;
+    }
+    dl_filter_skip(filter);
+}
+
+/* A value begins: is it of the kind that is expected here? */
+static void dl_filter_value(dynalock_filter *filter, char first)
+{
+    int fits;
+
+    if (filter->keep != DL_KEEP_ALL) return;
+    switch (filter->expect) {
+    case DL_EXPECT_TEXT: fits = first == '"'; break;
+    case DL_EXPECT_SCALAR: fits = first != '{' && first != '['; break;
+    default: fits = first == '{'; break;
+    }
+    if (fits) return;
+    if (filter->depth == 0) dl_filter_bad(filter);
+    else dl_filter_refuse(filter);
+}
+
+/* A value has ended at the present depth. */
+static void dl_filter_after(dynalock_filter *filter)
+{
+    filter->state = filter->depth == 0 ? DL_JSON_DONE : DL_JSON_AFTER;
+    if (filter->depth > 2) return;
+    if (filter->keep == DL_KEEP_NONE && filter->depth != filter->value_depth)
+        return;
+    filter->keep = DL_KEEP_ALL;
+    filter->expect = DL_EXPECT_OBJECT;
+    filter->limit = filter->size;
+}
+
+/* ---- the grammar ---- */
+
+static int dl_json_is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static int dl_filter_in_array(const dynalock_filter *filter)
+{
+    return (filter->arrays[filter->depth >> 5] >> (filter->depth & 31) & 1) !=
+           0;
+}
+
+static void dl_json_open(dynalock_filter *filter, char c)
+{
+    uint32_t *word;
+    uint32_t bit;
+
+    if (filter->depth == DL_DEPTH_MOST - 1) {
+        dl_filter_bad(filter);
+        return;
+    }
+    dl_filter_emit(filter, &c, 1);
+    filter->depth++;
+    word = &filter->arrays[filter->depth >> 5];
+    bit = (uint32_t)1 << (filter->depth & 31);
+    *word = c == '[' ? *word | bit : *word & ~bit;
+    filter->state = c == '[' ? DL_JSON_VALUE0 : DL_JSON_NAME0;
+    if (filter->depth == 3) filter->expect = DL_EXPECT_SCALAR;
+}
+
+static void dl_json_close(dynalock_filter *filter, char c)
+{
+    if (filter->depth == 0 || dl_filter_in_array(filter) != (c == ']')) {
+        dl_filter_bad(filter);
+        return;
+    }
+    dl_filter_emit(filter, &c, 1);
+    filter->depth--;
+    dl_filter_after(filter);
+}
+
+static void dl_json_string_begin(dynalock_filter *filter)
+{
+    filter->state = DL_JSON_STRING;
+    filter->surrogate = 0;
+    dl_filter_emit(filter, "\"", 1);
+}
+
+static const char *const dl_json_literals[] = { "true", "false", "null" };
+
+static void dl_json_value(dynalock_filter *filter, char c)
+{
+    unsigned i;
+
+    if (dl_json_is_space(c)) return;
+    filter->in_name = 0;
+    dl_filter_value(filter, c);
+    if (filter->state == DL_JSON_BAD) return;
+    filter->state = DL_JSON_BAD;
+    if (c == '{' || c == '[') dl_json_open(filter, c);
+    else if (c == '"') dl_json_string_begin(filter);
+    else if (c == '-') filter->state = DL_JSON_MINUS;
+    else if (c == '0') filter->state = DL_JSON_ZERO;
+    else if (c >= '1' && c <= '9') filter->state = DL_JSON_WHOLE;
+    for (i = 0; i < DL_COUNT(dl_json_literals); i++) {
+        if (c != dl_json_literals[i][0]) continue;
+        filter->state = DL_JSON_LITERAL;
+        filter->code_point = i;
+        filter->count = 1;
+    }
+    if (filter->state <= DL_JSON_WHOLE || filter->state == DL_JSON_LITERAL)
+        dl_filter_emit(filter, &c, 1);
+}
+
+static void dl_json_value0(dynalock_filter *filter, char c)
+{
+    if (c == ']') dl_json_close(filter, c);
+    else dl_json_value(filter, c);
+}
+
+static void dl_json_name(dynalock_filter *filter, char c)
+{
+    if (dl_json_is_space(c)) return;
+    if (c != '"') {
+        dl_filter_bad(filter);
+        return;
+    }
+    filter->in_name = 1;
+    dl_filter_name(filter);
+    dl_json_string_begin(filter);
+}
+
+static void dl_json_name0(dynalock_filter *filter, char c)
+{
+    if (c == '}') dl_json_close(filter, c);
+    else dl_json_name(filter, c);
+}
+
+static void dl_json_colon(dynalock_filter *filter, char c)
+{
+    if (dl_json_is_space(c)) return;
+    filter->state = c == ':' ? DL_JSON_VALUE : DL_JSON_BAD;
+}
+
+static void dl_json_after(dynalock_filter *filter, char c)
+{
+    if (dl_json_is_space(c)) return;
+    if (c != ',') {
+        if (c == ']' || c == '}') dl_json_close(filter, c);
+        else dl_filter_bad(filter);
+        return;
+    }
+    /* an attribute has one type */
+    if (filter->depth == 3 && filter->keep == DL_KEEP_ALL)
+        dl_filter_refuse(filter);
+    filter->state = dl_filter_in_array(filter) ? DL_JSON_VALUE : DL_JSON_NAME;
+}
+
+static void dl_json_string_end(dynalock_filter *filter)
+{
+    if (filter->keep == DL_KEEP_CUT) filter->keep = DL_KEEP_ALL;
+    if (filter->expect == DL_EXPECT_TEXT) filter->limit = filter->size;
+    dl_filter_emit(filter, "\"", 1);
+    if (!filter->in_name) {
+        dl_filter_after(filter);
+        return;
+    }
+    filter->state = DL_JSON_COLON;
+    if (filter->keep == DL_KEEP_NAME) dl_filter_choose(filter);
+    else if (filter->depth == 3) dl_filter_emit(filter, ":", 1);
+}
+
+static void dl_json_string(dynalock_filter *filter, char c)
+{
+    int more;
+
+    if (c == '"') {
+        dl_json_string_end(filter);
+        return;
+    }
+    if (c == '\\') {
+        filter->state = DL_JSON_ESCAPE;
+        return;
+    }
+    more = dl_utf8_lead((uint8_t)c, &filter->low, &filter->high);
+    if (more < 0 || (uint8_t)c < 0x20) {
+        dl_filter_bad(filter);
+        return;
+    }
+    filter->unit[0] = c;
+    filter->unit_size = 1;
+    filter->count = (uint8_t)more;
+    if (more != 0) filter->state = DL_JSON_MORE;
+    else dl_filter_emit(filter, filter->unit, 1);
+}
+
+static void dl_json_more(dynalock_filter *filter, char c)
+{
+    if ((uint8_t)c < filter->low || (uint8_t)c > filter->high) {
+        dl_filter_bad(filter);
+        return;
+    }
+    filter->low = 0x80;
+    filter->high = 0xbf;
+    filter->unit[filter->unit_size++] = c;
+    if (--filter->count != 0) return;
+    filter->state = DL_JSON_STRING;
+    dl_filter_emit(filter, filter->unit, filter->unit_size);
+}
+
+/* An escape's code point, in the one form that we keep. */
+static void dl_json_code_point(dynalock_filter *filter, uint32_t c)
+{
+    char unit[6], single = (char)c;
+    dl_span span;
+    dl_sink sink = dl_span_open(&span, unit, sizeof unit, 0);
+
+    if (c < 0x80) {
+        dl_put_escaped(&sink, &single, 1);
+    } else {
+        unsigned shift = c < 0x800 ? 6 : c < 0x10000 ? 12 : 18;
+        uint8_t lead = c < 0x800 ? 0xc0 : c < 0x10000 ? 0xe0 : 0xf0;
+
+        unit[span.used++] = (char)(lead | c >> shift);
+        while (shift != 0) {
+            shift -= 6;
+            unit[span.used++] = (char)(0x80 | (c >> shift & 0x3f));
+        }
+    }
+    filter->state = DL_JSON_STRING;
+    dl_filter_emit(filter, unit, span.used);
+}
+
+static void dl_json_escape(dynalock_filter *filter, char c)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    unsigned i;
+
+    if (c == 'u') {
+        filter->state = DL_JSON_HEX;
+        filter->code_point = 0;
+        filter->count = 0;
+        return;
+    }
+    for (i = 0; i < sizeof from - 1; i++) {
+        if (c != from[i]) continue;
+        dl_json_code_point(filter, (uint8_t)to[i]);
+        return;
+    }
+    dl_filter_bad(filter);
+}
+
+static void dl_json_hex(dynalock_filter *filter, char c)
+{
+    int digit = dl_hex_digit(c);
+    uint32_t code;
+
+    if (digit < 0) {
+        dl_filter_bad(filter);
+        return;
+    }
+    filter->code_point = filter->code_point << 4 | (uint32_t)digit;
+    if (++filter->count < 4) return;
+    code = filter->code_point;
+    if (filter->surrogate != 0) {
+        if (code >> 10 != 0x37) { /* not a low surrogate */
+            dl_filter_bad(filter);
+            return;
+        }
+        code =
+            0x10000u + ((filter->surrogate & 0x3ffu) << 10) + (code & 0x3ff);
+        filter->surrogate = 0;
+    } else if (code >> 10 == 0x36) {
+        filter->surrogate = (uint16_t)code;
+        filter->state = DL_JSON_PAIR;
+        return;
+    } else if (code >> 10 == 0x37) {
+        dl_filter_bad(filter);
+        return;
+    }
+    dl_json_code_point(filter, code);
+}
+
+static void dl_json_pair(dynalock_filter *filter, char c)
+{
+    filter->state = c == '\\' ? DL_JSON_PAIRU : DL_JSON_BAD;
+}
+
+static void dl_json_pairu(dynalock_filter *filter, char c)
+{
+    filter->state = c == 'u' ? DL_JSON_HEX : DL_JSON_BAD;
+    filter->code_point = 0;
+    filter->count = 0;
+}
+
+static void dl_json_literal(dynalock_filter *filter, char c)
+{
+    const char *literal = dl_json_literals[filter->code_point];
+
+    if (c != literal[filter->count]) {
+        dl_filter_bad(filter);
+        return;
+    }
+    dl_filter_emit(filter, &c, 1);
+    if (literal[++filter->count] == '\0') dl_filter_after(filter);
+}
+
+/* Where a number goes on 0, 1-9, point, e, sign, and anything else, which
+   ends it (AFTER). Returns whether the byte was part of it. */
+static int dl_json_number(dynalock_filter *filter, char c)
+{
+    enum {
+        Z = DL_JSON_ZERO,
+        W = DL_JSON_WHOLE,
+        P = DL_JSON_POINT,
+        F = DL_JSON_FRACTION,
+        E = DL_JSON_E,
+        S = DL_JSON_SIGN,
+        X = DL_JSON_EXPONENT,
+        A = DL_JSON_AFTER,
+        B = DL_JSON_BAD
+    };
+    static const uint8_t next[8][6] = {
+        /* minus    */ { Z, W, B, B, B, B },
+        /* zero     */ { B, B, P, E, B, A },
+        /* whole    */ { W, W, P, E, B, A },
+        /* point    */ { F, F, B, B, B, B },
+        /* fraction */ { F, F, B, E, B, A },
+        /* e        */ { X, X, B, B, S, B },
+        /* sign     */ { X, X, B, B, B, B },
+        /* exponent */ { X, X, B, B, B, A },
+    };
+    unsigned kind = c == '0'               ? 0
+                    : c >= '1' && c <= '9' ? 1
+                    : c == '.'             ? 2
+                    : c == 'e' || c == 'E' ? 3
+                    : c == '+' || c == '-' ? 4
+                                           : 5;
+
+    filter->state = next[filter->state][kind];
+    if (filter->state == DL_JSON_AFTER) {
+        dl_filter_after(filter);
+        return 0;
+    }
+    dl_filter_emit(filter, &c, 1);
+    return 1;
+}
+
+static void dl_json_done(dynalock_filter *filter, char c)
+{
+    if (!dl_json_is_space(c)) dl_filter_bad(filter);
+}
+
+static void dl_filter_byte(dynalock_filter *filter, char c)
+{
+    static void (*const steps[])(dynalock_filter *, char) = { dl_json_value,
+        dl_json_value0, dl_json_name0, dl_json_name, dl_json_colon,
+        dl_json_after, dl_json_string, dl_json_more, dl_json_escape,
+        dl_json_hex, dl_json_pair, dl_json_pairu, dl_json_literal,
+        dl_json_done };
+
+    if (filter->state < DL_JSON_VALUE && dl_json_number(filter, c)) return;
+    if (filter->state != DL_JSON_BAD)
+        steps[filter->state - DL_JSON_VALUE](filter, c);
+}
+
+/* Has the signature of a response's body hook. */
+static void dl_filter_feed(void *context, const void *data, size_t size)
+{
+    dynalock_filter *filter = (dynalock_filter *)context;
+    const char *from = (const char *)data;
+
+    while (size-- != 0) dl_filter_byte(filter, *from++);
+}
+
+/* ---- what was kept ---- */
+
+/* A filtered document and its tokens; token 0 is the root object. */
+typedef struct dl_json {
+    char *text;
+    const jsmntok_t *tokens;
+    int count; /* 0: nothing was understood */
+} dl_json;
+
+static void dl_json_parse(dl_json *json, const dynalock_filter *filter,
+    dynalock_token *storage, unsigned capacity)
+{
+    jsmntok_t *tokens = (jsmntok_t *)(void *)storage;
+    jsmn_parser parser;
+
+    json->text = filter->out;
+    json->tokens = tokens;
+    json->count = 0;
+    if (filter->state != DL_JSON_DONE) return;
+    jsmn_init(&parser);
+    json->count =
+        jsmn_parse(&parser, filter->out, filter->used, tokens, capacity);
+    if (json->count < 0) json->count = 0;
+}
+
+static int dl_json_is(const dl_json *json, int token, const char *text)
+{
+    const jsmntok_t *t = &json->tokens[token];
+    size_t size = (size_t)(t->end - t->start);
+
+    return strlen(text) == size &&
+           memcmp(json->text + t->start, text, size) == 0;
+}
+
+/* The value of a member of an object; 0: there is none. (No value is the root
+   itself.) */
+static int dl_json_member(const dl_json *json, int object, const char *name)
+{
+    int end, i = object + 1;
+
+    if (object >= json->count || json->tokens[object].type != JSMN_OBJECT)
+        return 0;
+    end = json->tokens[object].end;
+    while (i + 1 < json->count && json->tokens[i].start < end) {
+        int value_end = json->tokens[i + 1].end;
+
+        if (dl_json_is(json, i, name)) return i + 1;
+        for (i += 2; i < json->count && json->tokens[i].start < value_end; i++)
+            ;
+    }
+    return 0;
+}
+
+/* A string's text, unescaped in place: ask once for each token. NULL: not a
+   string. */
+static char *dl_json_text(const dl_json *json, int token, size_t *size)
+{
+    const jsmntok_t *t = &json->tokens[token];
+
+    *size = 0;
+    if (token == 0 || t->type != JSMN_STRING) return NULL;
+    *size = dl_unescape(json->text + t->start, (size_t)(t->end - t->start));
+    return json->text + t->start;
+}
+
+/* The text of item attribute {"type":"text"}; NULL when it is absent or of
+   another shape, which *there tells apart. */
+static char *dl_json_attribute(const dl_json *json, int item, const char *name,
+    const char *type, size_t *size, int *there)
+{
+    int attribute = dl_json_member(json, item, name);
+    int value = 0;
+
+    *there = attribute != 0;
+    if (attribute != 0) value = dl_json_member(json, attribute, type);
+    return dl_json_text(json, value, size);
+}
+
+/* ===================================================================== */
+/* == request: one call of DynamoDB, sent exactly once                    */
+/* ===================================================================== */
+
+/* What an operation does when. Lock, record and whatever comes are known to
+   the client only through such a table, so that what nobody starts is not
+   linked. */
+struct dynalock_steps {
+    /* The connection is ready: name exchange.target and settle what the body
+       will say, or return an outcome to send nothing. */
+    dynalock_outcome (*prepare)(
+        dynalock_client *client, dynalock_operation *operation, uint64_t now);
+    /* The exchange has ended; exchange.fate says what may have happened. */
+    void (*answer)(dynalock_client *client, dynalock_operation *operation,
+        dynalock_outcome outcome, uint64_t now);
+    /* operation->deadline has passed. */
+    void (*expire)(
+        dynalock_client *client, dynalock_operation *operation, uint64_t now);
+    void (*cancel)(
+        dynalock_client *client, dynalock_operation *operation, uint64_t now);
+    /* The client closes: give back what is held, end the rest. */
+    void (*close)(
+        dynalock_client *client, dynalock_operation *operation, uint64_t now);
+    /* The body. */
+    void (*body)(const dynalock_client *client,
+        const dynalock_operation *operation, const dl_sink *sink);
+    /* Who goes first when several are due: the smallest. */
+    uint64_t (*rank)(const dynalock_operation *operation);
+    /* The lease that a slow answer would endanger; 0: none. */
+    uint32_t (*lease)(const dynalock_client *client,
+        const dynalock_operation *operation, int sending);
+    const dl_want *wants;
+};
+
+/*
+    state      on                                   goes to
+    CLOSED     start                                OPEN
+    OPEN       the stream is open                   SEND
+    OPEN       failure, timeout, nothing to send    CLOSED
+    SEND       all is sent                          RECEIVE
+    SEND       failure, timeout                     CLOSED
+    RECEIVE    answered, keep-alive                 READY
+    RECEIVE    answered, failure, timeout           CLOSED
+    READY      start                                SEND
+    READY      start on a stale connection          OPEN
+    READY      nothing to send, close               CLOSED
+*/
+enum {
+    DL_EXCHANGE_CLOSED,
+    DL_EXCHANGE_OPEN,
+    DL_EXCHANGE_SEND,
+    DL_EXCHANGE_RECEIVE,
+    DL_EXCHANGE_READY
+};
+
+enum { /* dl_fate: of the request under way, as far as we know */
+    DL_FATE_UNSENT,
+    DL_FATE_SENT,    /* may have been carried out, or may be yet */
+    DL_FATE_ANSWERED /* the service has said what it did */
+};
+
+#define DL_CHUNK 512 /* bytes read at a time, on the stack */
+#define DL_TURNS 64  /* reads or writes in one step; then the caller's turn */
+
+/* A condition that did not hold: not an outcome of any call, but what a lock
+   decides by. */
+#define DL_CONDITION_FAILED (-2)
+
+static uint64_t dl_now(const dynalock_client *client)
+{
+    const dynalock_platform *platform = client->config.platform;
+
+    return platform->monotonic_ms(platform->context);
+}
+
+/* xorshift32: spreads clients in time, decides nothing else. */
+static uint32_t dl_random(dynalock_client *client, uint32_t below)
+{
+    uint32_t x = client->random;
+
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    client->random = x;
+    return below == 0 ? 0 : x % below;
+}
+
+static uint64_t dl_least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- the request's bytes ---- */
+
+/* A body is generated, not kept: once to hash and count it, and again to send
+   each window of it. Its size has no bound. */
+static void dl_put_body(const dynalock_client *client, const dl_sink *sink)
+{
+    const dynalock_operation *operation = client->exchange.operation;
+
+    operation->steps->body(client, operation, sink);
+}
+
+static dl_signing dl_exchange_signing(const dynalock_client *client)
+{
+    uint64_t unix_s = client->exchange.unix_ms;
+    dl_signing signing;
+
+    (void)dl_divide(&unix_s, 1000);
+    signing.credentials = client->config.credentials;
+    signing.region = client->config.region;
+    signing.host = client->host;
+    signing.port = client->default_port ? 0 : client->port;
+    signing.target = client->exchange.target;
+    signing.body_size = client->exchange.body_size;
+    memcpy(signing.digest, client->exchange.signature, DL_SHA256_SIZE);
+    dl_date(signing.date, unix_s);
+    return signing;
+}
+
+static void dl_exchange_sign(dynalock_client *client)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    dl_signing signing = dl_exchange_signing(client);
+    dl_sha256 sha;
+    dl_sink sink = dl_sha256_sink(&sha);
+    dl_span span;
+
+    dl_sha256_init(&sha);
+    dl_put_body(client, &sink);
+    signing.body_size = (uint32_t)sha.size;
+    dl_sha256_final(&sha, signing.digest);
+    dl_sign(&client->signing_key, &signing);
+    sink = dl_span_open(&span, NULL, 0, 0);
+    dl_put_head(&sink, &signing);
+    memcpy(exchange->signature, signing.digest, sizeof exchange->signature);
+    exchange->body_size = signing.body_size;
+    exchange->total = (uint32_t)span.total + signing.body_size;
+    exchange->sent = 0;
+    exchange->window_at = 0;
+    exchange->window_used = 0;
+}
+
+/* Fills the window with what follows the bytes that have left. */
+static void dl_exchange_fill(dynalock_client *client)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    dl_signing signing = dl_exchange_signing(client);
+    dl_span span;
+    dl_sink sink = dl_span_open(&span, client->memory.window,
+        sizeof client->memory.window, exchange->sent);
+
+    dl_put_head(&sink, &signing);
+    dl_put_body(client, &sink);
+    exchange->window_at = exchange->sent;
+    exchange->window_used = (uint16_t)span.used;
+}
+
+/* ---- the exchange ---- */
+
+/* The connection's end, whatever it was doing. */
+static void dl_exchange_close(dynalock_client *client)
+{
+    dynalock_exchange *exchange = &client->exchange;
+
+    exchange->operation = NULL;
+    if (exchange->state != DL_EXCHANGE_CLOSED)
+        dl_stream(client)->close(client);
+    exchange->state = DL_EXCHANGE_CLOSED;
+}
+
+/* Hands the outcome to whoever asked. The connection stays open only when it
+   may serve again. */
+static void dl_exchange_end(
+    dynalock_client *client, dynalock_outcome outcome, uint64_t now)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    dynalock_operation *operation = exchange->operation;
+
+    exchange->operation = NULL;
+    if (exchange->state != DL_EXCHANGE_READY) dl_exchange_close(client);
+    operation->steps->answer(client, operation, outcome, now);
+}
+
+/* Whoever asked does not wait any longer. Its answer must not be taken for
+   another's: the connection goes. Returns whether a request had left. */
+static int dl_exchange_abandon(
+    dynalock_client *client, const dynalock_operation *operation)
+{
+    dynalock_exchange *exchange = &client->exchange;
+
+    if (exchange->operation != operation) return 0;
+    dl_exchange_close(client);
+    return exchange->fate == DL_FATE_SENT;
+}
+
+static int dl_exchange_is_busy(const dynalock_client *client)
+{
+    return client->exchange.operation != NULL;
+}
+
+/* One slow answer must not cost a lease, neither that of the lock it is for
+   nor of any other that is held over this connection. */
+static uint32_t dl_patience(
+    const dynalock_client *client, uint32_t most, int sending)
+{
+    const dynalock_operation *at = client->operations;
+
+    for (; at != NULL; at = at->next) {
+        uint32_t quarter = at->steps->lease(client, at, sending) / 4;
+
+        if (quarter != 0 && quarter < most) most = quarter;
+    }
+    return most;
+}
+
+/* The request leaves on a stream that is open. */
+static void dl_exchange_send_first(dynalock_client *client, uint64_t now)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    dynalock_operation *operation = exchange->operation;
+    dynalock_outcome rc = DYNALOCK_CLOCK_UNSET;
+
+    exchange->unix_ms = dl_unix_ms(client);
+    if (exchange->unix_ms != 0)
+        rc = operation->steps->prepare(client, operation, now);
+    if (rc != DYNALOCK_OK) {
+        dl_exchange_end(client, rc, now);
+        return;
+    }
+    dl_exchange_sign(client);
+    exchange->state = DL_EXCHANGE_SEND;
+    exchange->deadline =
+        now + dl_patience(client, client->config.request_ms, 1);
+}
+
+static void dl_exchange_start(
+    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+{
+    dynalock_exchange *exchange = &client->exchange;
+
+    exchange->operation = operation;
+    exchange->fate = DL_FATE_UNSENT;
+    exchange->reused = exchange->state == DL_EXCHANGE_READY;
+    client->detail.port_error = 0;
+    client->detail.tls_error = 0;
+    if (exchange->reused && dl_stream(client)->is_stale(client)) {
+        dl_exchange_close(client);
+        exchange->operation = operation;
+        exchange->reused = 0;
+    }
+    if (exchange->reused) {
+        dl_exchange_send_first(client, now);
+        return;
+    }
+    exchange->state = DL_EXCHANGE_OPEN;
+    exchange->deadline =
+        now + dl_patience(client, client->config.connect_ms, 0);
+}
+
+/* Each step returns whether there may be more to do at once. */
+
+static int dl_exchange_open(dynalock_client *client, uint64_t now)
+{
+    int32_t rc = dl_stream(client)->open(client);
+
+    if (rc == DYNALOCK_AGAIN) return 0;
+    if (rc == 0) {
+        dl_exchange_send_first(client, now);
+        return 1;
+    }
+    client->exchange.state = DL_EXCHANGE_CLOSED; /* open has cleaned up */
+    dl_exchange_end(client, (dynalock_outcome)rc, now);
+    return 1;
+}
+
+static void dl_exchange_receive_first(dynalock_client *client)
+{
+    dynalock_exchange *exchange = &client->exchange;
+
+    exchange->state = DL_EXCHANGE_RECEIVE;
+    exchange->interest = DYNALOCK_READ;
+    dl_response_begin(&client->response, dl_filter_feed, &client->filter);
+    dl_filter_begin(&client->filter, exchange->operation->steps->wants,
+        client->memory.answer.text, sizeof client->memory.answer.text);
+}
+
+static int dl_exchange_send(dynalock_client *client, uint64_t now)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    const dynalock_stream *stream = dl_stream(client);
+    int32_t n = 1;
+    int i;
+
+    for (i = 0; i < DL_TURNS && exchange->sent < exchange->total; i++) {
+        uint32_t at = exchange->sent - exchange->window_at;
+
+        if (at == exchange->window_used) {
+            dl_exchange_fill(client);
+            at = 0;
+        }
+        n = stream->write(
+            client, client->memory.window + at, exchange->window_used - at);
+        if (n <= 0) break;
+        exchange->fate = DL_FATE_SENT;
+        exchange->sent += (uint32_t)n;
+    }
+    if (n >= 0 && exchange->sent == exchange->total) n = stream->flush(client);
+    else if (n >= 0) return 0;
+    if (n == DYNALOCK_AGAIN) return 0;
+    if (n < 0) dl_exchange_end(client, (dynalock_outcome)n, now);
+    else dl_exchange_receive_first(client);
+    return n < 0;
+}
+
+static int dl_exchange_answered(dynalock_client *client, uint64_t now);
+
+static int dl_exchange_receive(dynalock_client *client, uint64_t now)
+{
+    dynalock_response *response = &client->response;
+    char chunk[DL_CHUNK];
+    int i;
+
+    for (i = 0; i < DL_TURNS; i++) {
+        int32_t n = dl_stream(client)->read(client, chunk, sizeof chunk);
+
+        if (n == 0) return 0;
+        if (n > 0) {
+            /* more than was asked for: this connection is not trusted on */
+            if (dl_response_feed(response, chunk, (size_t)n) != (size_t)n)
+                response->seen |= DL_SEEN_CLOSE;
+        } else if (n == DYNALOCK_EOF) {
+            dl_response_eof(response);
+            if (response->state == DL_HTTP_BAD) n = DYNALOCK_DISCONNECTED;
+        }
+        if (n < 0 && n != DYNALOCK_EOF) {
+            dl_exchange_end(client, (dynalock_outcome)n, now);
+            return 1;
+        }
+        if (dl_http_ended(response)) return dl_exchange_answered(client, now);
+    }
+    return 0;
+}
+
+static int dl_exchange_step(dynalock_client *client, uint64_t now)
+{
+    if (now >= client->exchange.deadline) {
+        dl_exchange_end(client, DYNALOCK_NO_ANSWER, now);
+        return 1;
+    }
+    switch (client->exchange.state) {
+    case DL_EXCHANGE_OPEN: return dl_exchange_open(client, now);
+    case DL_EXCHANGE_SEND: return dl_exchange_send(client, now);
+    default: return dl_exchange_receive(client, now);
+    }
+}
+
+/* ---- the answer ---- */
+
+/* What the service's error types mean, by their beginning in lower case; the
+   first row that fits. Behind a bar, the beginning of the message.
+   docs.aws.amazon.com, "Error handling with DynamoDB", "Common errors" */
+static const struct {
+    const char *type;
+    int8_t outcome;
+} dl_service_errors[] = {
+    { "conditionalcheck|", DL_CONDITION_FAILED },
+    { "provisioned|", DYNALOCK_THROTTLED },
+    { "throttl|", DYNALOCK_THROTTLED },
+    { "requestlimit|", DYNALOCK_THROTTLED },
+    { "transactionconflict|", DYNALOCK_THROTTLED },
+    { "transactionin|", DYNALOCK_THROTTLED },
+    { "replicatedwrite|", DYNALOCK_THROTTLED },
+    { "resourcenotfound|", DYNALOCK_TABLE_MISSING },
+    { "validation|the provided key", DYNALOCK_TABLE_SHAPE },
+    { "validation|one of the required keys", DYNALOCK_TABLE_SHAPE },
+    { "expiredtoken|", DYNALOCK_CREDENTIALS_EXPIRED },
+    { "invalidsignature|signature expired", DYNALOCK_CLOCK_SKEW },
+    { "invalidsignature|signature not yet", DYNALOCK_CLOCK_SKEW },
+    { "requestexpired|", DYNALOCK_CLOCK_SKEW },
+    { "requesttimetoo|", DYNALOCK_CLOCK_SKEW },
+    { "invalidsignature|", DYNALOCK_CREDENTIALS_REFUSED },
+    { "signature|", DYNALOCK_CREDENTIALS_REFUSED },
+    { "unrecognizedclient|", DYNALOCK_CREDENTIALS_REFUSED },
+    { "invalidclient|", DYNALOCK_CREDENTIALS_REFUSED },
+    { "missingauth|", DYNALOCK_CREDENTIALS_REFUSED },
+    { "incomplete|", DYNALOCK_CREDENTIALS_REFUSED },
+    { "accessdenied|", DYNALOCK_DENIED },
+    { "|", DYNALOCK_SERVICE_REFUSED },
+};
+
+static dl_json dl_answer(const dynalock_client *client)
+{
+    dl_json json;
+
+    json.text = client->filter.out;
+    json.tokens =
+        (const jsmntok_t *)(const void *)client->memory.answer.tokens;
+    json.count = client->exchange.token_count;
+    return json;
+}
+
+static void dl_detail_text(
+    const dl_json *json, const char *name, char *out, size_t capacity)
+{
+    size_t size;
+    char *text = dl_json_text(json, dl_json_member(json, 0, name), &size);
+    size_t i;
+
+    if (text == NULL) return;
+    for (i = 0; i < size; i++) /* "com.amazonaws.dynamodb.v20120810#Type" */
+        if (text[i] == '#' && name[0] == '_') {
+            text += i + 1;
+            size -= i + 1;
+            break;
+        }
+    dl_copy_text(out, capacity, text, size);
+}
+
+static void dl_detail_read(dynalock_client *client)
+{
+    dynalock_detail *detail = &client->detail;
+    dl_json json = dl_answer(client);
+
+    detail->http_status = client->response.status;
+    memcpy(detail->request_id, client->response.request_id,
+        sizeof detail->request_id);
+    detail->type[0] = '\0';
+    detail->message[0] = '\0';
+    dl_detail_text(&json, "__type", detail->type, sizeof detail->type);
+    dl_detail_text(&json, "message", detail->message, sizeof detail->message);
+    dl_detail_text(&json, "Message", detail->message, sizeof detail->message);
+}
+
+/* Does text begin with what is before the bar of start? Behind the bar. */
+static const char *dl_fits(const char *text, const char *start)
+{
+    while (*start != '\0' && *start != '|')
+        if (dl_lower(*text++) != *start++) return NULL;
+    return *start == '|' ? start + 1 : start;
+}
+
+static dynalock_outcome dl_service_error(const dynalock_detail *detail)
+{
+    size_t i;
+
+    for (i = 0;; i++) {
+        const char *rest = dl_fits(detail->type, dl_service_errors[i].type);
+
+        if (rest != NULL && dl_fits(detail->message, rest) != NULL) break;
+    }
+    return (dynalock_outcome)dl_service_errors[i].outcome;
+}
+
+/* Only an undamaged answer in the service's own form settles what became of
+   the request: a 5xx may hide a write, and a page of HTML is not from it. */
+static dynalock_outcome dl_classify(dynalock_client *client)
+{
+    uint16_t status = client->response.status;
+    int understood = client->exchange.token_count > 0;
+
+    if (client->response.state == DL_HTTP_BAD ||
+        dl_response_damaged(&client->response))
+        return DYNALOCK_BAD_ANSWER;
+    if (status >= 500) return DYNALOCK_SERVICE_FAILED;
+    if (!understood || (status != 200 && status < 400))
+        return DYNALOCK_BAD_ANSWER;
+    if (status != 200 && client->detail.type[0] == '\0')
+        return DYNALOCK_BAD_ANSWER;
+    client->exchange.fate = DL_FATE_ANSWERED;
+    if (status == 200) return DYNALOCK_OK;
+    return dl_service_error(&client->detail);
+}
+
+static int dl_exchange_answered(dynalock_client *client, uint64_t now)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    dynalock_outcome outcome;
+    dl_json json;
+
+    dl_json_parse(
+        &json, &client->filter, client->memory.answer.tokens, DYNALOCK_TOKENS);
+    exchange->token_count = (uint8_t)json.count;
+    dl_detail_read(client);
+    outcome = dl_classify(client);
+    if (client->response.state == DL_HTTP_DONE &&
+        outcome != DYNALOCK_BAD_ANSWER &&
+        (client->response.seen & DL_SEEN_CLOSE) == 0)
+        exchange->state = DL_EXCHANGE_READY;
+    dl_exchange_end(client, outcome, now);
+    return 1;
+}
+
+/* Worth another try? Everything else ends the call at once. */
+static int dl_is_passing(dynalock_outcome outcome)
+{
+    return (outcome <= DYNALOCK_UNREACHABLE &&
+               outcome >= DYNALOCK_BAD_ANSWER) ||
+           outcome == DYNALOCK_TLS_NO_HANDSHAKE ||
+           outcome == DYNALOCK_THROTTLED || outcome == DYNALOCK_SERVICE_FAILED;
+}
+
+/* Full jitter: anything from 0 to base * 2^n, capped. A connection that the
+   server closed while it was idle is no failure of the service: at once. */
+static void dl_back_off(dynalock_client *client, dynalock_operation *operation,
+    dynalock_outcome outcome, uint64_t now)
+{
+    const dynalock_config *config = &client->config;
+    unsigned n = operation->attempts < 16 ? operation->attempts : 16;
+    uint64_t most = dl_least((uint64_t)config->base_ms << n, config->cap_ms);
+
+    operation->due = now;
+    if (outcome != DYNALOCK_DISCONNECTED || !client->exchange.reused)
+        operation->due += dl_random(client, (uint32_t)most + 1);
+    if (operation->attempts < 255) operation->attempts++;
+}
+
+/* ---- the list of operations ---- */
+
+static void dl_link(dynalock_client *client, dynalock_operation *operation)
+{
+    operation->client = client;
+    operation->next = client->operations;
+    client->operations = operation;
+}
+
+static void dl_unlink(dynalock_operation *operation)
+{
+    dynalock_operation **at = &operation->client->operations;
+
+    while (*at != operation) at = &(*at)->next;
+    *at = operation->next;
+    operation->client = NULL;
+}
+
+/* Ends an operation for good. */
+static void dl_finish(dynalock_operation *operation, dynalock_outcome outcome)
+{
+    if (outcome != DYNALOCK_OK && outcome != DYNALOCK_CANCELLED)
+        operation->client->worst = (int16_t)outcome;
+    dl_unlink(operation);
+    operation->state = 0;
+    operation->outcome = (int16_t)outcome;
+}
+
+static dynalock_operation *dl_next_due(
+    const dynalock_client *client, uint64_t now)
+{
+    dynalock_operation *at, *first = NULL;
+
+    for (at = client->operations; at != NULL; at = at->next)
+        if (at->due <= now &&
+            (first == NULL || at->steps->rank(at) < first->steps->rank(first)))
+            first = at;
+    return first;
+}
+
+static void dl_expire(dynalock_client *client, uint64_t now)
+{
+    dynalock_operation *at = client->operations, *next;
+
+    for (; at != NULL; at = next) {
+        next = at->next; /* expire may unlink its own operation */
+        if (now >= at->deadline) at->steps->expire(client, at, now);
+    }
+}
+
+static dynalock_outcome dl_poll(dynalock_client *client)
+{
+    dynalock_operation *next;
+    int i;
+
+    for (i = 0; i < DL_TURNS; i++) {
+        uint64_t now = dl_now(client);
+
+        dl_expire(client, now);
+        if (dl_exchange_is_busy(client)) {
+            if (!dl_exchange_step(client, now)) break;
+            continue;
+        }
+        next = dl_next_due(client, now);
+        if (next == NULL) break;
+        dl_exchange_start(client, next, now);
+    }
+    return client->operations != NULL ? DYNALOCK_AGAIN : DYNALOCK_OK;
+}
+
+/* ===================================================================== */
+/* == layout: the item on the table                                       */
+/* ===================================================================== */
+
+/*
+An update and its condition, and nothing else: the names (#x) and values (:x)
+that a request must declare are those that its expressions mention. Groups:
+[D data is given, [N not; [T a TTL attribute is known, [S set, [R removed;
+[W a record was watched through, [V it has a fence, [U it has none. The values
+are in dl_value_fields.
+*/
+typedef struct dl_write {
+    const char *update;
+    const char *condition;
+} dl_write;
+
+struct dynalock_layout {
+    dl_write acquire;
+    dl_write renew;
+    dl_write release;
+};
+
+/* The item of awslabs/amazon-dynamodb-lock-client, and a fence. The names that
+   are not aliased are not reserved words of DynamoDB. Each clause has its
+   reason in == lock. Arrays, not literals: the linker drops those of a layout
+   that nobody names. */
+static const char dl_standard_acquire[] =
+    "SET ownerName=:o,leaseDuration=:l,recordVersionNumber=:r,fence=:f"
+    "[D,#d=:d][S,#t=:x] REMOVE isReleased[N,#d][R,#t]";
+static const char dl_standard_acquire_if[] =
+    "attribute_not_exists(#k) OR ((attribute_not_exists(fence) OR fence<:f) "
+    "AND (isReleased=:y OR "
+    "(ownerName=:o AND recordVersionNumber BETWEEN :a AND :z)"
+    "[W OR (recordVersionNumber=:w AND "
+    "[Vfence=:v][Uattribute_not_exists(fence)])]))";
+static const char dl_standard_renew[] =
+    "SET leaseDuration=:l,recordVersionNumber=:r[S,#t=:x][R REMOVE #t]";
+static const char dl_standard_renew_if[] =
+    "ownerName=:o AND fence=:f AND attribute_not_exists(isReleased) AND "
+    "recordVersionNumber BETWEEN :a AND :z";
+static const char dl_standard_release[] =
+    "SET isReleased=:y,recordVersionNumber=:m,fence=:f"
+    "[S,#t=:x][R REMOVE #t]";
+static const char dl_standard_release_if[] =
+    "ownerName=:o AND fence<=:f AND recordVersionNumber BETWEEN :a AND :p";
+
+DYNALOCK_API const dynalock_layout *dynalock_standard(void)
+{
+    static const dynalock_layout layout = {
+        { dl_standard_acquire, dl_standard_acquire_if },
+        { dl_standard_renew, dl_standard_renew_if },
+        { dl_standard_release, dl_standard_release_if },
+    };
+
+    return &layout;
+}
+
+/* ---- the item's place ---- */
+
+static const char *dl_table(
+    const dynalock_client *client, const dynalock_operation *operation)
+{
+    const char *table = operation->name.table;
+
+    return table != NULL ? table : client->config.table;
+}
+
+/* What a body is generated from. */
+typedef struct dl_body {
+    const dynalock_client *client;
+    const dynalock_operation *operation;
+} dl_body;
+
+static void dl_read_put(void *context, char letter, const dl_sink *sink)
+{
+    const dl_body *body = (const dl_body *)context;
+    const dynalock_config *config = &body->client->config;
+    const char *text;
+
+    switch (letter) {
+    case 'T': text = dl_table(body->client, body->operation); break;
+    case 'k': text = config->key_name; break;
+    case 'K': text = body->operation->name.key; break;
+    case 's': text = config->sort_key_name; break;
+    default: text = body->operation->name.sort_key; break; /* S */
+    }
+    dl_put_quoted(sink, text);
+}
+
+static int dl_read_flag(void *context, char letter)
+{
+    const dl_body *body = (const dl_body *)context;
+
+    if (letter == 's') return body->client->config.sort_key_name != NULL;
+    return body->operation->eventual == 0; /* C */
+}
+
+#define DL_PLACE "'TableName':$T,'Key':{$k:{'S':$K}[s,$s:{'S':$S}]}"
+
+static void dl_put_read(const dynalock_client *client,
+    const dynalock_operation *operation, const dl_sink *sink)
+{
+    dl_body body;
+    dl_fields fields;
+
+    body.client = client;
+    body.operation = operation;
+    fields.put = dl_read_put;
+    fields.flag = dl_read_flag;
+    fields.context = &body;
+    dl_put_template(sink, "{" DL_PLACE "[C,'ConsistentRead':true]}", &fields);
+}
+
+/* What of an item is kept: the limits hold the text of the longest value that
+   is understood, escapes included. Without data for whom it says nothing. */
+#define DL_OWNER_WANTS                                                        \
+    { "ownerName", 2 * DYNALOCK_OWNER_SIZE, DL_EXPECT_ATTRIBUTE },            \
+        { "leaseDuration", 48, DL_EXPECT_ATTRIBUTE },                         \
+        { "recordVersionNumber", 2 * DYNALOCK_RVN_SIZE,                       \
+            DL_EXPECT_ATTRIBUTE },                                            \
+        { "isReleased", 24, DL_EXPECT_ATTRIBUTE },                            \
+    {                                                                         \
+        "fence", 48, DL_EXPECT_ATTRIBUTE                                      \
+    }
+
+static const dl_want dl_lock_wants[] = {
+    DL_OWNER_WANTS,
+    { NULL, 0, 0 },
+};
+
+typedef enum dl_item_kind {
+    DL_ITEM_ABSENT,
+    DL_ITEM_FREE,   /* released by its last holder */
+    DL_ITEM_LIVE,   /* held, or left by a holder that died */
+    DL_ITEM_FOREIGN /* not understood: never taken over */
+} dl_item_kind;
+
+/* Texts point into the answer and last as long as it does. */
+typedef struct dl_item {
+    dl_item_kind kind;
+    uint8_t has_fence;
+    uint32_t lease_ms;
+    uint64_t fence;
+    char *owner, *rvn;
+    size_t owner_size, rvn_size;
+} dl_item;
+
+/* A fence above this leaves no room for the next ones. */
+#define DL_FENCE_MOST ((uint64_t)0x7fffffffffffffff)
+#define DL_LEASE_MOST ((uint64_t)0x7fffffff) /* 24.8 days */
+
+/* Go's time.Duration as text: "20s", "1m30s", "500ms". Of "1.5s" the fraction
+   counts as a whole: longer is safer. */
+static int dl_read_duration(const char *text, size_t size, uint64_t *ms)
+{
+    static const struct {
+        char name[4];
+        uint32_t ms;
+    } units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 },
+        { "h", 3600000 } };
+    uint64_t part;
+    size_t n, i;
+
+    for (*ms = 0; size != 0; text += n, size -= n) {
+        n = 0;
+        while (n < size && text[n] >= '0' && text[n] <= '9') n++;
+        if (!dl_read_decimal(text, n, 0x7fffffff, &part)) return 0;
+        if (n < size && text[n] == '.') part++;
+        while (n < size && dl_is_in(text[n], ".0123456789")) n++;
+        for (i = 0; i < DL_COUNT(units); i++)
+            if (dl_begins(text + n, size - n, units[i].name)) break;
+        if (i == DL_COUNT(units)) return 0;
+        n += strlen(units[i].name);
+        *ms += part * units[i].ms;
+    }
+    return *ms <= DL_LEASE_MOST;
+}
+
+/* Milliseconds in decimal, as S or N, or a Go duration. */
+static int dl_read_lease(const dl_json *json, int item, uint32_t *lease_ms)
+{
+    static const char *const types[] = { "S", "N" };
+    uint64_t ms;
+    size_t size;
+    int there, i;
+
+    for (i = 0; i < 2; i++) {
+        const char *text = dl_json_attribute(
+            json, item, "leaseDuration", types[i], &size, &there);
+
+        if (text == NULL ||
+            (!dl_read_decimal(text, size, DL_LEASE_MOST, &ms) &&
+                !dl_read_duration(text, size, &ms)))
+            continue;
+        *lease_ms = (uint32_t)ms;
+        return ms != 0;
+    }
+    return 0;
+}
+
+/* Absent is fine: a foreign client has dropped it. Anything but a whole
+   number with room above is not. */
+static int dl_read_fence(const dl_json *json, int i, dl_item *item)
+{
+    size_t size;
+    int there;
+    const char *text = dl_json_attribute(json, i, "fence", "N", &size, &there);
+
+    item->has_fence = there != 0;
+    if (!there) return 1;
+    return text != NULL &&
+           dl_read_decimal(text, size, DL_FENCE_MOST - 1, &item->fence);
+}
+
+/* "Released" is exactly what the condition tests: isReleased = S "1". */
+static int dl_is_released(const dl_json *json, int item)
+{
+    size_t size;
+    int there;
+    const char *text =
+        dl_json_attribute(json, item, "isReleased", "S", &size, &there);
+
+    return text != NULL && size == 1 && text[0] == '1';
+}
+
+static int dl_has_nul(const char *text, size_t size)
+{
+    while (size-- != 0)
+        if (*text++ == '\0') return 1;
+    return 0;
+}
+
+static void dl_read_item(const dl_json *json, dl_item *item)
+{
+    int i = dl_json_member(json, 0, "Item"), there;
+
+    memset(item, 0, sizeof *item);
+    item->kind = DL_ITEM_ABSENT;
+    if (i == 0) return;
+    item->kind = DL_ITEM_FOREIGN;
+    item->owner = dl_json_attribute(
+        json, i, "ownerName", "S", &item->owner_size, &there);
+    item->rvn = dl_json_attribute(
+        json, i, "recordVersionNumber", "S", &item->rvn_size, &there);
+    if (!dl_read_fence(json, i, item) || item->rvn == NULL ||
+        item->rvn_size == 0 || item->rvn_size >= DYNALOCK_RVN_SIZE ||
+        dl_has_nul(item->rvn, item->rvn_size))
+        return;
+    if (dl_is_released(json, i)) item->kind = DL_ITEM_FREE;
+    else if (item->owner != NULL && dl_read_lease(json, i, &item->lease_ms))
+        item->kind = DL_ITEM_LIVE;
+}
+
+/* ===================================================================== */
+/* == lock: the protocol                                                  */
+/* ===================================================================== */
+
+/*
+    state      on                                          goes to
+    FREE       acquire                                     ACQUIRE
+    ACQUIRE    granted                                     HOLD
+    ACQUIRE    refused, without the item                   CONFIRM
+    ACQUIRE    refused, somebody's                         WATCH
+    ACQUIRE    ended with a write unanswered               RELEASE
+    ACQUIRE    ended                                       FREE
+    CONFIRM    the item shows my write                     HOLD
+    CONFIRM    free, or mine from an earlier try           ACQUIRE
+    CONFIRM    somebody's                                  WATCH
+    CONFIRM    ended with a write unanswered               RELEASE
+    CONFIRM    ended                                       FREE
+    WATCH      free, watched through, or mine              ACQUIRE
+    WATCH      ended with a write unanswered               RELEASE
+    WATCH      ended                                       FREE
+    HOLD       renewal due, renew                          RENEW
+    HOLD       release                                     RELEASE
+    HOLD       expired                                     FREE
+    RENEW      renewed, or failed for now                  HOLD
+    RENEW      refused, without the item                   CHECK
+    RENEW      release, with the renewal under way         LEAVE
+    RENEW      release                                     RELEASE
+    RENEW      lost                                        FREE
+    CHECK      the item shows my write                     HOLD
+    CHECK      still mine                                  RENEW
+    CHECK      release, with the look under way            LEAVE
+    CHECK      release                                     RELEASE
+    CHECK      lost                                        FREE
+    LEAVE      answered                                    RELEASE
+    LEAVE      ended with a write unanswered               RELEASE
+    LEAVE      ended                                       FREE
+    RELEASE    answered, ended                             FREE
+
+In the client's list from ACQUIRE until FREE again.
+*/
+enum {
+    DL_LOCK_FREE,
+    DL_LOCK_ACQUIRE,
+    DL_LOCK_CONFIRM,
+    DL_LOCK_WATCH,
+    DL_LOCK_HOLD,
+    DL_LOCK_RENEW,
+    DL_LOCK_CHECK,
+    DL_LOCK_LEAVE,
+    DL_LOCK_RELEASE
+};
+
+enum { /* dl_watch: of the record in watch_rvn */
+    DL_WATCH_NONE,
+    DL_WATCH_SEEN,
+    DL_WATCH_FENCED
+};
+
+enum {                 /* dl_memory: what this call must not forget */
+    DL_UNANSWERED = 1, /* a write of mine may still be carried out */
+    DL_HURRIED = 2,    /* one immediate retry was used up */
+    DL_ONE_TRY = 4,
+    DL_SETTLING = 8 /* the deadline has been reported */
+};
+
+#define DL_NEVER ((uint64_t)-1)
+/* Signatures older than this are refused, so that no copy of a request can
+   still be carried out (5 minutes at DynamoDB, 15 elsewhere at AWS). */
+#define DL_SETTLED_MS 900000u
+
+static dynalock_lock *dl_lock_of(dynalock_operation *operation)
+{
+    return (dynalock_lock *)(void *)operation; /* its first member */
+}
+
+static const char *dl_owner(const dynalock_client *client)
+{
+    return client->config.owner != NULL ? client->config.owner : client->owner;
+}
+
+/* ---- time ---- */
+
+static uint32_t dl_margin(const dynalock_client *client, uint32_t lease_ms)
+{
+    uint64_t margin = (uint64_t)lease_ms * client->config.margin_per_mille;
+
+    if (dl_divide(&margin, 1000) != 0) margin++;
+    return (uint32_t)margin + DYNALOCK_CLOCK_STEP_MS;
+}
+
+/* Of a lease the holder uses less and a waiter waits longer: the two clocks
+   may differ in rate, and each may be read up to a step late. */
+static uint32_t dl_usable(const dynalock_client *client, uint32_t lease_ms)
+{
+    uint32_t margin = dl_margin(client, lease_ms);
+
+    return lease_ms > margin ? lease_ms - margin : 0;
+}
+
+static uint32_t dl_lease(
+    const dynalock_client *client, const dynalock_lock *lock)
+{
+    return lock->lease_ms != 0 ? lock->lease_ms : client->config.lease_ms;
+}
+
+static int dl_lease_is_sound(const dynalock_client *client, uint32_t lease_ms)
+{
+    return lease_ms <= DL_LEASE_MOST && dl_usable(client, lease_ms) >= 4;
+}
+
+static uint64_t dl_watch_ms(const dynalock_client *client, uint32_t lease_ms)
+{
+    return (uint64_t)lease_ms + dl_margin(client, lease_ms);
+}
+
+static uint64_t dl_watch_end(
+    const dynalock_client *client, const dynalock_lock *lock)
+{
+    return lock->watch_since + dl_watch_ms(client, lock->watch_lease_ms);
+}
+
+static int dl_is_watched_through(
+    const dynalock_client *client, const dynalock_lock *lock, uint64_t now)
+{
+    return lock->watch != DL_WATCH_NONE && now >= dl_watch_end(client, lock);
+}
+
+/* ---- the request's fields ---- */
+
+static void dl_put_version(
+    const dl_sink *sink, const dynalock_lock *lock, uint32_t counter)
+{
+    dl_put_hex(sink, lock->acquisition, sizeof lock->acquisition);
+    dl_put(sink, ":", 1);
+    dl_put_hex32(sink, counter);
+}
+
+/* TTL is garbage collection: an hour or more past the lease, by the later of
+   clock and fence, and never a sign of expiry. */
+static void dl_put_ttl(const dynalock_client *client,
+    const dynalock_lock *lock, const dl_sink *sink)
+{
+    uint64_t s = client->exchange.unix_ms;
+
+    if (s < lock->fence) s = lock->fence;
+    s += lock->sent_lease_ms;
+    (void)dl_divide(&s, 1000);
+    dl_put_decimal(sink, s + client->config.ttl_s);
+}
+
+/* What the values of expressions are: DynamoDB's type before the letter. */
+static const char dl_value_types[] = "So"
+                                     "Sl"
+                                     "Sr"
+                                     "Sa"
+                                     "Sz"
+                                     "Sp"
+                                     "Sm"
+                                     "Sw"
+                                     "Sy"
+                                     "Nf"
+                                     "Nv"
+                                     "Nx"
+                                     "Bd";
+
+static void dl_put_value(const dynalock_client *client,
+    const dynalock_lock *lock, char letter, const dl_sink *sink)
+{
+    switch (letter) {
+    case 'o': dl_put_contents(sink, dl_owner(client)); break;
+    case 'l': dl_put_decimal(sink, lock->sent_lease_ms); break;
+    case 'r': dl_put_version(sink, lock, lock->counter); break;
+    case 'a': dl_put_version(sink, lock, 0); break;
+    case 'z': dl_put_version(sink, lock, lock->counter - 1); break;
+    case 'p': dl_put_version(sink, lock, 0xffffffff); break;
+    case 'm':
+        dl_put_text(sink, "released:");
+        dl_put_hex(sink, lock->acquisition, sizeof lock->acquisition);
+        break;
+    case 'w': dl_put_contents(sink, lock->watch_rvn); break;
+    case 'f': dl_put_decimal(sink, lock->fence); break;
+    case 'v': dl_put_decimal(sink, lock->watch_fence); break;
+    case 'x': dl_put_ttl(client, lock, sink); break;
+    case 'd': lock->put_data(sink, lock->data, lock->data_size); break;
+    default: dl_put_text(sink, "1"); break; /* y */
+    }
+}
+
+/* A write's body under way: the sink of its expressions notes the letters
+   that they mention, for the declarations behind them. */
+typedef struct dl_write_body {
+    dl_body body; /* first: a read's fields are a write's too */
+    const dl_write *write;
+    const dl_sink *sink;
+    uint32_t names, values; /* bits by letter */
+    char last;
+} dl_write_body;
+
+static void dl_expression_take(void *context, const void *data, size_t size)
+{
+    dl_write_body *body = (dl_write_body *)context;
+    const char *at = (const char *)data;
+    size_t i;
+
+    for (i = 0; i < size; i++) {
+        uint32_t bit = (uint32_t)1 << (at[i] & 31);
+
+        if (body->last == '#') body->names |= bit;
+        if (body->last == ':') body->values |= bit;
+        body->last = at[i];
+    }
+    dl_put(body->sink, data, size);
+}
+
+static int dl_write_flag(void *context, char letter)
+{
+    const dl_write_body *body = (const dl_write_body *)context;
+    const dynalock_config *config = &body->body.client->config;
+    const dynalock_lock *lock =
+        (const dynalock_lock *)(const void *)body->body.operation;
+
+    switch (letter) {
+    case 'D': return lock->data != NULL;
+    case 'N': return lock->data == NULL;
+    case 'S': return config->ttl_attribute != NULL && !config->no_ttl;
+    case 'R': return config->ttl_attribute != NULL && config->no_ttl;
+    case 'W': return lock->through != DL_WATCH_NONE;
+    case 'V': return lock->through == DL_WATCH_FENCED;
+    case 'U': return lock->through == DL_WATCH_SEEN;
+    case '#': return body->names != 0;
+    default: return dl_read_flag(context, letter);
+    }
+}
+
+static void dl_put_expression(
+    dl_write_body *body, const char *text, const dl_sink *sink)
+{
+    dl_fields fields;
+    dl_sink noting;
+
+    body->sink = sink;
+    noting.take = dl_expression_take;
+    noting.context = body;
+    fields.put = NULL; /* an expression has no fields */
+    fields.flag = dl_write_flag;
+    fields.context = body;
+    dl_put_template(&noting, text, &fields);
+}
+
+static void dl_put_names(const dl_write_body *body, const dl_sink *sink)
+{
+    static const char letters[] = "kdt";
+    const dynalock_config *config = &body->body.client->config;
+    const char *names[3];
+    const char *comma = "";
+    unsigned i;
+
+    names[0] = config->key_name;
+    names[1] = "data";
+    names[2] = config->ttl_attribute;
+    for (i = 0; i < 3; i++) {
+        if ((body->names >> (letters[i] & 31) & 1) == 0) continue;
+        dl_put_text(sink, comma);
+        dl_put_text(sink, "\"#");
+        dl_put(sink, &letters[i], 1);
+        dl_put_text(sink, "\":");
+        dl_put_quoted(sink, names[i]);
+        comma = ",";
+    }
+}
+
+static void dl_put_values(const dl_write_body *body, const dl_sink *sink)
+{
+    const dynalock_lock *lock =
+        (const dynalock_lock *)(const void *)body->body.operation;
+    const char *type = dl_value_types;
+    const char *comma = "\":";
+
+    for (; type[0] != '\0'; type += 2) {
+        if ((body->values >> (type[1] & 31) & 1) == 0) continue;
+        dl_put_text(sink, comma);
+        dl_put(sink, &type[1], 1);
+        dl_put_text(sink, "\":{\"");
+        dl_put(sink, &type[0], 1);
+        dl_put_text(sink, "\":\"");
+        dl_put_value(body->body.client, lock, type[1], sink);
+        dl_put_text(sink, "\"}");
+        comma = ",\":";
+    }
+}
+
+static void dl_write_put(void *context, char letter, const dl_sink *sink)
+{
+    dl_write_body *body = (dl_write_body *)context;
+
+    switch (letter) {
+    case 'u': dl_put_expression(body, body->write->update, sink); break;
+    case 'c': dl_put_expression(body, body->write->condition, sink); break;
+    case 'n': dl_put_names(body, sink); break;
+    case 'v': dl_put_values(body, sink); break;
+    default: dl_read_put(context, letter, sink); break;
+    }
+}
+
+static void dl_put_write(const dynalock_client *client,
+    const dynalock_operation *operation, const dl_write *write,
+    const dl_sink *sink)
+{
+    dl_write_body body;
+    dl_fields fields;
+
+    memset(&body, 0, sizeof body);
+    body.body.client = client;
+    body.body.operation = operation;
+    body.write = write;
+    fields.put = dl_write_put;
+    fields.flag = dl_write_flag;
+    fields.context = &body;
+    dl_put_template(sink,
+        "{" DL_PLACE ",'UpdateExpression':'$u','ConditionExpression':'$c'"
+        "[#,'ExpressionAttributeNames':{$n}],"
+        "'ExpressionAttributeValues':{$v},"
+        "'ReturnValuesOnConditionCheckFailure':'ALL_OLD'}",
+        &fields);
+}
+
+static void dl_lock_body(const dynalock_client *client,
+    const dynalock_operation *operation, const dl_sink *sink)
+{
+    const dynalock_layout *layout = client->config.layout;
+
+    switch (operation->state) {
+    case DL_LOCK_ACQUIRE:
+        dl_put_write(client, operation, &layout->acquire, sink);
+        break;
+    case DL_LOCK_RENEW:
+    case DL_LOCK_LEAVE:
+        dl_put_write(client, operation, &layout->renew, sink);
+        break;
+    case DL_LOCK_RELEASE:
+        dl_put_write(client, operation, &layout->release, sink);
+        break;
+    default: dl_put_read(client, operation, sink); break;
+    }
+}
+
+/* ---- sending ---- */
+
+/* A hybrid clock: rises over everything seen or sent for this key, and with
+   time, so that it rises over a deletion of the item too. */
+static void dl_raise_fence(const dynalock_client *client, dynalock_lock *lock)
+{
+    lock->fence = client->exchange.unix_ms;
+    if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
+    lock->top_fence = lock->fence;
+}
+
+/* Every request sent has a number of its own, retries too: no two copies of
+   anything are alike, and a late one cannot pass for a newer. The lease runs
+   from before the send. */
+static void dl_number_request(
+    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+{
+    lock->counter++;
+    lock->base = now;
+    lock->sent_lease_ms = dl_lease(client, lock);
+    client->exchange.target = "UpdateItem";
+}
+
+static dynalock_outcome dl_prepare_acquire(
+    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+{
+    lock->operation.state = DL_LOCK_ACQUIRE;
+    dl_number_request(client, lock, now);
+    dl_raise_fence(client, lock);
+    lock->through = dl_is_watched_through(client, lock, now)
+                        ? lock->watch
+                        : (uint8_t)DL_WATCH_NONE;
+    return DYNALOCK_OK;
+}
+
+/* Whoever reads the shorter lease may take over by it: from before the send
+   no more than that is left. */
+static dynalock_outcome dl_prepare_renew(
+    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+{
+    dl_number_request(client, lock, now);
+    lock->operation.state = DL_LOCK_RENEW;
+    lock->until =
+        dl_least(lock->until, now + dl_usable(client, lock->sent_lease_ms));
+    lock->operation.deadline = lock->until;
+    return DYNALOCK_OK;
+}
+
+static dynalock_outcome dl_lock_prepare(
+    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+{
+    dynalock_lock *lock = dl_lock_of(operation);
+
+    switch (operation->state) {
+    case DL_LOCK_ACQUIRE: return dl_prepare_acquire(client, lock, now);
+    case DL_LOCK_HOLD:
+    case DL_LOCK_RENEW: return dl_prepare_renew(client, lock, now);
+    case DL_LOCK_RELEASE:
+        client->exchange.target = "UpdateItem";
+        return DYNALOCK_OK;
+    case DL_LOCK_WATCH:
+        /* a write costs more than a look, also when it fails: only when it
+           can win */
+        if (dl_is_watched_through(client, lock, now))
+            return dl_prepare_acquire(client, lock, now);
+        break;
+    default: break;
+    }
+    operation->eventual = operation->state == DL_LOCK_WATCH;
+    client->exchange.target = "GetItem";
+    return DYNALOCK_OK;
+}
+
+/* ---- ending ---- */
+
+/* The call has ended without the lock. While a write of it is unanswered its
+   acquisition is taken back, in later polls; only then is the outcome sure. */
+static void dl_give_up(dynalock_client *client, dynalock_lock *lock,
+    dynalock_outcome outcome, uint64_t now)
+{
+    if ((lock->memory & DL_UNANSWERED) == 0) {
+        dl_finish(&lock->operation, outcome);
+        return;
+    }
+    lock->memory |= DL_SETTLING;
+    lock->ending = (int8_t)outcome;
+    lock->operation.state = DL_LOCK_RELEASE;
+    lock->operation.outcome = DYNALOCK_UNKNOWN;
+    lock->operation.attempts = 0;
+    lock->operation.due = now;
+    lock->operation.deadline =
+        now + DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms);
+}
+
+/* After a loss nothing more is written. */
+static void dl_lose(dynalock_lock *lock, dynalock_outcome outcome)
+{
+    lock->until = 0;
+    dl_finish(&lock->operation, outcome);
+}
+
+static void dl_note_failure(
+    dynalock_client *client, dynalock_lock *lock, dynalock_outcome outcome)
+{
+    if (client->exchange.fate == DL_FATE_SENT) lock->memory |= DL_UNANSWERED;
+    lock->failure = (int8_t)outcome;
+}
+
+/* ---- holding ---- */
+
+static void dl_hold(dynalock_client *client, dynalock_lock *lock)
+{
+    uint32_t third = lock->sent_lease_ms / 3;
+
+    lock->until = lock->base + dl_usable(client, lock->sent_lease_ms);
+    lock->operation.state = DL_LOCK_HOLD;
+    lock->operation.outcome = DYNALOCK_OK;
+    lock->operation.attempts = 0;
+    lock->operation.deadline = lock->until;
+    lock->operation.due =
+        client->config.manual_renew
+            ? DL_NEVER
+            : lock->base + third - dl_random(client, third / 8 + 1);
+}
+
+/* ---- whose record is it? ---- */
+
+#define DL_VERSION_SIZE 41 /* 32 hex digits, a colon, 8 hex digits */
+
+static void dl_version(const dynalock_lock *lock, char out[DL_VERSION_SIZE])
+{
+    dl_span span;
+    dl_sink sink = dl_span_open(&span, out, DL_VERSION_SIZE, 0);
+
+    dl_put_version(&sink, lock, lock->counter);
+}
+
+enum { /* dl_whose record is it? */
+    DL_WHOSE_OTHER,
+    DL_WHOSE_MINE, /* written by this acquisition, in whatever try */
+    DL_WHOSE_WRITE /* to the letter what the request under way writes: then
+                      somebody has repeated that request, and it is done */
+};
+
+static int dl_whose(const dynalock_client *client, const dynalock_lock *lock,
+    const dl_item *item)
+{
+    const char *owner = dl_owner(client);
+    char version[DL_VERSION_SIZE];
+
+    dl_version(lock, version);
+    if (item->kind != DL_ITEM_LIVE || item->rvn_size != DL_VERSION_SIZE ||
+        memcmp(item->rvn, version, DL_VERSION_SIZE - 8) != 0)
+        return DL_WHOSE_OTHER;
+    if (memcmp(item->rvn, version, DL_VERSION_SIZE) == 0 && item->has_fence &&
+        item->fence == lock->fence && item->owner_size == strlen(owner) &&
+        memcmp(item->owner, owner, item->owner_size) == 0)
+        return DL_WHOSE_WRITE;
+    return DL_WHOSE_MINE;
+}
+
+/* ---- watching ---- */
+
+/* A read may be stale: an older record of the same acquisition says nothing
+   new. Ours are told by their fixed width, and order as text. */
+static int dl_is_older(const dynalock_lock *lock, const dl_item *item)
+{
+    return item->rvn_size == DL_VERSION_SIZE &&
+           strlen(lock->watch_rvn) == DL_VERSION_SIZE &&
+           item->rvn[32] == ':' &&
+           memcmp(item->rvn, lock->watch_rvn, 33) == 0 &&
+           memcmp(item->rvn + 33, lock->watch_rvn + 33, 8) < 0;
+}
+
+static int dl_is_watched(const dynalock_lock *lock, const dl_item *item)
+{
+    uint8_t watch = item->has_fence ? DL_WATCH_FENCED : DL_WATCH_SEEN;
+
+    return lock->watch == watch && lock->watch_fence == item->fence &&
+           lock->watch_lease_ms == item->lease_ms &&
+           strlen(lock->watch_rvn) == item->rvn_size &&
+           memcmp(lock->watch_rvn, item->rvn, item->rvn_size) == 0;
+}
+
+static void dl_note_holder(dynalock_client *client, const dl_item *item)
+{
+    dynalock_detail *detail = &client->detail;
+
+    dl_copy_text(
+        detail->holder, sizeof detail->holder, item->owner, item->owner_size);
+    detail->holder_lease_ms = item->lease_ms;
+}
+
+/* The watch on a record starts after it was received, and survives calls:
+   short waits too must be able to outlive a dead holder. */
+static void dl_observe(dynalock_client *client, dynalock_lock *lock,
+    const dl_item *item, uint64_t now)
+{
+    if (item->has_fence && item->fence > lock->top_fence)
+        lock->top_fence = item->fence;
+    if (item->kind != DL_ITEM_LIVE) {
+        lock->watch = DL_WATCH_NONE;
+        return;
+    }
+    dl_note_holder(client, item);
+    if (lock->watch != DL_WATCH_NONE &&
+        (dl_is_older(lock, item) || dl_is_watched(lock, item)))
+        return;
+    lock->watch = item->has_fence ? DL_WATCH_FENCED : DL_WATCH_SEEN;
+    lock->watch_fence = item->fence;
+    lock->watch_lease_ms = item->lease_ms;
+    lock->watch_since = now;
+    dl_copy_text(
+        lock->watch_rvn, sizeof lock->watch_rvn, item->rvn, item->rvn_size);
+}
+
+/* ---- acquiring ---- */
+
+static void dl_acquire_again(dynalock_lock *lock, uint64_t now)
+{
+    lock->operation.state = DL_LOCK_ACQUIRE;
+    lock->operation.due = now;
+}
+
+/* Jittered, never more often than poll_ms; but not beyond the earliest moment
+   at which a write can win. */
+static void dl_watch_on(
+    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+{
+    uint32_t poll_ms = client->config.poll_ms;
+    uint64_t due = now + poll_ms + dl_random(client, poll_ms / 4 + 1);
+
+    if (lock->watch != DL_WATCH_NONE)
+        due = dl_least(due, dl_watch_end(client, lock));
+    lock->operation.state = DL_LOCK_WATCH;
+    lock->operation.due = due > now ? due : now;
+    lock->operation.attempts = 0;
+    lock->memory &= (uint8_t)~DL_HURRIED;
+    lock->failure = DYNALOCK_TIMEOUT;
+}
+
+/* Not ours now: wait for it, or say so. */
+static void dl_acquire_later(
+    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+{
+    if ((lock->memory & DL_ONE_TRY) != 0)
+        dl_give_up(client, lock, DYNALOCK_BUSY, now);
+    else dl_watch_on(client, lock, now);
+}
+
+static void dl_grant(dynalock_client *client, dynalock_lock *lock)
+{
+    lock->watch = DL_WATCH_NONE;
+    lock->memory = 0;
+    lock->token = lock->fence;
+    dl_hold(client, lock);
+}
+
+/* Our write was refused, and this is what stands there instead. */
+static void dl_acquire_refused(dynalock_client *client, dynalock_lock *lock,
+    const dl_item *item, uint64_t now)
+{
+    int whose = dl_whose(client, lock, item);
+    int can_win;
+
+    if (item->kind == DL_ITEM_FOREIGN) {
+        dl_give_up(client, lock, DYNALOCK_NOT_A_LOCK, now);
+        return;
+    }
+    if (whose == DL_WHOSE_WRITE) {
+        dl_grant(client, lock);
+        return;
+    }
+    dl_observe(client, lock, item, now);
+    /* Free, mine from an earlier try, or watched through: then only the fence
+       was behind, and has now caught up. Once; others may be as quick. */
+    can_win = item->kind != DL_ITEM_LIVE || whose == DL_WHOSE_MINE ||
+              dl_is_watched_through(client, lock, now);
+    if (can_win && (lock->memory & DL_HURRIED) == 0) {
+        lock->memory |= DL_HURRIED;
+        dl_acquire_again(lock, now);
+        return;
+    }
+    dl_acquire_later(client, lock, now);
+}
+
+static void dl_acquire_failed(dynalock_client *client, dynalock_lock *lock,
+    dynalock_outcome outcome, uint64_t now)
+{
+    dynalock_operation *operation = &lock->operation;
+    int last = (lock->memory & DL_ONE_TRY) != 0 &&
+               operation->attempts + 1 >= client->config.attempts;
+
+    dl_note_failure(client, lock, outcome);
+    if (last || !dl_is_passing(outcome))
+        dl_give_up(client, lock, outcome, now);
+    else dl_back_off(client, operation, outcome, now);
+}
+
+/* A look of a waiter. */
+static void dl_watch_seen(dynalock_client *client, dynalock_lock *lock,
+    const dl_item *item, uint64_t now)
+{
+    if (item->kind == DL_ITEM_FOREIGN) {
+        dl_give_up(client, lock, DYNALOCK_NOT_A_LOCK, now);
+        return;
+    }
+    dl_observe(client, lock, item, now);
+    if (item->kind != DL_ITEM_LIVE ||
+        dl_whose(client, lock, item) != DL_WHOSE_OTHER)
+        dl_acquire_again(lock, now);
+    else dl_watch_on(client, lock, now);
+}
+
+/* ---- renewing ---- */
+
+/* Our renewal was refused, and this is what stands there instead. */
+static void dl_renew_refused(dynalock_client *client, dynalock_lock *lock,
+    const dl_item *item, uint64_t now)
+{
+    int whose = dl_whose(client, lock, item);
+
+    if (whose == DL_WHOSE_WRITE) {
+        dl_hold(client, lock);
+    } else if (whose == DL_WHOSE_MINE && item->fence == lock->fence) {
+        /* an older copy of our own answered, or a stale one */
+        lock->operation.state = DL_LOCK_RENEW;
+        dl_back_off(client, &lock->operation, DYNALOCK_THROTTLED, now);
+    } else if (item->kind == DL_ITEM_FREE) {
+        dl_lose(lock, DYNALOCK_LOST_RELEASED);
+    } else if (item->kind == DL_ITEM_ABSENT) {
+        dl_lose(lock, DYNALOCK_LOST_VANISHED);
+    } else {
+        if (item->kind == DL_ITEM_LIVE) dl_note_holder(client, item);
+        dl_lose(lock, DYNALOCK_LOST_STOLEN);
+    }
+}
+
+/* The lock stays held as long as before. A call that asked for the renewal is
+   told after its tries; the heartbeat goes on. */
+static void dl_renew_failed(dynalock_client *client, dynalock_lock *lock,
+    dynalock_outcome outcome, uint64_t now)
+{
+    dynalock_operation *operation = &lock->operation;
+    int last = operation->attempts + 1 >= client->config.attempts;
+
+    lock->failure = (int8_t)outcome;
+    dl_back_off(client, operation, outcome, now);
+    if (operation->outcome != DYNALOCK_AGAIN) return;
+    if (!last && dl_is_passing(outcome)) return;
+    operation->outcome = (int16_t)outcome;
+    if (client->config.manual_renew) {
+        operation->state = DL_LOCK_HOLD;
+        operation->due = DL_NEVER;
+    }
+}
+
+/* ---- releasing ---- */
+
+static void dl_release_begin(dynalock_lock *lock, uint64_t now)
+{
+    lock->operation.state = DL_LOCK_RELEASE;
+    lock->operation.due = now;
+    lock->operation.attempts = 0;
+}
+
+/* A refusal means done as well: the item bears our mark already, or is another
+   owner's or nobody's after a release that was sent in time. */
+static void dl_release_failed(dynalock_client *client, dynalock_lock *lock,
+    dynalock_outcome outcome, uint64_t now)
+{
+    dl_note_failure(client, lock, outcome);
+    if (dl_is_passing(outcome))
+        dl_back_off(client, &lock->operation, outcome, now);
+    else dl_finish(&lock->operation, outcome);
+}
+
+/* ---- the lock's steps ---- */
+
+/* The write was carried out. */
+static void dl_write_done(
+    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+{
+    switch (lock->operation.state) {
+    case DL_LOCK_ACQUIRE: dl_grant(client, lock); break;
+    case DL_LOCK_RENEW: dl_hold(client, lock); break;
+    case DL_LOCK_LEAVE: dl_release_begin(lock, now); break;
+    default:
+        dl_finish(&lock->operation, (dynalock_outcome)lock->ending);
+        break;
+    }
+}
+
+/* The write was refused, or a look has ended: this is what stands there. Some
+   servers never show the item with a refusal; then it takes a look. */
+static void dl_item_seen(
+    dynalock_client *client, dynalock_lock *lock, int refused, uint64_t now)
+{
+    dl_json json = dl_answer(client);
+    uint8_t *state = &lock->operation.state;
+    dl_item item;
+
+    dl_read_item(&json, &item);
+    if (refused && item.kind == DL_ITEM_ABSENT &&
+        (*state == DL_LOCK_ACQUIRE || *state == DL_LOCK_RENEW)) {
+        *state = *state == DL_LOCK_ACQUIRE ? DL_LOCK_CONFIRM : DL_LOCK_CHECK;
+        lock->operation.due = now;
+        return;
+    }
+    switch (*state) {
+    case DL_LOCK_ACQUIRE:
+    case DL_LOCK_CONFIRM: dl_acquire_refused(client, lock, &item, now); break;
+    case DL_LOCK_WATCH: dl_watch_seen(client, lock, &item, now); break;
+    case DL_LOCK_RENEW:
+    case DL_LOCK_CHECK: dl_renew_refused(client, lock, &item, now); break;
+    default: dl_write_done(client, lock, now); break;
+    }
+}
+
+static void dl_lock_failed(dynalock_client *client, dynalock_lock *lock,
+    dynalock_outcome outcome, uint64_t now)
+{
+    switch (lock->operation.state) {
+    case DL_LOCK_ACQUIRE:
+    case DL_LOCK_CONFIRM:
+    case DL_LOCK_WATCH: dl_acquire_failed(client, lock, outcome, now); break;
+    case DL_LOCK_LEAVE: dl_release_begin(lock, now); break;
+    case DL_LOCK_RELEASE: dl_release_failed(client, lock, outcome, now); break;
+    default: dl_renew_failed(client, lock, outcome, now); break;
+    }
+}
+
+static void dl_lock_answer(dynalock_client *client,
+    dynalock_operation *operation, dynalock_outcome outcome, uint64_t now)
+{
+    dynalock_lock *lock = dl_lock_of(operation);
+    int was_look = client->exchange.target[0] == 'G';
+
+    if ((int)outcome == DL_CONDITION_FAILED)
+        dl_item_seen(client, lock, 1, now);
+    else if (outcome != DYNALOCK_OK)
+        dl_lock_failed(client, lock, outcome, now);
+    else if (was_look) dl_item_seen(client, lock, 0, now);
+    else dl_write_done(client, lock, now);
+}
+
+/* A release's call has ended; in later polls it is tried on until it is
+   answered, or no copy of any write can live. */
+static void dl_release_expire(
+    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+{
+    if ((lock->memory & DL_SETTLING) != 0)
+        dl_finish(&lock->operation, DYNALOCK_UNKNOWN);
+    else if ((lock->memory & DL_UNANSWERED) != 0)
+        dl_give_up(client, lock, (dynalock_outcome)lock->ending, now);
+    else dl_finish(&lock->operation, (dynalock_outcome)lock->failure);
+}
+
+static void dl_lock_expire(
+    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+{
+    dynalock_lock *lock = dl_lock_of(operation);
+
+    if (client->exchange.operation == operation &&
+        dl_exchange_abandon(client, operation))
+        lock->memory |= DL_UNANSWERED;
+    switch (operation->state) {
+    case DL_LOCK_ACQUIRE:
+    case DL_LOCK_CONFIRM:
+    case DL_LOCK_WATCH:
+        dl_give_up(client, lock, (dynalock_outcome)lock->failure, now);
+        break;
+    case DL_LOCK_LEAVE:
+    case DL_LOCK_RELEASE: dl_release_expire(client, lock, now); break;
+    default: dl_lose(lock, DYNALOCK_LOST_EXPIRED); break;
+    }
+}
+
+static void dl_lock_cancel(
+    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+{
+    dynalock_lock *lock = dl_lock_of(operation);
+
+    switch (operation->state) {
+    case DL_LOCK_HOLD: break;
+    case DL_LOCK_RENEW:
+    case DL_LOCK_CHECK: /* the heartbeat may have it */
+        if (operation->outcome == DYNALOCK_AGAIN)
+            operation->outcome = DYNALOCK_CANCELLED;
+        break;
+    case DL_LOCK_LEAVE:
+    case DL_LOCK_RELEASE:
+        if (operation->outcome == DYNALOCK_AGAIN)
+            operation->outcome = DYNALOCK_UNKNOWN;
+        lock->memory |= DL_SETTLING;
+        operation->deadline =
+            now + DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms);
+        break;
+    default:
+        if (client->exchange.operation == operation &&
+            dl_exchange_abandon(client, operation))
+            lock->memory |= DL_UNANSWERED;
+        dl_give_up(client, lock, DYNALOCK_CANCELLED, now);
+        break;
+    }
+}
+
+/* Renewals before all else, the earliest end first; then what gives back;
+   then the waiters, the longest due first. */
+static uint64_t dl_lock_rank(const dynalock_operation *operation)
+{
+    switch (operation->state) {
+    case DL_LOCK_HOLD:
+    case DL_LOCK_RENEW:
+    case DL_LOCK_CHECK: return operation->deadline;
+    case DL_LOCK_RELEASE: return ((uint64_t)1 << 62) + operation->due;
+    default: return ((uint64_t)1 << 63) + operation->due;
+    }
+}
+
+/* The lease that a slow answer would endanger: of what is held, and of the
+   write that is about to be sent. */
+static uint32_t dl_lock_lease(const dynalock_client *client,
+    const dynalock_operation *operation, int sending)
+{
+    const dynalock_lock *lock = (const dynalock_lock *)(const void *)operation;
+    uint8_t state = operation->state;
+
+    if (state == DL_LOCK_HOLD || state == DL_LOCK_RENEW ||
+        state == DL_LOCK_CHECK ||
+        (sending && client->exchange.operation == operation))
+        return dl_lease(client, lock);
+    return 0;
+}
+
+/* ---- giving back ---- */
+
+/* Not held from here on. A renewal that has left is waited for: renewal and
+   release of one lock never overlap, and after the release nothing renews. */
+static void dl_give_back(
+    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+{
+    dynalock_operation *operation = &lock->operation;
+    int under_way = client->exchange.operation == operation &&
+                    client->exchange.state != DL_EXCHANGE_OPEN;
+
+    lock->until = 0;
+    lock->memory = 0;
+    lock->ending = DYNALOCK_OK;
+    lock->failure = DYNALOCK_NO_ANSWER;
+    operation->outcome = DYNALOCK_AGAIN;
+    operation->deadline =
+        now + client->config.connect_ms + client->config.request_ms;
+    dl_release_begin(lock, now);
+    if (under_way) operation->state = DL_LOCK_LEAVE;
+}
+
+static void dl_lock_close(
+    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+{
+    dynalock_lock *lock = dl_lock_of(operation);
+
+    if (lock->until != 0 && now < lock->until) dl_give_back(client, lock, now);
+    else if (lock->until != 0) dl_lock_expire(client, operation, now);
+    else if (operation->state < DL_LOCK_LEAVE)
+        dl_lock_cancel(client, operation, now);
+}
+
+static const dynalock_steps dl_lock_steps = { dl_lock_prepare, dl_lock_answer,
+    dl_lock_expire, dl_lock_cancel, dl_lock_close, dl_lock_body, dl_lock_rank,
+    dl_lock_lease, dl_lock_wants };
+
+/* ---- starting ---- */
+
+static int dl_text_equal(const char *a, const char *b)
+{
+    size_t size;
+
+    if (a == NULL || b == NULL) return a == b;
+    size = strlen(a);
+    return size == strlen(b) && memcmp(a, b, size) == 0;
+}
+
+/* The sort key must be there exactly when the table has one. */
+static dynalock_outcome dl_check_name(
+    const dynalock_client *client, const dynalock_name *name)
+{
+    if (!dl_is_name(name->key, 2048)) return DYNALOCK_BAD_KEY;
+    if ((name->sort_key != NULL) != (client->config.sort_key_name != NULL))
+        return DYNALOCK_BAD_KEY;
+    return DYNALOCK_OK;
+}
+
+/* Another lock of this client at work on the same item would be taken for a
+   stranger's, and would break it. */
+static int dl_is_key_in_use(
+    const dynalock_client *client, const dynalock_operation *operation)
+{
+    const dynalock_operation *at = client->operations;
+
+    for (; at != NULL; at = at->next)
+        if (at != operation && at->steps == &dl_lock_steps &&
+            dl_text_equal(at->name.key, operation->name.key) &&
+            dl_text_equal(at->name.sort_key, operation->name.sort_key) &&
+            dl_text_equal(dl_table(client, at), dl_table(client, operation)))
+            return 1;
+    return 0;
+}
+
+/* 128 bits that no other acquisition has, even where boards boot with poor
+   entropy: names, clocks and a counter go in as well. */
+static dynalock_outcome dl_draw_acquisition(
+    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+{
+    const dynalock_platform *platform = client->config.platform;
+    uint8_t digest[DL_SHA256_SIZE];
+    dl_sha256 sha;
+    dl_sink sink = dl_sha256_sink(&sha);
+
+    if (platform->entropy(platform->context, digest, sizeof digest) < 0)
+        return DYNALOCK_NO_ENTROPY;
+    dl_sha256_init(&sha);
+    dl_put(&sink, digest, sizeof digest);
+    dl_put_text(&sink, dl_owner(client));
+    dl_put_text(&sink, "\n");
+    dl_put_text(&sink, lock->operation.name.key);
+    dl_put_text(&sink, "\n");
+    dl_put_decimal(&sink, now);
+    dl_put_text(&sink, " ");
+    dl_put_decimal(&sink, (uint64_t)platform->unix_ms(platform->context));
+    dl_put_text(&sink, " ");
+    dl_put_decimal(&sink, ++client->acquisitions);
+    dl_sha256_final(&sha, digest);
+    memcpy(lock->acquisition, digest, sizeof lock->acquisition);
+    return DYNALOCK_OK;
+}
+
+/* Ends what has ended meanwhile; then says why this lock cannot begin. */
+static dynalock_outcome dl_check_idle(
+    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+{
+    dynalock_operation *operation = &lock->operation;
+
+    if (operation->client != NULL && operation->client != client)
+        return DYNALOCK_IN_USE;
+    if (operation->client != NULL && now >= operation->deadline)
+        dl_lock_expire(client, operation, now);
+    if (operation->client == NULL) return DYNALOCK_OK;
+    if (lock->until != 0) return DYNALOCK_HELD;
+    if (operation->outcome == DYNALOCK_UNKNOWN) return DYNALOCK_UNKNOWN;
+    return DYNALOCK_IN_USE;
+}
+
+static uint64_t dl_deadline(
+    const dynalock_client *client, uint64_t now, uint32_t wait_ms)
+{
+    if (wait_ms == DYNALOCK_FOREVER) return DL_NEVER;
+    if (wait_ms != 0) return now + wait_ms;
+    return now + client->config.connect_ms + client->config.request_ms;
+}
+
+static dynalock_outcome dl_check_acquire(
+    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+{
+    dynalock_outcome rc = dl_check_idle(client, lock, now);
+
+    if (rc == DYNALOCK_OK) rc = dl_check_name(client, &lock->operation.name);
+    if (rc != DYNALOCK_OK) return rc;
+    if (dl_is_key_in_use(client, &lock->operation)) return DYNALOCK_SAME_KEY;
+    if (!dl_lease_is_sound(client, dl_lease(client, lock)))
+        return DYNALOCK_BAD_LEASE;
+    if (dl_unix_ms(client) == 0) return DYNALOCK_CLOCK_UNSET;
+    return dl_draw_acquisition(client, lock, now);
+}
+
+static dynalock_outcome dl_start_acquire(
+    dynalock_client *client, dynalock_lock *lock, uint32_t wait_ms)
+{
+    dynalock_operation *operation = &lock->operation;
+    uint64_t now = dl_now(client);
+    dynalock_outcome rc = dl_check_acquire(client, lock, now);
+
+    if (rc != DYNALOCK_OK) return rc;
+    lock->counter = 0;
+    lock->token = 0;
+    lock->sent_lease_ms = dl_lease(client, lock);
+    lock->memory = wait_ms == 0 ? DL_ONE_TRY : 0;
+    lock->failure = DYNALOCK_NO_ANSWER;
+    operation->steps = &dl_lock_steps;
+    operation->state = DL_LOCK_ACQUIRE;
+    operation->outcome = DYNALOCK_AGAIN;
+    operation->attempts = 0;
+    operation->due = now;
+    operation->deadline = dl_deadline(client, now, wait_ms);
+    dl_link(client, operation);
+    return DYNALOCK_AGAIN;
+}
+
+/* DYNALOCK_OK: held now. Otherwise why not, a loss first. */
+static dynalock_outcome dl_check_held(
+    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+{
+    int outcome = lock->operation.outcome;
+
+    if (lock->operation.client == client) {
+        if (now >= lock->operation.deadline)
+            dl_lock_expire(client, &lock->operation, now);
+        if (lock->until != 0) return DYNALOCK_OK;
+        if (lock->operation.client != NULL) return DYNALOCK_IN_USE;
+        outcome = lock->operation.outcome;
+    }
+    if (outcome <= DYNALOCK_LOST_EXPIRED && outcome >= DYNALOCK_LOST_RELEASED)
+        return (dynalock_outcome)outcome;
+    return DYNALOCK_NOT_HELD;
+}
+
+static dynalock_outcome dl_start_renew(
+    dynalock_client *client, dynalock_lock *lock)
+{
+    dynalock_operation *operation = &lock->operation;
+    uint64_t now = dl_now(client);
+    dynalock_outcome rc = dl_check_held(client, lock, now);
+
+    if (rc != DYNALOCK_OK) return rc;
+    if (dl_unix_ms(client) == 0) return DYNALOCK_CLOCK_UNSET;
+    operation->outcome = DYNALOCK_AGAIN;
+    operation->attempts = 0;
+    operation->due = now;
+    if (operation->state == DL_LOCK_HOLD) operation->state = DL_LOCK_RENEW;
+    return DYNALOCK_AGAIN;
+}
+
+static dynalock_outcome dl_start_release(
+    dynalock_client *client, dynalock_lock *lock)
+{
+    uint64_t now = dl_now(client);
+    dynalock_outcome rc = dl_check_held(client, lock, now);
+
+    if (rc != DYNALOCK_OK) return rc;
+    dl_give_back(client, lock, now);
+    return DYNALOCK_AGAIN;
+}
+
+/* ===================================================================== */
+/* == read: look at one item                                              */
+/* ===================================================================== */
+
+static const dl_want dl_record_wants[] = {
+    DL_OWNER_WANTS,
+    { "data", DYNALOCK_DATA_TEXT + 12, DL_EXPECT_ATTRIBUTE },
+    { NULL, 0, 0 },
+};
+
+static dynalock_outcome dl_record_prepare(
+    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+{
+    (void)operation;
+    (void)now;
+    client->exchange.target = "GetItem";
+    return DYNALOCK_OK;
+}
+
+static void dl_record_data(
+    dynalock_record *record, const dl_json *json, int item)
+{
+    size_t size;
+    int there;
+    const char *text =
+        dl_json_attribute(json, item, "data", "B", &size, &there);
+
+    record->data_size = there ? DYNALOCK_TOO_LONG : 0;
+    if (text == NULL || size > DYNALOCK_DATA_TEXT) return;
+    record->data_size = (uint32_t)size;
+    dl_copy_text(record->data, sizeof record->data, text, size);
+}
+
+static void dl_record_fill(dynalock_record *record, const dl_json *json)
+{
+    static const dynalock_status statuses[] = { DYNALOCK_ABSENT,
+        DYNALOCK_RELEASED, DYNALOCK_LOCKED, DYNALOCK_FOREIGN };
+    dl_item item;
+
+    dl_read_item(json, &item);
+    record->status = statuses[item.kind];
+    record->lease_ms = item.lease_ms;
+    record->fence = item.fence;
+    dl_copy_text(
+        record->owner, sizeof record->owner, item.owner, item.owner_size);
+    dl_copy_text(record->rvn, sizeof record->rvn, item.rvn, item.rvn_size);
+    dl_record_data(record, json, dl_json_member(json, 0, "Item"));
+}
+
+static void dl_record_answer(dynalock_client *client,
+    dynalock_operation *operation, dynalock_outcome outcome, uint64_t now)
+{
+    dl_json json = dl_answer(client);
+
+    if (outcome == DYNALOCK_OK)
+        dl_record_fill((dynalock_record *)(void *)operation, &json);
+    if (dl_is_passing(outcome) &&
+        operation->attempts + 1 < client->config.attempts)
+        dl_back_off(client, operation, outcome, now);
+    else dl_finish(operation, outcome);
+}
+
+static void dl_record_end(dynalock_client *client,
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    (void)dl_exchange_abandon(client, operation);
+    dl_finish(operation, outcome);
+}
+
+static void dl_record_expire(
+    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+{
+    (void)now;
+    dl_record_end(client, operation, DYNALOCK_NO_ANSWER);
+}
+
+static void dl_record_cancel(
+    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+{
+    (void)now;
+    dl_record_end(client, operation, DYNALOCK_CANCELLED);
+}
+
+static uint64_t dl_record_rank(const dynalock_operation *operation)
+{
+    return ((uint64_t)1 << 63) + operation->due;
+}
+
+static uint32_t dl_record_lease(const dynalock_client *client,
+    const dynalock_operation *operation, int sending)
+{
+    (void)client;
+    (void)operation;
+    (void)sending;
+    return 0;
+}
+
+static const dynalock_steps dl_record_steps = { dl_record_prepare,
+    dl_record_answer, dl_record_expire, dl_record_cancel, dl_record_cancel,
+    dl_put_read, dl_record_rank, dl_record_lease, dl_record_wants };
+
+static dynalock_outcome dl_check_table(const char *table);
+
+static dynalock_outcome dl_start_read(dynalock_client *client,
+    const dynalock_name *name, dynalock_record *record)
+{
+    dynalock_operation *operation = &record->operation;
+    uint64_t now = dl_now(client);
+    dynalock_outcome rc = dl_check_name(client, name);
+
+    if (rc == DYNALOCK_OK && name->table != NULL)
+        rc = dl_check_table(name->table);
+    if (rc != DYNALOCK_OK) return rc;
+    if (dl_unix_ms(client) == 0) return DYNALOCK_CLOCK_UNSET;
+    memset(record, 0, sizeof *record);
+    operation->steps = &dl_record_steps;
+    operation->name = *name;
+    operation->state = 1;
+    operation->outcome = DYNALOCK_AGAIN;
+    operation->due = now;
+    operation->deadline = dl_deadline(client, now, 0);
+    dl_link(client, operation);
+    return DYNALOCK_AGAIN;
+}
+
+/* ===================================================================== */
+/* == client: the public functions                                        */
+/* ===================================================================== */
+
+static void dl_enter(const dynalock_client *client)
+{
+    const dynalock_platform *platform = client->config.platform;
+
+    if (platform->enter != NULL) platform->enter(platform->context);
+}
+
+static void dl_leave(const dynalock_client *client)
+{
+    const dynalock_platform *platform = client->config.platform;
+
+    if (platform->leave != NULL) platform->leave(platform->context);
+}
+
+/* ---- the config ---- */
+
+static int dl_is_alphanumeric(char c)
+{
+    c = dl_lower(c);
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+static dynalock_outcome dl_check_table(const char *table)
+{
+    size_t i;
+
+    if (table == NULL) return DYNALOCK_BAD_TABLE;
+    for (i = 0; table[i] != '\0'; i++)
+        if (i == 255 ||
+            (!dl_is_alphanumeric(table[i]) && !dl_is_in(table[i], "_.-")))
+            return DYNALOCK_BAD_TABLE;
+    return i < 3 ? DYNALOCK_BAD_TABLE : DYNALOCK_OK;
+}
+
+/* Behind an endpoint of its own any name will do ("local"); otherwise one
+   that has an AWS host: "eu-central-1", "us-gov-west-1". */
+static dynalock_outcome dl_check_region(const dynalock_config *config)
+{
+    const char *region = config->region;
+    size_t i, hyphens = 0;
+
+    if (region == NULL || region[0] == '\0') return DYNALOCK_BAD_REGION;
+    for (i = 0; region[i] != '\0'; i++) {
+        if (i == 32 || region[i] != dl_lower(region[i]) ||
+            (!dl_is_alphanumeric(region[i]) && region[i] != '-'))
+            return DYNALOCK_BAD_REGION;
+        if (region[i] == '-') hyphens++;
+    }
+    if (config->endpoint != NULL) return DYNALOCK_OK;
+    if (hyphens < 2 || region[i - 1] < '0' || region[i - 1] > '9')
+        return DYNALOCK_BAD_REGION;
+    return DYNALOCK_OK;
+}
+
+/* ":8000" and perhaps "/", or nothing. */
+static dynalock_outcome dl_read_port(dynalock_client *client, const char *at)
+{
+    uint64_t port;
+    size_t digits = 0;
+
+    if (*at == ':') {
+        at++;
+        while (at[digits] >= '0' && at[digits] <= '9') digits++;
+        if (!dl_read_decimal(at, digits, 65535, &port) || port == 0)
+            return DYNALOCK_BAD_ENDPOINT;
+        client->default_port = client->port == port;
+        client->port = (uint16_t)port;
+        at += digits;
+    }
+    if (*at == '/') at++;
+    return *at == '\0' ? DYNALOCK_OK : DYNALOCK_BAD_ENDPOINT;
+}
+
+static dynalock_outcome dl_read_endpoint(
+    dynalock_client *client, const char *at, int *secure)
+{
+    size_t size = strlen(at), n = 0;
+
+    *secure = dl_begins(at, size, "https://");
+    if (!*secure && !dl_begins(at, size, "http://"))
+        return DYNALOCK_BAD_ENDPOINT;
+    at += *secure ? 8 : 7;
+    client->port = *secure ? 443 : 80;
+    client->default_port = 1;
+    while (dl_is_alphanumeric(at[n]) || dl_is_in(at[n], ".-_")) n++;
+    if (n == 0 || n >= DYNALOCK_HOST_SIZE) return DYNALOCK_BAD_ENDPOINT;
+    dl_copy_text(client->host, sizeof client->host, at, n);
+    return dl_read_port(client, at + n);
+}
+
+/* docs.aws.amazon.com, "Amazon DynamoDB endpoints and quotas" */
+static void dl_region_endpoint(dynalock_client *client)
+{
+    const char *region = client->config.region;
+    dl_span span;
+    dl_sink sink =
+        dl_span_open(&span, client->host, sizeof client->host - 1, 0);
+
+    dl_put_text(&sink, "dynamodb.");
+    dl_put_text(&sink, region);
+    dl_put_text(&sink, ".amazonaws.com");
+    if (dl_begins(region, strlen(region), "cn-")) dl_put_text(&sink, ".cn");
+    client->host[span.used] = '\0';
+    client->port = 443;
+    client->default_port = 1;
+}
+
+static dynalock_outcome dl_check_endpoint(dynalock_client *client)
+{
+    const dynalock_config *config = &client->config;
+    dynalock_outcome rc = DYNALOCK_OK;
+    int secure = 1;
+
+    if (config->endpoint == NULL) dl_region_endpoint(client);
+    else rc = dl_read_endpoint(client, config->endpoint, &secure);
+    if (rc != DYNALOCK_OK) return rc;
+    if (secure != (config->tls != NULL || config->secure_transport) ||
+        (config->tls != NULL && config->secure_transport) ||
+        (config->tls != NULL && dl_stream(client) == NULL))
+        return DYNALOCK_BAD_TLS;
+    return DYNALOCK_OK;
+}
+
+static dynalock_outcome dl_check_credentials(
+    const dynalock_credentials *credentials)
+{
+    if (credentials == NULL || credentials->key_id == NULL ||
+        credentials->secret == NULL || credentials->key_id[0] == '\0' ||
+        credentials->secret[0] == '\0')
+        return DYNALOCK_CREDENTIALS_MISSING;
+    return DYNALOCK_OK;
+}
+
+static int dl_has_hooks(const dynalock_platform *platform)
+{
+    return platform != NULL && platform->open != NULL &&
+           platform->write != NULL && platform->read != NULL &&
+           platform->close != NULL && platform->monotonic_ms != NULL &&
+           platform->unix_ms != NULL && platform->entropy != NULL;
+}
+
+static void dl_default(uint32_t *value, uint32_t otherwise)
+{
+    if (*value == 0) *value = otherwise;
+}
+
+static void dl_config_defaults(dynalock_config *config)
+{
+    dl_default(&config->ttl_s, 3600);
+    dl_default(&config->lease_ms, 20000);
+    dl_default(&config->poll_ms, 1000);
+    dl_default(&config->connect_ms, 10000);
+    dl_default(&config->request_ms, 5000);
+    dl_default(&config->base_ms, 50);
+    dl_default(&config->cap_ms, 5000);
+    if (config->ttl_s < 3600) config->ttl_s = 3600;
+    if (config->attempts == 0) config->attempts = 3;
+    if (config->margin_per_mille == 0) config->margin_per_mille = 10;
+    if (config->key_name == NULL) config->key_name = "key";
+    if (config->layout == NULL) config->layout = dynalock_standard();
+}
+
+static dynalock_outcome dl_check_config(dynalock_client *client)
+{
+    const dynalock_config *config = &client->config;
+    dynalock_outcome rc = dl_check_table(config->table);
+
+    if (rc == DYNALOCK_OK) rc = dl_check_region(config);
+    if (rc == DYNALOCK_OK) rc = dl_check_endpoint(client);
+    if (rc == DYNALOCK_OK) rc = dl_check_credentials(config->credentials);
+    if (rc != DYNALOCK_OK) return rc;
+    if (config->owner != NULL &&
+        !dl_is_name(config->owner, DYNALOCK_OWNER_SIZE - 1))
+        return DYNALOCK_BAD_OWNER;
+    if (!dl_is_name(config->key_name, 255) ||
+        (config->sort_key_name != NULL &&
+            !dl_is_name(config->sort_key_name, 255)) ||
+        (config->ttl_attribute != NULL &&
+            !dl_is_name(config->ttl_attribute, 255)))
+        return DYNALOCK_BAD_KEY;
+    if (config->margin_per_mille > 500 ||
+        !dl_lease_is_sound(client, config->lease_ms))
+        return DYNALOCK_BAD_LEASE;
+    return DYNALOCK_OK;
+}
+
+/* Seeds the jitter, and names an owner that has no name. */
+static dynalock_outcome dl_draw_owner(dynalock_client *client)
+{
+    const dynalock_platform *platform = client->config.platform;
+    uint8_t seed[20];
+    dl_span span;
+    dl_sink sink =
+        dl_span_open(&span, client->owner, sizeof client->owner - 1, 0);
+
+    if (platform->entropy(platform->context, seed, sizeof seed) < 0)
+        return DYNALOCK_NO_ENTROPY;
+    dl_put_hex(&sink, seed, 16);
+    client->random = dl_load32(seed + 16) | 1;
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_client_init(
+    dynalock_client *client, const dynalock_config *config)
+{
+    dynalock_outcome rc;
+
+    if (client == NULL) return DYNALOCK_BAD_ARGUMENT;
+    memset(client, 0, sizeof *client);
+    if (config == NULL || !dl_has_hooks(config->platform))
+        return DYNALOCK_BAD_ARGUMENT;
+    client->config = *config;
+    dl_config_defaults(&client->config);
+    rc = dl_check_config(client);
+    if (rc == DYNALOCK_OK) rc = dl_draw_owner(client);
+    if (rc != DYNALOCK_OK) memset(client, 0, sizeof *client);
+    return rc;
+}
+
+static int dl_is_ready(const dynalock_client *client)
+{
+    return client != NULL && client->config.platform != NULL;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_set_credentials(
+    dynalock_client *client, const dynalock_credentials *credentials)
+{
+    dynalock_outcome rc = dl_check_credentials(credentials);
+
+    if (!dl_is_ready(client)) return DYNALOCK_BAD_ARGUMENT;
+    if (rc != DYNALOCK_OK) return rc;
+    dl_enter(client);
+    client->config.credentials = credentials;
+    dl_wipe(&client->signing_key, sizeof client->signing_key);
+    dl_leave(client);
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_lock_init(
+    dynalock_lock *lock, const dynalock_lock_options *options)
+{
+    if (lock == NULL) return DYNALOCK_BAD_ARGUMENT;
+    memset(lock, 0, sizeof *lock);
+    if (options == NULL) return DYNALOCK_BAD_ARGUMENT;
+    if (!dl_is_name(options->key, 2048)) return DYNALOCK_BAD_KEY;
+    if (options->sort_key != NULL && !dl_is_name(options->sort_key, 1024))
+        return DYNALOCK_BAD_KEY;
+    if (options->table != NULL &&
+        dl_check_table(options->table) != DYNALOCK_OK)
+        return DYNALOCK_BAD_TABLE;
+    lock->operation.name.key = options->key;
+    lock->operation.name.sort_key = options->sort_key;
+    lock->operation.name.table = options->table;
+    lock->operation.outcome = DYNALOCK_NOT_HELD;
+    lock->lease_ms = options->lease_ms;
+    return DYNALOCK_OK;
+}
+
+/* ---- without blocking ---- */
+
+DYNALOCK_API dynalock_outcome dynalock_start_acquire(
+    dynalock_client *client, dynalock_lock *lock, uint32_t wait_ms)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || lock == NULL) return DYNALOCK_BAD_ARGUMENT;
+    dl_enter(client);
+    rc = dl_start_acquire(client, lock, wait_ms);
+    dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_renew(
+    dynalock_client *client, dynalock_lock *lock)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || lock == NULL) return DYNALOCK_BAD_ARGUMENT;
+    dl_enter(client);
+    rc = dl_start_renew(client, lock);
+    dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_release(
+    dynalock_client *client, dynalock_lock *lock)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || lock == NULL) return DYNALOCK_BAD_ARGUMENT;
+    dl_enter(client);
+    rc = dl_start_release(client, lock);
+    dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_read(dynalock_client *client,
+    const dynalock_name *name, dynalock_record *record)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || name == NULL || record == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    dl_enter(client);
+    rc = dl_start_read(client, name, record);
+    dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_poll(dynalock_client *client)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client)) return DYNALOCK_BAD_ARGUMENT;
+    dl_enter(client);
+    rc = dl_poll(client);
+    dl_leave(client);
+    return rc;
+}
+
+static uint64_t dl_next_wake(const dynalock_client *client)
+{
+    const dynalock_operation *at = client->operations;
+    int busy = dl_exchange_is_busy(client);
+    uint64_t wake = busy ? client->exchange.deadline : DL_NEVER;
+
+    for (; at != NULL; at = at->next) {
+        wake = dl_least(wake, at->deadline);
+        if (!busy) wake = dl_least(wake, at->due);
+    }
+    return wake;
+}
+
+DYNALOCK_API void dynalock_wants(
+    const dynalock_client *client, unsigned *interest, uint32_t *ms)
+{
+    uint64_t wake, now;
+
+    *interest = 0;
+    *ms = 0;
+    if (!dl_is_ready(client)) return;
+    dl_enter(client);
+    if (dl_exchange_is_busy(client)) *interest = client->exchange.interest;
+    wake = dl_next_wake(client);
+    now = dl_now(client);
+    if (wake > now) *ms = (uint32_t)dl_least(wake - now, 60000);
+    dl_leave(client);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_result(
+    const dynalock_operation *operation)
+{
+    if (operation == NULL || operation->steps == NULL)
+        return DYNALOCK_NOT_HELD;
+    return (dynalock_outcome)operation->outcome;
+}
+
+DYNALOCK_API void dynalock_cancel(
+    dynalock_client *client, dynalock_operation *operation)
+{
+    if (!dl_is_ready(client) || operation == NULL ||
+        operation->client != client)
+        return;
+    dl_enter(client);
+    operation->steps->cancel(client, operation, dl_now(client));
+    dl_leave(client);
+}
+
+/* ---- blocking: loops over the above ---- */
+
+/* Polls until the operation has an outcome, or until its deadline where the
+   outcome cannot come before. */
+static dynalock_outcome dl_run(
+    dynalock_client *client, dynalock_operation *operation)
+{
+    const dynalock_platform *platform = client->config.platform;
+    unsigned interest;
+    uint32_t ms;
+
+    for (;;) {
+        (void)dynalock_poll(client);
+        if (operation->outcome != DYNALOCK_AGAIN)
+            return (dynalock_outcome)operation->outcome;
+        dynalock_wants(client, &interest, &ms);
+        if (platform->wait(platform->context, interest, ms) != 0)
+            dynalock_cancel(client, operation);
+    }
+}
+
+static int dl_can_block(const dynalock_client *client)
+{
+    return dl_is_ready(client) && client->config.platform->wait != NULL;
+}
+
+/* An earlier call's write is being taken back: until it is, or the time for
+   this call is over. */
+static dynalock_outcome dl_run_settling(
+    dynalock_client *client, dynalock_lock *lock, uint32_t wait_ms)
+{
+    const dynalock_platform *platform = client->config.platform;
+    uint64_t end = dl_deadline(client, dl_now(client), wait_ms);
+    uint64_t now = 0;
+    dynalock_outcome rc = dynalock_start_acquire(client, lock, wait_ms);
+    unsigned interest;
+    uint32_t ms;
+
+    while (rc == DYNALOCK_UNKNOWN && now < end) {
+        (void)dynalock_poll(client);
+        rc = dynalock_start_acquire(client, lock, wait_ms);
+        if (rc != DYNALOCK_UNKNOWN) break;
+        dynalock_wants(client, &interest, &ms);
+        now = dl_now(client);
+        if (now < end && end - now < ms) ms = (uint32_t)(end - now);
+        if (platform->wait(platform->context, interest, ms) != 0) break;
+    }
+    if (rc == DYNALOCK_AGAIN && end != DL_NEVER)
+        lock->operation.deadline = dl_least(lock->operation.deadline, end);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_acquire(
+    dynalock_client *client, dynalock_lock *lock, uint32_t wait_ms)
+{
+    dynalock_outcome rc;
+
+    if (!dl_can_block(client) || lock == NULL) return DYNALOCK_BAD_ARGUMENT;
+    rc = dl_run_settling(client, lock, wait_ms);
+    return rc == DYNALOCK_AGAIN ? dl_run(client, &lock->operation) : rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_renew(
+    dynalock_client *client, dynalock_lock *lock)
+{
+    dynalock_outcome rc;
+
+    if (!dl_can_block(client)) return DYNALOCK_BAD_ARGUMENT;
+    rc = dynalock_start_renew(client, lock);
+    return rc == DYNALOCK_AGAIN ? dl_run(client, &lock->operation) : rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_release(
+    dynalock_client *client, dynalock_lock *lock)
+{
+    dynalock_outcome rc;
+
+    if (!dl_can_block(client)) return DYNALOCK_BAD_ARGUMENT;
+    rc = dynalock_start_release(client, lock);
+    return rc == DYNALOCK_AGAIN ? dl_run(client, &lock->operation) : rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_read(dynalock_client *client,
+    const dynalock_name *name, dynalock_record *record)
+{
+    dynalock_outcome rc;
+
+    if (!dl_can_block(client)) return DYNALOCK_BAD_ARGUMENT;
+    rc = dynalock_start_read(client, name, record);
+    return rc == DYNALOCK_AGAIN ? dl_run(client, &record->operation) : rc;
+}
+
+/* ---- the rest ---- */
+
+DYNALOCK_API uint32_t dynalock_remaining_ms(
+    const dynalock_client *client, const dynalock_lock *lock)
+{
+    uint64_t now, until;
+
+    if (!dl_is_ready(client) || lock == NULL) return 0;
+    dl_enter(client);
+    until = lock->until;
+    now = dl_now(client);
+    dl_leave(client);
+    return until > now ? (uint32_t)(until - now) : 0;
+}
+
+DYNALOCK_API uint64_t dynalock_fence(const dynalock_lock *lock)
+{
+    return lock != NULL ? lock->token : 0;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_set_lease(
+    dynalock_client *client, dynalock_lock *lock, uint32_t lease_ms)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || lock == NULL) return DYNALOCK_BAD_ARGUMENT;
+    if (lease_ms == 0) lease_ms = client->config.lease_ms;
+    if (!dl_lease_is_sound(client, lease_ms)) return DYNALOCK_BAD_LEASE;
+    dl_enter(client);
+    rc = dl_check_held(client, lock, dl_now(client));
+    if (rc == DYNALOCK_OK) lock->lease_ms = lease_ms;
+    dl_leave(client);
+    return rc;
+}
+
+/* Every call ends: what is held is released, all else is cancelled. */
+static void dl_close_begin(dynalock_client *client)
+{
+    dynalock_operation *at = client->operations, *next;
+    uint64_t now = dl_now(client);
+
+    for (; at != NULL; at = next) {
+        next = at->next;
+        at->steps->close(client, at, now);
+    }
+    client->worst = DYNALOCK_OK;
+}
+
+static void dl_close_wait(dynalock_client *client, uint32_t wait_ms)
+{
+    const dynalock_platform *platform = client->config.platform;
+    uint64_t now = dl_now(client), end = now + wait_ms;
+    unsigned interest;
+    uint32_t ms;
+
+    while (dynalock_poll(client) == DYNALOCK_AGAIN && now < end &&
+           platform->wait != NULL) {
+        dynalock_wants(client, &interest, &ms);
+        ms = (uint32_t)dl_least(ms, end - now);
+        if (platform->wait(platform->context, interest, ms) != 0) break;
+        now = dl_now(client);
+    }
+}
+
+static void dl_close_end(dynalock_client *client)
+{
+    dl_exchange_close(client);
+    while (client->operations != NULL)
+        dl_finish(client->operations, DYNALOCK_UNKNOWN);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_client_close(
+    dynalock_client *client, uint32_t wait_ms)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client)) return DYNALOCK_BAD_ARGUMENT;
+    dl_enter(client);
+    dl_close_begin(client);
+    dl_leave(client);
+    dl_close_wait(client, wait_ms);
+    dl_enter(client);
+    dl_close_end(client);
+    rc = (dynalock_outcome)client->worst;
+    dl_leave(client);
+    dl_wipe(client, sizeof *client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_set_data(
+    dynalock_lock *lock, const void *data, uint32_t size)
+{
+    if (lock == NULL || (data == NULL && size != 0))
+        return DYNALOCK_BAD_ARGUMENT;
+    lock->data = (const uint8_t *)data;
+    lock->data_size = size;
+    lock->put_data = dl_put_base64;
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API const uint8_t *dynalock_data(
+    dynalock_record *record, uint32_t *size)
+{
+    uint8_t *out = (uint8_t *)(void *)record->data;
+
+    if (record->data_size != DYNALOCK_TOO_LONG)
+        record->data_size = dl_base64_decode(
+            out, DYNALOCK_DATA_SIZE, record->data, record->data_size);
+    *size = record->data_size;
+    return out;
+}
+
+DYNALOCK_API uint64_t dynalock_extend_ticks(
+    dynalock_ticks *ticks, uint32_t now)
+{
+    if (now < ticks->last) ticks->high += (uint64_t)1 << 32;
+    ticks->last = now;
+    return ticks->high | now;
+}
+
+DYNALOCK_API dynalock_scope dynalock_scope_enter(
+    dynalock_client *client, dynalock_lock *lock, uint32_t wait_ms)
+{
+    dynalock_scope scope;
+    dynalock_outcome rc = dynalock_acquire(client, lock, wait_ms);
+
+    scope.client = client;
+    scope.lock = rc == DYNALOCK_OK ? lock : NULL;
+    return scope;
+}
+
+DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
+{
+    if (scope->lock != NULL)
+        (void)dynalock_release(scope->client, scope->lock);
+    scope->lock = NULL;
+}
+
+/* Each sentence is an array of its own, so that the linker drops them all with
+   the function. */
+#define DL_EXPLANATIONS(X)                                                    \
+    X(DYNALOCK_OK, "Done.")                                                   \
+    X(DYNALOCK_AGAIN, "Under way: keep calling dynalock_poll.")               \
+    X(DYNALOCK_BAD_ARGUMENT,                                                  \
+        "A pointer is NULL, or the platform lacks a function.")               \
+    X(DYNALOCK_BAD_KEY,                                                       \
+        "The key is empty, too long or not UTF-8, or the sort key is "        \
+        "missing or superfluous for this table.")                             \
+    X(DYNALOCK_BAD_TABLE,                                                     \
+        "The table name must be 3 to 255 of A-Z a-z 0-9 _ . -")               \
+    X(DYNALOCK_BAD_LEASE,                                                     \
+        "The lease leaves no time within the margin for clocks, or is "       \
+        "over 24 days.")                                                      \
+    X(DYNALOCK_BAD_REGION,                                                    \
+        "The region is missing or not an AWS region name.")                   \
+    X(DYNALOCK_BAD_ENDPOINT,                                                  \
+        "The endpoint must be http://host[:port] or https://host[:port].")    \
+    X(DYNALOCK_BAD_OWNER, "The owner name is empty, too long or not UTF-8.")  \
+    X(DYNALOCK_BAD_TLS,                                                       \
+        "An https endpoint needs config.tls with trust anchors, or "          \
+        "secure_transport; an http endpoint must have neither.")              \
+    X(DYNALOCK_BAD_BUFFER, "The memory given is too small.")                  \
+    X(DYNALOCK_NO_ENTROPY, "The entropy function failed.")                    \
+    X(DYNALOCK_IN_USE,                                                        \
+        "This object has a call under way: wait for its result or cancel "    \
+        "it.")                                                                \
+    X(DYNALOCK_SAME_KEY,                                                      \
+        "Another lock of this client is at work on the same key.")            \
+    X(DYNALOCK_HELD, "This lock is held already.")                            \
+    X(DYNALOCK_NOT_HELD, "This lock is not held.")                            \
+    X(DYNALOCK_NO_FILE, "The file cannot be read.")                           \
+    X(DYNALOCK_BAD_FILE, "The file holds no sound certificate.")              \
+    X(DYNALOCK_BUSY, "Another owner holds the lock.")                         \
+    X(DYNALOCK_TIMEOUT,                                                       \
+        "Another owner held the lock until the wait was over.")               \
+    X(DYNALOCK_LOST_EXPIRED,                                                  \
+        "The lock is lost: its lease ran out before it was renewed.")         \
+    X(DYNALOCK_LOST_STOLEN, "The lock is lost: another owner has taken it.")  \
+    X(DYNALOCK_LOST_VANISHED, "The lock is lost: somebody deleted its item.") \
+    X(DYNALOCK_LOST_RELEASED, "The lock is lost: somebody released it.")      \
+    X(DYNALOCK_UNKNOWN,                                                       \
+        "A write is unanswered and is being taken back: keep polling.")       \
+    X(DYNALOCK_CANCELLED, "The call was cancelled.")                          \
+    X(DYNALOCK_NOT_A_LOCK,                                                    \
+        "The item at this key is not a lock that this layout understands; "   \
+        "it was left alone.")                                                 \
+    X(DYNALOCK_UNREACHABLE,                                                   \
+        "No connection: check the network, host and port.")                   \
+    X(DYNALOCK_DISCONNECTED,                                                  \
+        "The connection was cut before the answer was whole.")                \
+    X(DYNALOCK_NO_ANSWER, "The service did not answer in time.")              \
+    X(DYNALOCK_BAD_ANSWER,                                                    \
+        "What answered does not speak DynamoDB's language, or the answer "    \
+        "was damaged.")                                                       \
+    X(DYNALOCK_TLS_NO_HANDSHAKE,                                              \
+        "The peer does not answer in TLS 1.2: check host and port.")          \
+    X(DYNALOCK_TLS_UNTRUSTED,                                                 \
+        "The server's certificate is not issued under the trust anchors.")    \
+    X(DYNALOCK_TLS_NAME,                                                      \
+        "The server's certificate is for another host name.")                 \
+    X(DYNALOCK_TLS_DATE,                                                      \
+        "The server's certificate is out of date, or this device's clock "    \
+        "is wrong.")                                                          \
+    X(DYNALOCK_TLS_RECORD,                                                    \
+        "The server's TLS records are larger than DYNALOCK_TLS_BUFFER.")      \
+    X(DYNALOCK_TLS_FAILED,                                                    \
+        "TLS failed: see detail.tls_error (BearSSL's number).")               \
+    X(DYNALOCK_CLOCK_UNSET, "Set the wall clock first.")                      \
+    X(DYNALOCK_CLOCK_SKEW, "The wall clock is too far off for the service.")  \
+    X(DYNALOCK_CREDENTIALS_MISSING, "Give an access key id and a secret.")    \
+    X(DYNALOCK_CREDENTIALS_REFUSED,                                           \
+        "The service does not accept these credentials.")                     \
+    X(DYNALOCK_CREDENTIALS_EXPIRED,                                           \
+        "The temporary credentials have expired.")                            \
+    X(DYNALOCK_DENIED,                                                        \
+        "These credentials lack a right on the table: see detail.message.")   \
+    X(DYNALOCK_THROTTLED,                                                     \
+        "The service is throttling or saw conflicting writes.")               \
+    X(DYNALOCK_SERVICE_FAILED, "The service failed (5xx).")                   \
+    X(DYNALOCK_SERVICE_REFUSED,                                               \
+        "The service refused the request: see detail.type and "               \
+        "detail.message.")                                                    \
+    X(DYNALOCK_TABLE_MISSING, "There is no such table in this region.")       \
+    X(DYNALOCK_TABLE_SHAPE,                                                   \
+        "The table's keys have other names or types than the config says.")
+
+DYNALOCK_API const char *dynalock_explain(dynalock_outcome outcome)
+{
+#define DL_SENTENCE(name, text) static const char text_##name[] = text;
+#define DL_CASE(name, text)                                                   \
+    case name: return text_##name;
+    DL_EXPLANATIONS(DL_SENTENCE)
+    switch (outcome) {
+        DL_EXPLANATIONS(DL_CASE)
+    }
+    return "Not an outcome of this library.";
+#undef DL_CASE
+#undef DL_SENTENCE
+}
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+/* ===================================================================== */
+/* == posix: sockets, clocks, entropy, environment, files                 */
+/* ===================================================================== */
+
+#ifdef DYNALOCK_POSIX
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Suspend must count; where it has another name or none, the best there is. */
+#if defined(CLOCK_BOOTTIME)
+#define DL_CLOCK CLOCK_BOOTTIME
+#else
+#define DL_CLOCK CLOCK_MONOTONIC
+#endif
+#if defined(MSG_NOSIGNAL)
+#define DL_SEND_FLAGS MSG_NOSIGNAL
+#else
+#define DL_SEND_FLAGS 0
+#endif
+
+static void dl_posix_drop(dynalock_posix *posix)
+{
+    if (posix->fd >= 0) (void)close(posix->fd);
+    posix->fd = -1;
+}
+
+static void dl_posix_forget(dynalock_posix *posix)
+{
+    if (posix->addresses != NULL) freeaddrinfo(posix->addresses);
+    posix->addresses = NULL;
+    posix->next = NULL;
+}
+
+static void dl_posix_close(void *context)
+{
+    dynalock_posix *posix = (dynalock_posix *)context;
+
+    dl_posix_drop(posix);
+    dl_posix_forget(posix);
+}
+
+static int32_t dl_posix_resolve(
+    dynalock_posix *posix, const dynalock_peer *peer)
+{
+    struct addrinfo hints;
+    char port[6];
+    dl_span span;
+    dl_sink sink = dl_span_open(&span, port, sizeof port - 1, 0);
+
+    dl_put_decimal(&sink, peer->port);
+    port[span.used] = '\0';
+    memset(&hints, 0, sizeof hints);
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    if (getaddrinfo(peer->host, port, &hints, &posix->addresses) != 0)
+        return -ENOENT;
+    posix->next = posix->addresses;
+    return 0;
+}
+
+/* Begins to connect to the next address. 0: connected. */
+static int32_t dl_posix_try(dynalock_posix *posix)
+{
+    struct addrinfo *to = posix->next;
+    int one = 1, flags;
+
+    posix->next = to->ai_next;
+    posix->fd = socket(to->ai_family, to->ai_socktype, to->ai_protocol);
+    if (posix->fd < 0) return -errno;
+    flags = fcntl(posix->fd, F_GETFL, 0);
+    if (flags < 0 || fcntl(posix->fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(posix->fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -errno;
+    (void)setsockopt(
+        posix->fd, IPPROTO_TCP, TCP_NODELAY, &one, (socklen_t)sizeof one);
+    if (connect(posix->fd, to->ai_addr, to->ai_addrlen) == 0) return 0;
+    return errno == EINPROGRESS ? (int32_t)DYNALOCK_AGAIN : (int32_t)-errno;
+}
+
+/* How the connect under way stands. */
+static int32_t dl_posix_connected(dynalock_posix *posix)
+{
+    struct pollfd pfd;
+    int error = 0;
+    socklen_t size = (socklen_t)sizeof error;
+
+    pfd.fd = posix->fd;
+    pfd.events = POLLOUT;
+    pfd.revents = 0;
+    if (poll(&pfd, 1, 0) == 0) return DYNALOCK_AGAIN;
+    if (getsockopt(posix->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+        return -errno;
+    return -error;
+}
+
+static int32_t dl_posix_open(void *context, const dynalock_peer *peer)
+{
+    dynalock_posix *posix = (dynalock_posix *)context;
+    int32_t rc;
+
+    if (peer->secure) return -EPROTONOSUPPORT; /* sockets do no TLS */
+    if (posix->fd >= 0) {
+        rc = dl_posix_connected(posix);
+    } else {
+        rc = dl_posix_resolve(posix, peer);
+        if (rc == 0) rc = dl_posix_try(posix);
+    }
+    while (rc < 0 && posix->next != NULL) {
+        dl_posix_drop(posix);
+        rc = dl_posix_try(posix);
+    }
+    if (rc < 0) dl_posix_drop(posix);
+    if (rc != DYNALOCK_AGAIN) dl_posix_forget(posix);
+    return rc;
+}
+
+static int32_t dl_posix_is_later(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+static int32_t dl_posix_write(void *context, const void *data, size_t size)
+{
+    const dynalock_posix *posix = (const dynalock_posix *)context;
+    ssize_t n = send(posix->fd, data, size, DL_SEND_FLAGS);
+
+    if (n >= 0) return (int32_t)n;
+    return dl_posix_is_later() ? 0 : -errno;
+}
+
+static int32_t dl_posix_read(void *context, void *data, size_t size)
+{
+    const dynalock_posix *posix = (const dynalock_posix *)context;
+    ssize_t n = recv(posix->fd, data, size, 0);
+
+    if (n > 0) return (int32_t)n;
+    if (n == 0) return DYNALOCK_EOF;
+    return dl_posix_is_later() ? 0 : -errno;
+}
+
+static uint64_t dl_posix_monotonic_ms(void *context)
+{
+    struct timespec now;
+
+    (void)context;
+    if (clock_gettime(DL_CLOCK, &now) != 0) return 0;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int64_t dl_posix_unix_ms(void *context)
+{
+    struct timespec now;
+
+    (void)context;
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0) return 0;
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int32_t dl_posix_entropy(void *context, void *out, size_t size)
+{
+    uint8_t *at = (uint8_t *)out;
+    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    ssize_t n = 0;
+
+    (void)context;
+    if (fd < 0) return -1;
+    while (size != 0 && (n = read(fd, at, size)) > 0) {
+        at += n;
+        size -= (size_t)n;
+    }
+    (void)close(fd);
+    return size == 0 ? 0 : -1;
+}
+
+static int32_t dl_posix_wait(void *context, unsigned interest, uint32_t ms)
+{
+    const dynalock_posix *posix = (const dynalock_posix *)context;
+    struct pollfd pfd;
+
+    pfd.fd = interest != 0 ? posix->fd : -1; /* poll skips -1 */
+    pfd.events = 0;
+    pfd.revents = 0;
+    if ((interest & DYNALOCK_READ) != 0) pfd.events |= POLLIN;
+    if ((interest & DYNALOCK_WRITE) != 0) pfd.events |= POLLOUT;
+    (void)poll(&pfd, 1, ms < 60000 ? (int)ms : 60000);
+    return posix->stop != NULL && *posix->stop != 0;
+}
+
+DYNALOCK_API void dynalock_posix_platform(
+    dynalock_posix *posix, dynalock_platform *platform)
+{
+    memset(posix, 0, sizeof *posix);
+    memset(platform, 0, sizeof *platform);
+    posix->fd = -1;
+    platform->context = posix;
+    platform->open = dl_posix_open;
+    platform->write = dl_posix_write;
+    platform->read = dl_posix_read;
+    platform->close = dl_posix_close;
+    platform->monotonic_ms = dl_posix_monotonic_ms;
+    platform->unix_ms = dl_posix_unix_ms;
+    platform->entropy = dl_posix_entropy;
+    platform->wait = dl_posix_wait;
+}
+
+DYNALOCK_API void dynalock_posix_credentials(dynalock_credentials *credentials)
+{
+    credentials->key_id = getenv("AWS_ACCESS_KEY_ID");
+    credentials->secret = getenv("AWS_SECRET_ACCESS_KEY");
+    credentials->token = getenv("AWS_SESSION_TOKEN");
+}
+
+#ifndef DYNALOCK_NO_TLS
+
+/* One certificate on its way from PEM text to an anchor. */
+typedef struct dl_anchor_reader {
+    dynalock_anchors *anchors;
+    br_pem_decoder_context pem;
+    br_x509_decoder_context x509;
+    size_t name_at; /* where its DN begins in anchors->bytes */
+    int inside;     /* a certificate's section, not a key's */
+    dynalock_outcome outcome;
+} dl_anchor_reader;
+
+/* Memory for an anchor's name or key; NULL when it is used up. */
+static unsigned char *dl_anchor_keep(
+    dl_anchor_reader *reader, const void *data, size_t size)
+{
+    dynalock_anchors *anchors = reader->anchors;
+    unsigned char *at = anchors->bytes + anchors->used;
+
+    if (size > sizeof anchors->bytes - anchors->used) {
+        reader->outcome = DYNALOCK_BAD_BUFFER;
+        return NULL;
+    }
+    memcpy(at, data, size);
+    anchors->used += size;
+    return at;
+}
+
+static void dl_anchor_name(void *context, const void *data, size_t size)
+{
+    (void)dl_anchor_keep((dl_anchor_reader *)context, data, size);
+}
+
+static void dl_anchor_der(void *context, const void *data, size_t size)
+{
+    dl_anchor_reader *reader = (dl_anchor_reader *)context;
+
+    if (reader->inside) br_x509_decoder_push(&reader->x509, data, size);
+}
+
+static void dl_anchor_begin(dl_anchor_reader *reader)
+{
+    const char *name = br_pem_decoder_name(&reader->pem);
+
+    reader->inside = strcmp(name, "CERTIFICATE") == 0 ||
+                     strcmp(name, "X509 CERTIFICATE") == 0;
+    reader->name_at = reader->anchors->used;
+    br_x509_decoder_init(&reader->x509, dl_anchor_name, reader);
+    br_pem_decoder_setdest(&reader->pem, dl_anchor_der, reader);
+}
+
+/* The decoder's key points into the decoder: its parts are copied. */
+static void dl_anchor_key(dl_anchor_reader *reader, br_x509_pkey *key)
+{
+    if (key->key_type == BR_KEYTYPE_RSA) {
+        br_rsa_public_key *rsa = &key->key.rsa;
+
+        rsa->n = dl_anchor_keep(reader, rsa->n, rsa->nlen);
+        rsa->e = dl_anchor_keep(reader, rsa->e, rsa->elen);
+    } else {
+        br_ec_public_key *ec = &key->key.ec;
+
+        ec->q = dl_anchor_keep(reader, ec->q, ec->qlen);
+    }
+}
+
+static void dl_anchor_end(dl_anchor_reader *reader)
+{
+    dynalock_anchors *anchors = reader->anchors;
+    br_x509_pkey *key = br_x509_decoder_get_pkey(&reader->x509);
+    br_x509_trust_anchor *anchor = &anchors->list[anchors->count];
+
+    if (!reader->inside) return;
+    reader->inside = 0;
+    if (key == NULL) {
+        reader->outcome = DYNALOCK_BAD_FILE;
+    } else if (anchors->count == DYNALOCK_ANCHORS) {
+        reader->outcome = DYNALOCK_BAD_BUFFER;
+    } else {
+        memset(anchor, 0, sizeof *anchor);
+        anchor->dn.data = anchors->bytes + reader->name_at;
+        anchor->dn.len = anchors->used - reader->name_at;
+        anchor->flags =
+            br_x509_decoder_isCA(&reader->x509) ? BR_X509_TA_CA : 0;
+        anchor->pkey = *key;
+        dl_anchor_key(reader, &anchor->pkey);
+        if (reader->outcome == DYNALOCK_OK) anchors->count++;
+    }
+}
+
+static void dl_anchor_text(
+    dl_anchor_reader *reader, const char *text, size_t size)
+{
+    while (size != 0 && reader->outcome == DYNALOCK_OK) {
+        size_t n = br_pem_decoder_push(&reader->pem, text, size);
+
+        text += n;
+        size -= n;
+        switch (br_pem_decoder_event(&reader->pem)) {
+        case BR_PEM_BEGIN_OBJ: dl_anchor_begin(reader); break;
+        case BR_PEM_END_OBJ: dl_anchor_end(reader); break;
+        case BR_PEM_ERROR: reader->outcome = DYNALOCK_BAD_FILE; break;
+        default: break;
+        }
+    }
+}
+
+DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
+    dynalock_anchors *anchors, const char *path)
+{
+    dl_anchor_reader reader;
+    char text[1024];
+    size_t before;
+    ssize_t n = 0;
+    int fd;
+
+    if (anchors == NULL || path == NULL) return DYNALOCK_BAD_ARGUMENT;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return DYNALOCK_NO_FILE;
+    memset(&reader, 0, sizeof reader);
+    reader.anchors = anchors;
+    before = anchors->count;
+    br_pem_decoder_init(&reader.pem);
+    while (
+        reader.outcome == DYNALOCK_OK && (n = read(fd, text, sizeof text)) > 0)
+        dl_anchor_text(&reader, text, (size_t)n);
+    (void)close(fd);
+    if (n < 0) return DYNALOCK_NO_FILE;
+    if (reader.outcome == DYNALOCK_OK && anchors->count == before)
+        return DYNALOCK_BAD_FILE;
+    return reader.outcome;
+}
+
+#endif /* DYNALOCK_NO_TLS */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DYNALOCK_POSIX */
+
+#endif /* DYNALOCK_IMPLEMENTATION_ONCE */
+#endif /* DYNALOCK_IMPLEMENTATION */
+
+/*
+== licence
+
+MIT License
+
+Copyright (c) 2026 the dynalock.h authors
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE.
+*/

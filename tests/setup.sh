@@ -1,0 +1,92 @@
+#!/bin/sh
+# Installs what is missing on this machine, and nothing else:
+#
+#   tests/setup.sh demo    what the demo needs
+#   tests/setup.sh test    that, and what the tests need
+#
+# Tools and libraries are Debian 12 packages. The two DynamoDB-compatible servers come by npm, each
+# pinned to one version and one SHA-512, into build/npm/dynoxide and build/npm/dynalite, where
+# tests/harness.py looks for them. A second run downloads nothing.
+
+set -eu
+cd "$(dirname "$0")/.."
+
+# Packages are installed without their recommendations; libc6-dev (gcc) and libc6-dbg (valgrind) are
+# recommendations that are needed.
+demo_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev openssl python3 python3-botocore'
+test_packages='libcmocka-dev clang libclang-rt-14-dev clang-format python3-boto3 valgrind libc6-dbg
+               gcc-arm-none-eabi libnewlib-arm-none-eabi'
+
+dynoxide_sha512='sBHqlxJ9ANkLluFkYRfd5r8Y0ApFew4FhOrlhgRAgD4XzEoFOukEo1nuBTQ1+jTtofqwn4NWQ2k0Tn5mNTjgUg=='
+dynalite_sha512='EIDzWEhyz4XT4tDuDTrp8rAV3pOyOf2ETg7htxhERQfJ7B5CPrQNMS9Un9PVCiXM5WVN1w0CxgHXztP8LqT+SA=='
+
+die() { # STATUS MESSAGE
+    printf 'tests/setup.sh: %s\n' "$2" >&2
+    exit "$1"
+}
+
+usage() { die 64 'usage: tests/setup.sh demo|test'; }
+unavailable() { die 69 "$1"; }
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+missing_packages() { # PACKAGE...
+    # shellcheck disable=SC2016 # the ${...} are dpkg-query's
+    installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
+        sed -n 's/^installed //p')
+    printf '%s\n' "$@" | grep -vxF "$installed" | tr '\n' ' '
+}
+
+install_packages() { # PACKAGE...
+    missing=$(missing_packages "$@")
+    [ -n "$missing" ] || return 0
+    command -v apt-get >/dev/null ||
+        unavailable "no apt-get here; install these Debian packages' equivalents by hand: $missing"
+    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+        unavailable "neither root nor sudo; as root run: apt-get install $missing"
+    as_root apt-get -q -o DPkg::Lock::Timeout=120 update
+    # shellcheck disable=SC2086 # a list of words
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 \
+        install -y --no-install-recommends $missing
+}
+
+sha512() { # FILE
+    openssl dgst -sha512 -binary "$1" | openssl base64 -A
+}
+
+# The tarball named here is checked against our hash; what it depends on, npm checks against the
+# registry's. The directory appears complete or not at all.
+install_server() { # NAME PACKAGE@VERSION SHA512
+    server=build/npm/$1
+    [ "$(cat "$server/sha512" 2>/dev/null)" != "$3" ] || return 0
+    mkdir -p build/npm
+    staging=$(mktemp -d build/npm/staging.XXXXXX)
+    trap 'rm -rf "$staging"' EXIT
+    npm pack --loglevel=error --pack-destination "$staging" "$2" >/dev/null ||
+        unavailable "npm could not download $2"
+    tarball=$(echo "$staging"/*.tgz)
+    [ "$(sha512 "$tarball")" = "$3" ] ||
+        unavailable "$2: the download is not the one with SHA-512 $3"
+    npm install --prefix "$staging" --no-save --no-package-lock --no-audit --no-fund \
+        --ignore-scripts --loglevel=error "./$tarball" || unavailable "npm could not install $2"
+    rm "$tarball"
+    printf '%s\n' "$3" >"$staging/sha512"
+    rm -rf "$server"
+    mv -T "$staging" "$server"
+    trap - EXIT
+}
+
+[ $# -eq 1 ] || usage
+case $1 in
+demo) packages=$demo_packages ;;
+test) packages="$demo_packages $test_packages" ;;
+*) usage ;;
+esac
+command -v npm >/dev/null || packages="$packages npm" # it also comes with other builds of node
+
+# shellcheck disable=SC2086 # a list of words
+install_packages $packages
+install_server dynoxide @dynoxide/linux-x64@1.2.1 "$dynoxide_sha512"
+[ "$1" = demo ] || install_server dynalite dynalite@4.0.0 "$dynalite_sha512"
