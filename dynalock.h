@@ -475,16 +475,16 @@ typedef struct dynalock_name {
 /* Private: one call under way. The first member of lock and record, so that
    &lock.operation serves dynalock_result and dynalock_cancel. */
 typedef struct dynalock_operation {
-    const dynalock_steps *steps;
-    struct dynalock_operation *next; /* in the client's list */
-    dynalock_client *client;         /* NULL: not in a list */
-    uint64_t due;                    /* when it wants to act next */
-    uint64_t deadline;               /* when the call ends */
-    dynalock_name name;
-    int16_t outcome; /* dynalock_outcome */
     uint8_t state;
     uint8_t attempts;
     uint8_t eventual; /* the read need not be consistent */
+    int16_t outcome;  /* dynalock_outcome */
+    const dynalock_steps *steps;
+    struct dynalock_operation *next; /* in the client's list */
+    dynalock_client *client;         /* NULL: not in a list */
+    dynalock_name name;
+    uint64_t due;      /* when it wants to act next */
+    uint64_t deadline; /* when the call ends */
 } dynalock_operation;
 
 typedef struct dynalock_lock_options {
@@ -555,30 +555,21 @@ typedef struct dynalock_signing_key {
 } dynalock_signing_key;
 
 typedef struct dynalock_response {
-    void (*body)(void *context, const void *data, size_t size);
-    void *context;
-    uint32_t left; /* of the body or chunk */
-    uint32_t crc;  /* of the body so far */
-    uint32_t promised_crc;
+    uint8_t state;
+    uint8_t seen; /* headers that were there: dl_seen */
     uint16_t status;
     uint16_t line_size; /* may exceed line[]: the rest was dropped */
     uint16_t overhead;  /* bytes of header lines so far */
-    uint8_t state;
-    uint8_t seen; /* headers that were there: dl_seen */
+    uint32_t left;      /* of the body or chunk */
+    uint32_t crc;       /* of the body so far */
+    uint32_t promised_crc;
+    void (*body)(void *context, const void *data, size_t size);
+    void *context;
     char line[96];
     char request_id[56];
 } dynalock_response;
 
 typedef struct dynalock_filter {
-    const struct dl_want *wants; /* attributes of the item to keep */
-    char *out;
-    uint32_t arrays[3];  /* bit d: the container at depth d is an array */
-    uint32_t code_point; /* of the escape, or index of the literal */
-    uint16_t size, used; /* of out[] */
-    uint16_t mark;       /* where the name or value under way begins in out */
-    uint16_t limit;      /* where it must end */
-    uint16_t found;      /* bits: wanted names that were met */
-    uint16_t surrogate;  /* first half of a pair */
     uint8_t state;
     uint8_t depth;
     uint8_t keep;        /* dl_keep */
@@ -589,23 +580,32 @@ typedef struct dynalock_filter {
     uint8_t low, high; /* bounds of the next continuation byte */
     uint8_t unit_size;
     char unit[4];
+    uint16_t size, used; /* of out[] */
+    uint16_t mark;       /* where the name or value under way begins in out */
+    uint16_t limit;      /* where it must end */
+    uint16_t found;      /* bits: wanted names that were met */
+    uint16_t surrogate;  /* first half of a pair */
+    char *out;
+    const struct dl_want *wants; /* attributes of the item to keep */
+    uint32_t code_point;         /* of the escape, or index of the literal */
+    uint32_t arrays[3]; /* bit d: the container at depth d is an array */
 } dynalock_filter;
 
 typedef struct dynalock_exchange {
-    dynalock_operation *operation; /* NULL: abandoned */
-    const char *target;            /* "UpdateItem" */
-    uint64_t deadline;
-    uint64_t unix_ms; /* of the signature */
-    uint32_t body_size;
-    uint32_t total; /* head and body */
-    uint32_t sent;
-    uint32_t window_at; /* offset of the window in the request */
-    uint16_t window_used;
     uint8_t state;
     uint8_t interest;
     uint8_t fate;        /* dl_fate */
     uint8_t reused;      /* the stream has served before */
     uint8_t token_count; /* of the answer; 0: not understood */
+    uint16_t window_used;
+    dynalock_operation *operation; /* NULL: nothing is under way */
+    const char *target;            /* "UpdateItem" */
+    uint32_t body_size;
+    uint32_t total; /* head and body */
+    uint32_t sent;
+    uint32_t window_at; /* offset of the window in the request */
+    uint64_t deadline;
+    uint64_t unix_ms; /* of the signature */
     uint8_t signature[32];
 } dynalock_exchange;
 
@@ -630,10 +630,11 @@ typedef union dynalock_memory {
 /* Belongs to the caller. `detail` may be read; all else is private. What is
    used often stands first: short offsets make short instructions. */
 struct dynalock_client {
-    dynalock_config config;
-    dynalock_operation *operations;
     dynalock_exchange exchange;
+    uint64_t now; /* of the step under way */
+    dynalock_operation *operations;
     uint32_t random;
+    dynalock_config config;
     uint32_t acquisitions;
     int16_t worst; /* outcome of what has ended, for close */
     uint16_t port;
@@ -1272,6 +1273,12 @@ static char dl_lower(char c)
     return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
+static int dl_is_alphanumeric(char c)
+{
+    c = dl_lower(c);
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
 /* Does text begin with `start` (lower case), in any case? */
 static int dl_begins(const char *text, size_t size, const char *start)
 {
@@ -1325,40 +1332,43 @@ static void dl_put_template(
 
 #define DL_DATE_SIZE 17 /* YYYYMMDDTHHMMSSZ and NUL */
 
-static void dl_two_digits(char *out, uint32_t value)
+static uint32_t dl_days_in_year(uint32_t year)
 {
-    out[0] = (char)('0' + value / 10 % 10);
-    out[1] = (char)('0' + value % 10);
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 366 : 365;
 }
 
-/* Years 1970..9999. Days are counted from 1 March of year 0, where leap days
-   come last (Gregorian calendar, no leap seconds). */
+/* Years 1970..9999, no leap seconds. Counting years and months off is smaller
+   than arithmetic, and happens once a request. */
 static void dl_date(char out[DL_DATE_SIZE], uint64_t unix_s)
 {
-    uint32_t second = dl_divide(&unix_s, 60);
-    uint32_t minute = dl_divide(&unix_s, 60);
-    uint32_t hour = dl_divide(&unix_s, 24);
-    uint32_t days = (uint32_t)unix_s + 719468;
-    uint32_t era = days / 146097;
-    uint32_t day = days % 146097;
-    uint32_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
-    uint32_t month;
+    static const uint8_t lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31,
+        30, 31 };
+    uint32_t part[7], days, year = 1970, month = 0, length;
+    unsigned i;
 
-    day -= 365 * year + year / 4 - year / 100;
-    month = (5 * day + 2) / 153;
-    day -= (153 * month + 2) / 5;
-    month = month < 10 ? month + 3 : month - 9;
-    year += 400 * era + (month <= 2 ? 1 : 0);
-    dl_two_digits(out, year / 100);
-    dl_two_digits(out + 2, year);
-    dl_two_digits(out + 4, month);
-    dl_two_digits(out + 6, day + 1);
-    out[8] = 'T';
-    dl_two_digits(out + 9, hour);
-    dl_two_digits(out + 11, minute);
-    dl_two_digits(out + 13, second);
-    out[15] = 'Z';
-    out[16] = '\0';
+    part[6] = dl_divide(&unix_s, 60);
+    part[5] = dl_divide(&unix_s, 60);
+    part[4] = dl_divide(&unix_s, 24);
+    days = (uint32_t)unix_s;
+    for (; days >= dl_days_in_year(year); year++)
+        days -= dl_days_in_year(year);
+    for (;; month++) {
+        length = lengths[month];
+        if (month == 1) length += dl_days_in_year(year) - 365;
+        if (days < length) break;
+        days -= length;
+    }
+    part[0] = year / 100;
+    part[1] = year % 100;
+    part[2] = month + 1;
+    part[3] = days + 1;
+    for (i = 0; i < 7; i++) {
+        if (i == 4) *out++ = 'T';
+        *out++ = (char)('0' + part[i] / 10);
+        *out++ = (char)('0' + part[i] % 10);
+    }
+    out[0] = 'Z';
+    out[1] = '\0';
 }
 
 /* Through a volatile pointer, so that it is not optimised away. */
@@ -3089,18 +3099,15 @@ struct dynalock_steps {
     /* The connection is ready: name exchange.target and settle what the body
        will say, or return an outcome to send nothing. */
     dynalock_outcome (*prepare)(
-        dynalock_client *client, dynalock_operation *operation, uint64_t now);
+        dynalock_client *client, dynalock_operation *operation);
     /* The exchange has ended; exchange.fate says what may have happened. */
     void (*answer)(dynalock_client *client, dynalock_operation *operation,
-        dynalock_outcome outcome, uint64_t now);
+        dynalock_outcome outcome);
     /* operation->deadline has passed. */
-    void (*expire)(
-        dynalock_client *client, dynalock_operation *operation, uint64_t now);
-    void (*cancel)(
-        dynalock_client *client, dynalock_operation *operation, uint64_t now);
+    void (*expire)(dynalock_client *client, dynalock_operation *operation);
+    void (*cancel)(dynalock_client *client, dynalock_operation *operation);
     /* The client closes: give back what is held, end the rest. */
-    void (*close)(
-        dynalock_client *client, dynalock_operation *operation, uint64_t now);
+    void (*close)(dynalock_client *client, dynalock_operation *operation);
     /* The body. */
     void (*body)(const dynalock_client *client,
         const dynalock_operation *operation, const dl_sink *sink);
@@ -3139,6 +3146,7 @@ enum { /* dl_fate: of the request under way, as far as we know */
     DL_FATE_ANSWERED /* the service has said what it did */
 };
 
+#define DL_NEVER ((uint64_t)-1)
 #define DL_CHUNK 512 /* bytes read at a time, on the stack */
 #define DL_TURNS 64  /* reads or writes in one step; then the caller's turn */
 
@@ -3251,15 +3259,15 @@ static void dl_exchange_close(dynalock_client *client)
 
 /* Hands the outcome to whoever asked. The connection stays open only when it
    may serve again. */
-static void dl_exchange_end(
-    dynalock_client *client, dynalock_outcome outcome, uint64_t now)
+static void dl_exchange_end(dynalock_client *client, dynalock_outcome outcome)
 {
     dynalock_exchange *exchange = &client->exchange;
     dynalock_operation *operation = exchange->operation;
 
     exchange->operation = NULL;
     if (exchange->state != DL_EXCHANGE_READY) dl_exchange_close(client);
-    operation->steps->answer(client, operation, outcome, now);
+    client->now = dl_now(client); /* a watch starts after the answer came */
+    operation->steps->answer(client, operation, outcome);
 }
 
 /* Whoever asked does not wait any longer. Its answer must not be taken for
@@ -3295,7 +3303,7 @@ static uint32_t dl_patience(
 }
 
 /* The request leaves on a stream that is open. */
-static void dl_exchange_send_first(dynalock_client *client, uint64_t now)
+static void dl_exchange_send_first(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
     dynalock_operation *operation = exchange->operation;
@@ -3303,19 +3311,19 @@ static void dl_exchange_send_first(dynalock_client *client, uint64_t now)
 
     exchange->unix_ms = dl_unix_ms(client);
     if (exchange->unix_ms != 0)
-        rc = operation->steps->prepare(client, operation, now);
+        rc = operation->steps->prepare(client, operation);
     if (rc != DYNALOCK_OK) {
-        dl_exchange_end(client, rc, now);
+        dl_exchange_end(client, rc);
         return;
     }
     dl_exchange_sign(client);
     exchange->state = DL_EXCHANGE_SEND;
     exchange->deadline =
-        now + dl_patience(client, client->config.request_ms, 1);
+        client->now + dl_patience(client, client->config.request_ms, 1);
 }
 
 static void dl_exchange_start(
-    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+    dynalock_client *client, dynalock_operation *operation)
 {
     dynalock_exchange *exchange = &client->exchange;
 
@@ -3330,109 +3338,12 @@ static void dl_exchange_start(
         exchange->reused = 0;
     }
     if (exchange->reused) {
-        dl_exchange_send_first(client, now);
+        dl_exchange_send_first(client);
         return;
     }
     exchange->state = DL_EXCHANGE_OPEN;
     exchange->deadline =
-        now + dl_patience(client, client->config.connect_ms, 0);
-}
-
-/* Each step returns whether there may be more to do at once. */
-
-static int dl_exchange_open(dynalock_client *client, uint64_t now)
-{
-    int32_t rc = dl_stream(client)->open(client);
-
-    if (rc == DYNALOCK_AGAIN) return 0;
-    if (rc == 0) {
-        dl_exchange_send_first(client, now);
-        return 1;
-    }
-    client->exchange.state = DL_EXCHANGE_CLOSED; /* open has cleaned up */
-    dl_exchange_end(client, (dynalock_outcome)rc, now);
-    return 1;
-}
-
-static void dl_exchange_receive_first(dynalock_client *client)
-{
-    dynalock_exchange *exchange = &client->exchange;
-
-    exchange->state = DL_EXCHANGE_RECEIVE;
-    exchange->interest = DYNALOCK_READ;
-    dl_response_begin(&client->response, dl_filter_feed, &client->filter);
-    dl_filter_begin(&client->filter, exchange->operation->steps->wants,
-        client->memory.answer.text, sizeof client->memory.answer.text);
-}
-
-static int dl_exchange_send(dynalock_client *client, uint64_t now)
-{
-    dynalock_exchange *exchange = &client->exchange;
-    const dynalock_stream *stream = dl_stream(client);
-    int32_t n = 1;
-    int i;
-
-    for (i = 0; i < DL_TURNS && exchange->sent < exchange->total; i++) {
-        uint32_t at = exchange->sent - exchange->window_at;
-
-        if (at == exchange->window_used) {
-            dl_exchange_fill(client);
-            at = 0;
-        }
-        n = stream->write(
-            client, client->memory.window + at, exchange->window_used - at);
-        if (n <= 0) break;
-        exchange->fate = DL_FATE_SENT;
-        exchange->sent += (uint32_t)n;
-    }
-    if (n >= 0 && exchange->sent == exchange->total) n = stream->flush(client);
-    else if (n >= 0) return 0;
-    if (n == DYNALOCK_AGAIN) return 0;
-    if (n < 0) dl_exchange_end(client, (dynalock_outcome)n, now);
-    else dl_exchange_receive_first(client);
-    return n < 0;
-}
-
-static int dl_exchange_answered(dynalock_client *client, uint64_t now);
-
-static int dl_exchange_receive(dynalock_client *client, uint64_t now)
-{
-    dynalock_response *response = &client->response;
-    char chunk[DL_CHUNK];
-    int i;
-
-    for (i = 0; i < DL_TURNS; i++) {
-        int32_t n = dl_stream(client)->read(client, chunk, sizeof chunk);
-
-        if (n == 0) return 0;
-        if (n > 0) {
-            /* more than was asked for: this connection is not trusted on */
-            if (dl_response_feed(response, chunk, (size_t)n) != (size_t)n)
-                response->seen |= DL_SEEN_CLOSE;
-        } else if (n == DYNALOCK_EOF) {
-            dl_response_eof(response);
-            if (response->state == DL_HTTP_BAD) n = DYNALOCK_DISCONNECTED;
-        }
-        if (n < 0 && n != DYNALOCK_EOF) {
-            dl_exchange_end(client, (dynalock_outcome)n, now);
-            return 1;
-        }
-        if (dl_http_ended(response)) return dl_exchange_answered(client, now);
-    }
-    return 0;
-}
-
-static int dl_exchange_step(dynalock_client *client, uint64_t now)
-{
-    if (now >= client->exchange.deadline) {
-        dl_exchange_end(client, DYNALOCK_NO_ANSWER, now);
-        return 1;
-    }
-    switch (client->exchange.state) {
-    case DL_EXCHANGE_OPEN: return dl_exchange_open(client, now);
-    case DL_EXCHANGE_SEND: return dl_exchange_send(client, now);
-    default: return dl_exchange_receive(client, now);
-    }
+        client->now + dl_patience(client, client->config.connect_ms, 0);
 }
 
 /* ---- the answer ---- */
@@ -3552,7 +3463,7 @@ static dynalock_outcome dl_classify(dynalock_client *client)
     return dl_service_error(&client->detail);
 }
 
-static int dl_exchange_answered(dynalock_client *client, uint64_t now)
+static int dl_exchange_answered(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
     dynalock_outcome outcome;
@@ -3567,8 +3478,105 @@ static int dl_exchange_answered(dynalock_client *client, uint64_t now)
         outcome != DYNALOCK_BAD_ANSWER &&
         (client->response.seen & DL_SEEN_CLOSE) == 0)
         exchange->state = DL_EXCHANGE_READY;
-    dl_exchange_end(client, outcome, now);
+    dl_exchange_end(client, outcome);
     return 1;
+}
+
+/* ---- its steps ---- */
+
+/* Each step returns whether there may be more to do at once. */
+
+static int dl_exchange_open(dynalock_client *client)
+{
+    int32_t rc = dl_stream(client)->open(client);
+
+    if (rc == DYNALOCK_AGAIN) return 0;
+    if (rc == 0) {
+        dl_exchange_send_first(client);
+        return 1;
+    }
+    client->exchange.state = DL_EXCHANGE_CLOSED; /* open has cleaned up */
+    dl_exchange_end(client, (dynalock_outcome)rc);
+    return 1;
+}
+
+static void dl_exchange_receive_first(dynalock_client *client)
+{
+    dynalock_exchange *exchange = &client->exchange;
+
+    exchange->state = DL_EXCHANGE_RECEIVE;
+    exchange->interest = DYNALOCK_READ;
+    dl_response_begin(&client->response, dl_filter_feed, &client->filter);
+    dl_filter_begin(&client->filter, exchange->operation->steps->wants,
+        client->memory.answer.text, sizeof client->memory.answer.text);
+}
+
+static int dl_exchange_send(dynalock_client *client)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    const dynalock_stream *stream = dl_stream(client);
+    int32_t n = 1;
+    int i;
+
+    for (i = 0; i < DL_TURNS && exchange->sent < exchange->total; i++) {
+        uint32_t at = exchange->sent - exchange->window_at;
+
+        if (at == exchange->window_used) {
+            dl_exchange_fill(client);
+            at = 0;
+        }
+        n = stream->write(
+            client, client->memory.window + at, exchange->window_used - at);
+        if (n <= 0) break;
+        exchange->fate = DL_FATE_SENT;
+        exchange->sent += (uint32_t)n;
+    }
+    if (n >= 0 && exchange->sent == exchange->total) n = stream->flush(client);
+    else if (n >= 0) return 0;
+    if (n == DYNALOCK_AGAIN) return 0;
+    if (n < 0) dl_exchange_end(client, (dynalock_outcome)n);
+    else dl_exchange_receive_first(client);
+    return n < 0;
+}
+
+static int dl_exchange_receive(dynalock_client *client)
+{
+    dynalock_response *response = &client->response;
+    char chunk[DL_CHUNK];
+    int i;
+
+    for (i = 0; i < DL_TURNS; i++) {
+        int32_t n = dl_stream(client)->read(client, chunk, sizeof chunk);
+
+        if (n == 0) return 0;
+        if (n > 0) {
+            /* more than was asked for: this connection is not trusted on */
+            if (dl_response_feed(response, chunk, (size_t)n) != (size_t)n)
+                response->seen |= DL_SEEN_CLOSE;
+        } else if (n == DYNALOCK_EOF) {
+            dl_response_eof(response);
+            if (response->state == DL_HTTP_BAD) n = DYNALOCK_DISCONNECTED;
+        }
+        if (n < 0 && n != DYNALOCK_EOF) {
+            dl_exchange_end(client, (dynalock_outcome)n);
+            return 1;
+        }
+        if (dl_http_ended(response)) return dl_exchange_answered(client);
+    }
+    return 0;
+}
+
+static int dl_exchange_step(dynalock_client *client)
+{
+    if (client->now >= client->exchange.deadline) {
+        dl_exchange_end(client, DYNALOCK_NO_ANSWER);
+        return 1;
+    }
+    switch (client->exchange.state) {
+    case DL_EXCHANGE_OPEN: return dl_exchange_open(client);
+    case DL_EXCHANGE_SEND: return dl_exchange_send(client);
+    default: return dl_exchange_receive(client);
+    }
 }
 
 /* Worth another try? Everything else ends the call at once. */
@@ -3583,25 +3591,41 @@ static int dl_is_passing(dynalock_outcome outcome)
 /* Full jitter: anything from 0 to base * 2^n, capped. A connection that the
    server closed while it was idle is no failure of the service: at once. */
 static void dl_back_off(dynalock_client *client, dynalock_operation *operation,
-    dynalock_outcome outcome, uint64_t now)
+    dynalock_outcome outcome)
 {
     const dynalock_config *config = &client->config;
     unsigned n = operation->attempts < 16 ? operation->attempts : 16;
     uint64_t most = dl_least((uint64_t)config->base_ms << n, config->cap_ms);
 
-    operation->due = now;
+    operation->due = client->now;
     if (outcome != DYNALOCK_DISCONNECTED || !client->exchange.reused)
         operation->due += dl_random(client, (uint32_t)most + 1);
     if (operation->attempts < 255) operation->attempts++;
 }
 
+static uint64_t dl_deadline(const dynalock_client *client, uint32_t wait_ms)
+{
+    if (wait_ms == DYNALOCK_FOREVER) return DL_NEVER;
+    if (wait_ms != 0) return client->now + wait_ms;
+    return client->now + client->config.connect_ms + client->config.request_ms;
+}
+
 /* ---- the list of operations ---- */
 
-static void dl_link(dynalock_client *client, dynalock_operation *operation)
+/* State 1 is where every operation begins. */
+static dynalock_outcome dl_start_operation(
+    dynalock_client *client, dynalock_operation *operation, uint32_t wait_ms)
 {
+    if (dl_unix_ms(client) == 0) return DYNALOCK_CLOCK_UNSET;
+    operation->state = 1;
+    operation->attempts = 0;
+    operation->outcome = DYNALOCK_AGAIN;
+    operation->due = client->now;
+    operation->deadline = dl_deadline(client, wait_ms);
     operation->client = client;
     operation->next = client->operations;
     client->operations = operation;
+    return DYNALOCK_AGAIN;
 }
 
 static void dl_unlink(dynalock_operation *operation)
@@ -3623,25 +3647,24 @@ static void dl_finish(dynalock_operation *operation, dynalock_outcome outcome)
     operation->outcome = (int16_t)outcome;
 }
 
-static dynalock_operation *dl_next_due(
-    const dynalock_client *client, uint64_t now)
+static dynalock_operation *dl_next_due(const dynalock_client *client)
 {
     dynalock_operation *at, *first = NULL;
 
     for (at = client->operations; at != NULL; at = at->next)
-        if (at->due <= now &&
+        if (at->due <= client->now &&
             (first == NULL || at->steps->rank(at) < first->steps->rank(first)))
             first = at;
     return first;
 }
 
-static void dl_expire(dynalock_client *client, uint64_t now)
+static void dl_expire(dynalock_client *client)
 {
     dynalock_operation *at = client->operations, *next;
 
     for (; at != NULL; at = next) {
         next = at->next; /* expire may unlink its own operation */
-        if (now >= at->deadline) at->steps->expire(client, at, now);
+        if (client->now >= at->deadline) at->steps->expire(client, at);
     }
 }
 
@@ -3651,16 +3674,15 @@ static dynalock_outcome dl_poll(dynalock_client *client)
     int i;
 
     for (i = 0; i < DL_TURNS; i++) {
-        uint64_t now = dl_now(client);
-
-        dl_expire(client, now);
+        client->now = dl_now(client);
+        dl_expire(client);
         if (dl_exchange_is_busy(client)) {
-            if (!dl_exchange_step(client, now)) break;
+            if (!dl_exchange_step(client)) break;
             continue;
         }
-        next = dl_next_due(client, now);
+        next = dl_next_due(client);
         if (next == NULL) break;
-        dl_exchange_start(client, next, now);
+        dl_exchange_start(client, next);
     }
     return client->operations != NULL ? DYNALOCK_AGAIN : DYNALOCK_OK;
 }
@@ -3941,7 +3963,7 @@ static void dl_read_item(const dl_json *json, dl_item *item)
     HOLD       renewal due, renew                          RENEW
     HOLD       release                                     RELEASE
     HOLD       expired                                     FREE
-    RENEW      renewed, or failed for now                  HOLD
+    RENEW      renewed, or failed for now                         HOLD
     RENEW      refused, without the item                   CHECK
     RENEW      release, with the renewal under way         LEAVE
     RENEW      release                                     RELEASE
@@ -3983,7 +4005,6 @@ enum {                 /* dl_memory: what this call must not forget */
     DL_SETTLING = 8 /* the deadline has been reported */
 };
 
-#define DL_NEVER ((uint64_t)-1)
 /* Signatures older than this are refused, so that no copy of a request can
    still be carried out (5 minutes at DynamoDB, 15 elsewhere at AWS). */
 #define DL_SETTLED_MS 900000u
@@ -4040,9 +4061,10 @@ static uint64_t dl_watch_end(
 }
 
 static int dl_is_watched_through(
-    const dynalock_client *client, const dynalock_lock *lock, uint64_t now)
+    const dynalock_client *client, const dynalock_lock *lock)
 {
-    return lock->watch != DL_WATCH_NONE && now >= dl_watch_end(client, lock);
+    return lock->watch != DL_WATCH_NONE &&
+           client->now >= dl_watch_end(client, lock);
 }
 
 /* ---- the request's fields ---- */
@@ -4278,22 +4300,21 @@ static void dl_raise_fence(const dynalock_client *client, dynalock_lock *lock)
 /* Every request sent has a number of its own, retries too: no two copies of
    anything are alike, and a late one cannot pass for a newer. The lease runs
    from before the send. */
-static void dl_number_request(
-    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+static void dl_number_request(dynalock_client *client, dynalock_lock *lock)
 {
     lock->counter++;
-    lock->base = now;
+    lock->base = client->now;
     lock->sent_lease_ms = dl_lease(client, lock);
     client->exchange.target = "UpdateItem";
 }
 
 static dynalock_outcome dl_prepare_acquire(
-    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+    dynalock_client *client, dynalock_lock *lock)
 {
     lock->operation.state = DL_LOCK_ACQUIRE;
-    dl_number_request(client, lock, now);
+    dl_number_request(client, lock);
     dl_raise_fence(client, lock);
-    lock->through = dl_is_watched_through(client, lock, now)
+    lock->through = dl_is_watched_through(client, lock)
                         ? lock->watch
                         : (uint8_t)DL_WATCH_NONE;
     return DYNALOCK_OK;
@@ -4302,33 +4323,33 @@ static dynalock_outcome dl_prepare_acquire(
 /* Whoever reads the shorter lease may take over by it: from before the send
    no more than that is left. */
 static dynalock_outcome dl_prepare_renew(
-    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+    dynalock_client *client, dynalock_lock *lock)
 {
-    dl_number_request(client, lock, now);
+    dl_number_request(client, lock);
     lock->operation.state = DL_LOCK_RENEW;
-    lock->until =
-        dl_least(lock->until, now + dl_usable(client, lock->sent_lease_ms));
+    lock->until = dl_least(
+        lock->until, client->now + dl_usable(client, lock->sent_lease_ms));
     lock->operation.deadline = lock->until;
     return DYNALOCK_OK;
 }
 
 static dynalock_outcome dl_lock_prepare(
-    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+    dynalock_client *client, dynalock_operation *operation)
 {
     dynalock_lock *lock = dl_lock_of(operation);
 
     switch (operation->state) {
-    case DL_LOCK_ACQUIRE: return dl_prepare_acquire(client, lock, now);
+    case DL_LOCK_ACQUIRE: return dl_prepare_acquire(client, lock);
     case DL_LOCK_HOLD:
-    case DL_LOCK_RENEW: return dl_prepare_renew(client, lock, now);
+    case DL_LOCK_RENEW: return dl_prepare_renew(client, lock);
     case DL_LOCK_RELEASE:
         client->exchange.target = "UpdateItem";
         return DYNALOCK_OK;
     case DL_LOCK_WATCH:
         /* a write costs more than a look, also when it fails: only when it
            can win */
-        if (dl_is_watched_through(client, lock, now))
-            return dl_prepare_acquire(client, lock, now);
+        if (dl_is_watched_through(client, lock))
+            return dl_prepare_acquire(client, lock);
         break;
     default: break;
     }
@@ -4341,8 +4362,8 @@ static dynalock_outcome dl_lock_prepare(
 
 /* The call has ended without the lock. While a write of it is unanswered its
    acquisition is taken back, in later polls; only then is the outcome sure. */
-static void dl_give_up(dynalock_client *client, dynalock_lock *lock,
-    dynalock_outcome outcome, uint64_t now)
+static void dl_give_up(
+    dynalock_client *client, dynalock_lock *lock, dynalock_outcome outcome)
 {
     if ((lock->memory & DL_UNANSWERED) == 0) {
         dl_finish(&lock->operation, outcome);
@@ -4353,9 +4374,9 @@ static void dl_give_up(dynalock_client *client, dynalock_lock *lock,
     lock->operation.state = DL_LOCK_RELEASE;
     lock->operation.outcome = DYNALOCK_UNKNOWN;
     lock->operation.attempts = 0;
-    lock->operation.due = now;
+    lock->operation.due = client->now;
     lock->operation.deadline =
-        now + DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms);
+        client->now + DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms);
 }
 
 /* After a loss nothing more is written. */
@@ -4459,8 +4480,8 @@ static void dl_note_holder(dynalock_client *client, const dl_item *item)
 
 /* The watch on a record starts after it was received, and survives calls:
    short waits too must be able to outlive a dead holder. */
-static void dl_observe(dynalock_client *client, dynalock_lock *lock,
-    const dl_item *item, uint64_t now)
+static void dl_observe(
+    dynalock_client *client, dynalock_lock *lock, const dl_item *item)
 {
     if (item->has_fence && item->fence > lock->top_fence)
         lock->top_fence = item->fence;
@@ -4475,43 +4496,41 @@ static void dl_observe(dynalock_client *client, dynalock_lock *lock,
     lock->watch = item->has_fence ? DL_WATCH_FENCED : DL_WATCH_SEEN;
     lock->watch_fence = item->fence;
     lock->watch_lease_ms = item->lease_ms;
-    lock->watch_since = now;
+    lock->watch_since = client->now;
     dl_copy_text(
         lock->watch_rvn, sizeof lock->watch_rvn, item->rvn, item->rvn_size);
 }
 
 /* ---- acquiring ---- */
 
-static void dl_acquire_again(dynalock_lock *lock, uint64_t now)
+static void dl_acquire_again(dynalock_client *client, dynalock_lock *lock)
 {
     lock->operation.state = DL_LOCK_ACQUIRE;
-    lock->operation.due = now;
+    lock->operation.due = client->now;
 }
 
 /* Jittered, never more often than poll_ms; but not beyond the earliest moment
    at which a write can win. */
-static void dl_watch_on(
-    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+static void dl_watch_on(dynalock_client *client, dynalock_lock *lock)
 {
     uint32_t poll_ms = client->config.poll_ms;
-    uint64_t due = now + poll_ms + dl_random(client, poll_ms / 4 + 1);
+    uint64_t due = client->now + poll_ms + dl_random(client, poll_ms / 4 + 1);
 
     if (lock->watch != DL_WATCH_NONE)
         due = dl_least(due, dl_watch_end(client, lock));
     lock->operation.state = DL_LOCK_WATCH;
-    lock->operation.due = due > now ? due : now;
+    lock->operation.due = due > client->now ? due : client->now;
     lock->operation.attempts = 0;
     lock->memory &= (uint8_t)~DL_HURRIED;
     lock->failure = DYNALOCK_TIMEOUT;
 }
 
 /* Not ours now: wait for it, or say so. */
-static void dl_acquire_later(
-    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+static void dl_acquire_later(dynalock_client *client, dynalock_lock *lock)
 {
     if ((lock->memory & DL_ONE_TRY) != 0)
-        dl_give_up(client, lock, DYNALOCK_BUSY, now);
-    else dl_watch_on(client, lock, now);
+        dl_give_up(client, lock, DYNALOCK_BUSY);
+    else dl_watch_on(client, lock);
 }
 
 static void dl_grant(dynalock_client *client, dynalock_lock *lock)
@@ -4523,66 +4542,65 @@ static void dl_grant(dynalock_client *client, dynalock_lock *lock)
 }
 
 /* Our write was refused, and this is what stands there instead. */
-static void dl_acquire_refused(dynalock_client *client, dynalock_lock *lock,
-    const dl_item *item, uint64_t now)
+static void dl_acquire_refused(
+    dynalock_client *client, dynalock_lock *lock, const dl_item *item)
 {
     int whose = dl_whose(client, lock, item);
     int can_win;
 
     if (item->kind == DL_ITEM_FOREIGN) {
-        dl_give_up(client, lock, DYNALOCK_NOT_A_LOCK, now);
+        dl_give_up(client, lock, DYNALOCK_NOT_A_LOCK);
         return;
     }
     if (whose == DL_WHOSE_WRITE) {
         dl_grant(client, lock);
         return;
     }
-    dl_observe(client, lock, item, now);
+    dl_observe(client, lock, item);
     /* Free, mine from an earlier try, or watched through: then only the fence
        was behind, and has now caught up. Once; others may be as quick. */
     can_win = item->kind != DL_ITEM_LIVE || whose == DL_WHOSE_MINE ||
-              dl_is_watched_through(client, lock, now);
+              dl_is_watched_through(client, lock);
     if (can_win && (lock->memory & DL_HURRIED) == 0) {
         lock->memory |= DL_HURRIED;
-        dl_acquire_again(lock, now);
+        dl_acquire_again(client, lock);
         return;
     }
-    dl_acquire_later(client, lock, now);
+    dl_acquire_later(client, lock);
 }
 
-static void dl_acquire_failed(dynalock_client *client, dynalock_lock *lock,
-    dynalock_outcome outcome, uint64_t now)
+static void dl_acquire_failed(
+    dynalock_client *client, dynalock_lock *lock, dynalock_outcome outcome)
 {
     dynalock_operation *operation = &lock->operation;
     int last = (lock->memory & DL_ONE_TRY) != 0 &&
                operation->attempts + 1 >= client->config.attempts;
 
     dl_note_failure(client, lock, outcome);
-    if (last || !dl_is_passing(outcome))
-        dl_give_up(client, lock, outcome, now);
-    else dl_back_off(client, operation, outcome, now);
+    if (last || !dl_is_passing(outcome)) dl_give_up(client, lock, outcome);
+    else dl_back_off(client, operation, outcome);
 }
 
 /* A look of a waiter. */
-static void dl_watch_seen(dynalock_client *client, dynalock_lock *lock,
-    const dl_item *item, uint64_t now)
+static void dl_watch_seen(
+    dynalock_client *client, dynalock_lock *lock, const dl_item *item)
 {
     if (item->kind == DL_ITEM_FOREIGN) {
-        dl_give_up(client, lock, DYNALOCK_NOT_A_LOCK, now);
+        dl_give_up(client, lock, DYNALOCK_NOT_A_LOCK);
         return;
     }
-    dl_observe(client, lock, item, now);
+    dl_observe(client, lock, item);
     if (item->kind != DL_ITEM_LIVE ||
         dl_whose(client, lock, item) != DL_WHOSE_OTHER)
-        dl_acquire_again(lock, now);
-    else dl_watch_on(client, lock, now);
+        dl_acquire_again(client, lock);
+    else dl_watch_on(client, lock);
 }
 
 /* ---- renewing ---- */
 
 /* Our renewal was refused, and this is what stands there instead. */
-static void dl_renew_refused(dynalock_client *client, dynalock_lock *lock,
-    const dl_item *item, uint64_t now)
+static void dl_renew_refused(
+    dynalock_client *client, dynalock_lock *lock, const dl_item *item)
 {
     int whose = dl_whose(client, lock, item);
 
@@ -4591,7 +4609,7 @@ static void dl_renew_refused(dynalock_client *client, dynalock_lock *lock,
     } else if (whose == DL_WHOSE_MINE && item->fence == lock->fence) {
         /* an older copy of our own answered, or a stale one */
         lock->operation.state = DL_LOCK_RENEW;
-        dl_back_off(client, &lock->operation, DYNALOCK_THROTTLED, now);
+        dl_back_off(client, &lock->operation, DYNALOCK_THROTTLED);
     } else if (item->kind == DL_ITEM_FREE) {
         dl_lose(lock, DYNALOCK_LOST_RELEASED);
     } else if (item->kind == DL_ITEM_ABSENT) {
@@ -4604,14 +4622,14 @@ static void dl_renew_refused(dynalock_client *client, dynalock_lock *lock,
 
 /* The lock stays held as long as before. A call that asked for the renewal is
    told after its tries; the heartbeat goes on. */
-static void dl_renew_failed(dynalock_client *client, dynalock_lock *lock,
-    dynalock_outcome outcome, uint64_t now)
+static void dl_renew_failed(
+    dynalock_client *client, dynalock_lock *lock, dynalock_outcome outcome)
 {
     dynalock_operation *operation = &lock->operation;
     int last = operation->attempts + 1 >= client->config.attempts;
 
     lock->failure = (int8_t)outcome;
-    dl_back_off(client, operation, outcome, now);
+    dl_back_off(client, operation, outcome);
     if (operation->outcome != DYNALOCK_AGAIN) return;
     if (!last && dl_is_passing(outcome)) return;
     operation->outcome = (int16_t)outcome;
@@ -4623,34 +4641,32 @@ static void dl_renew_failed(dynalock_client *client, dynalock_lock *lock,
 
 /* ---- releasing ---- */
 
-static void dl_release_begin(dynalock_lock *lock, uint64_t now)
+static void dl_release_begin(dynalock_client *client, dynalock_lock *lock)
 {
     lock->operation.state = DL_LOCK_RELEASE;
-    lock->operation.due = now;
+    lock->operation.due = client->now;
     lock->operation.attempts = 0;
 }
 
 /* A refusal means done as well: the item bears our mark already, or is another
    owner's or nobody's after a release that was sent in time. */
-static void dl_release_failed(dynalock_client *client, dynalock_lock *lock,
-    dynalock_outcome outcome, uint64_t now)
+static void dl_release_failed(
+    dynalock_client *client, dynalock_lock *lock, dynalock_outcome outcome)
 {
     dl_note_failure(client, lock, outcome);
-    if (dl_is_passing(outcome))
-        dl_back_off(client, &lock->operation, outcome, now);
+    if (dl_is_passing(outcome)) dl_back_off(client, &lock->operation, outcome);
     else dl_finish(&lock->operation, outcome);
 }
 
 /* ---- the lock's steps ---- */
 
 /* The write was carried out. */
-static void dl_write_done(
-    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+static void dl_write_done(dynalock_client *client, dynalock_lock *lock)
 {
     switch (lock->operation.state) {
     case DL_LOCK_ACQUIRE: dl_grant(client, lock); break;
     case DL_LOCK_RENEW: dl_hold(client, lock); break;
-    case DL_LOCK_LEAVE: dl_release_begin(lock, now); break;
+    case DL_LOCK_LEAVE: dl_release_begin(client, lock); break;
     default:
         dl_finish(&lock->operation, (dynalock_outcome)lock->ending);
         break;
@@ -4660,7 +4676,7 @@ static void dl_write_done(
 /* The write was refused, or a look has ended: this is what stands there. Some
    servers never show the item with a refusal; then it takes a look. */
 static void dl_item_seen(
-    dynalock_client *client, dynalock_lock *lock, int refused, uint64_t now)
+    dynalock_client *client, dynalock_lock *lock, int refused)
 {
     dl_json json = dl_answer(client);
     uint8_t *state = &lock->operation.state;
@@ -4670,60 +4686,57 @@ static void dl_item_seen(
     if (refused && item.kind == DL_ITEM_ABSENT &&
         (*state == DL_LOCK_ACQUIRE || *state == DL_LOCK_RENEW)) {
         *state = *state == DL_LOCK_ACQUIRE ? DL_LOCK_CONFIRM : DL_LOCK_CHECK;
-        lock->operation.due = now;
+        lock->operation.due = client->now;
         return;
     }
     switch (*state) {
     case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM: dl_acquire_refused(client, lock, &item, now); break;
-    case DL_LOCK_WATCH: dl_watch_seen(client, lock, &item, now); break;
+    case DL_LOCK_CONFIRM: dl_acquire_refused(client, lock, &item); break;
+    case DL_LOCK_WATCH: dl_watch_seen(client, lock, &item); break;
     case DL_LOCK_RENEW:
-    case DL_LOCK_CHECK: dl_renew_refused(client, lock, &item, now); break;
-    default: dl_write_done(client, lock, now); break;
+    case DL_LOCK_CHECK: dl_renew_refused(client, lock, &item); break;
+    default: dl_write_done(client, lock); break;
     }
 }
 
-static void dl_lock_failed(dynalock_client *client, dynalock_lock *lock,
-    dynalock_outcome outcome, uint64_t now)
+static void dl_lock_failed(
+    dynalock_client *client, dynalock_lock *lock, dynalock_outcome outcome)
 {
     switch (lock->operation.state) {
     case DL_LOCK_ACQUIRE:
     case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH: dl_acquire_failed(client, lock, outcome, now); break;
-    case DL_LOCK_LEAVE: dl_release_begin(lock, now); break;
-    case DL_LOCK_RELEASE: dl_release_failed(client, lock, outcome, now); break;
-    default: dl_renew_failed(client, lock, outcome, now); break;
+    case DL_LOCK_WATCH: dl_acquire_failed(client, lock, outcome); break;
+    case DL_LOCK_LEAVE: dl_release_begin(client, lock); break;
+    case DL_LOCK_RELEASE: dl_release_failed(client, lock, outcome); break;
+    default: dl_renew_failed(client, lock, outcome); break;
     }
 }
 
 static void dl_lock_answer(dynalock_client *client,
-    dynalock_operation *operation, dynalock_outcome outcome, uint64_t now)
+    dynalock_operation *operation, dynalock_outcome outcome)
 {
     dynalock_lock *lock = dl_lock_of(operation);
     int was_look = client->exchange.target[0] == 'G';
 
-    if ((int)outcome == DL_CONDITION_FAILED)
-        dl_item_seen(client, lock, 1, now);
-    else if (outcome != DYNALOCK_OK)
-        dl_lock_failed(client, lock, outcome, now);
-    else if (was_look) dl_item_seen(client, lock, 0, now);
-    else dl_write_done(client, lock, now);
+    if ((int)outcome == DL_CONDITION_FAILED) dl_item_seen(client, lock, 1);
+    else if (outcome != DYNALOCK_OK) dl_lock_failed(client, lock, outcome);
+    else if (was_look) dl_item_seen(client, lock, 0);
+    else dl_write_done(client, lock);
 }
 
 /* A release's call has ended; in later polls it is tried on until it is
    answered, or no copy of any write can live. */
-static void dl_release_expire(
-    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+static void dl_release_expire(dynalock_client *client, dynalock_lock *lock)
 {
     if ((lock->memory & DL_SETTLING) != 0)
         dl_finish(&lock->operation, DYNALOCK_UNKNOWN);
     else if ((lock->memory & DL_UNANSWERED) != 0)
-        dl_give_up(client, lock, (dynalock_outcome)lock->ending, now);
+        dl_give_up(client, lock, (dynalock_outcome)lock->ending);
     else dl_finish(&lock->operation, (dynalock_outcome)lock->failure);
 }
 
 static void dl_lock_expire(
-    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+    dynalock_client *client, dynalock_operation *operation)
 {
     dynalock_lock *lock = dl_lock_of(operation);
 
@@ -4734,16 +4747,16 @@ static void dl_lock_expire(
     case DL_LOCK_ACQUIRE:
     case DL_LOCK_CONFIRM:
     case DL_LOCK_WATCH:
-        dl_give_up(client, lock, (dynalock_outcome)lock->failure, now);
+        dl_give_up(client, lock, (dynalock_outcome)lock->failure);
         break;
     case DL_LOCK_LEAVE:
-    case DL_LOCK_RELEASE: dl_release_expire(client, lock, now); break;
+    case DL_LOCK_RELEASE: dl_release_expire(client, lock); break;
     default: dl_lose(lock, DYNALOCK_LOST_EXPIRED); break;
     }
 }
 
 static void dl_lock_cancel(
-    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+    dynalock_client *client, dynalock_operation *operation)
 {
     dynalock_lock *lock = dl_lock_of(operation);
 
@@ -4759,14 +4772,14 @@ static void dl_lock_cancel(
         if (operation->outcome == DYNALOCK_AGAIN)
             operation->outcome = DYNALOCK_UNKNOWN;
         lock->memory |= DL_SETTLING;
-        operation->deadline =
-            now + DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms);
+        operation->deadline = client->now + DL_SETTLED_MS +
+                              dl_watch_ms(client, lock->sent_lease_ms);
         break;
     default:
         if (client->exchange.operation == operation &&
             dl_exchange_abandon(client, operation))
             lock->memory |= DL_UNANSWERED;
-        dl_give_up(client, lock, DYNALOCK_CANCELLED, now);
+        dl_give_up(client, lock, DYNALOCK_CANCELLED);
         break;
     }
 }
@@ -4803,8 +4816,7 @@ static uint32_t dl_lock_lease(const dynalock_client *client,
 
 /* Not held from here on. A renewal that has left is waited for: renewal and
    release of one lock never overlap, and after the release nothing renews. */
-static void dl_give_back(
-    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+static void dl_give_back(dynalock_client *client, dynalock_lock *lock)
 {
     dynalock_operation *operation = &lock->operation;
     int under_way = client->exchange.operation == operation &&
@@ -4815,21 +4827,21 @@ static void dl_give_back(
     lock->ending = DYNALOCK_OK;
     lock->failure = DYNALOCK_NO_ANSWER;
     operation->outcome = DYNALOCK_AGAIN;
-    operation->deadline =
-        now + client->config.connect_ms + client->config.request_ms;
-    dl_release_begin(lock, now);
+    operation->deadline = dl_deadline(client, 0);
+    dl_release_begin(client, lock);
     if (under_way) operation->state = DL_LOCK_LEAVE;
 }
 
 static void dl_lock_close(
-    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+    dynalock_client *client, dynalock_operation *operation)
 {
     dynalock_lock *lock = dl_lock_of(operation);
 
-    if (lock->until != 0 && now < lock->until) dl_give_back(client, lock, now);
-    else if (lock->until != 0) dl_lock_expire(client, operation, now);
+    if (lock->until != 0 && client->now < lock->until)
+        dl_give_back(client, lock);
+    else if (lock->until != 0) dl_lock_expire(client, operation);
     else if (operation->state < DL_LOCK_LEAVE)
-        dl_lock_cancel(client, operation, now);
+        dl_lock_cancel(client, operation);
 }
 
 static const dynalock_steps dl_lock_steps = { dl_lock_prepare, dl_lock_answer,
@@ -4845,6 +4857,18 @@ static int dl_text_equal(const char *a, const char *b)
     if (a == NULL || b == NULL) return a == b;
     size = strlen(a);
     return size == strlen(b) && memcmp(a, b, size) == 0;
+}
+
+static dynalock_outcome dl_check_table(const char *table)
+{
+    size_t i;
+
+    if (table == NULL) return DYNALOCK_BAD_TABLE;
+    for (i = 0; table[i] != '\0'; i++)
+        if (i == 255 ||
+            (!dl_is_alphanumeric(table[i]) && !dl_is_in(table[i], "_.-")))
+            return DYNALOCK_BAD_TABLE;
+    return i < 3 ? DYNALOCK_BAD_TABLE : DYNALOCK_OK;
 }
 
 /* The sort key must be there exactly when the table has one. */
@@ -4876,7 +4900,7 @@ static int dl_is_key_in_use(
 /* 128 bits that no other acquisition has, even where boards boot with poor
    entropy: names, clocks and a counter go in as well. */
 static dynalock_outcome dl_draw_acquisition(
-    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+    dynalock_client *client, dynalock_lock *lock)
 {
     const dynalock_platform *platform = client->config.platform;
     uint8_t digest[DL_SHA256_SIZE];
@@ -4891,7 +4915,7 @@ static dynalock_outcome dl_draw_acquisition(
     dl_put_text(&sink, "\n");
     dl_put_text(&sink, lock->operation.name.key);
     dl_put_text(&sink, "\n");
-    dl_put_decimal(&sink, now);
+    dl_put_decimal(&sink, client->now);
     dl_put_text(&sink, " ");
     dl_put_decimal(&sink, (uint64_t)platform->unix_ms(platform->context));
     dl_put_text(&sink, " ");
@@ -4903,48 +4927,38 @@ static dynalock_outcome dl_draw_acquisition(
 
 /* Ends what has ended meanwhile; then says why this lock cannot begin. */
 static dynalock_outcome dl_check_idle(
-    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+    dynalock_client *client, dynalock_lock *lock)
 {
     dynalock_operation *operation = &lock->operation;
 
     if (operation->client != NULL && operation->client != client)
         return DYNALOCK_IN_USE;
-    if (operation->client != NULL && now >= operation->deadline)
-        dl_lock_expire(client, operation, now);
+    if (operation->client != NULL && client->now >= operation->deadline)
+        dl_lock_expire(client, operation);
     if (operation->client == NULL) return DYNALOCK_OK;
     if (lock->until != 0) return DYNALOCK_HELD;
     if (operation->outcome == DYNALOCK_UNKNOWN) return DYNALOCK_UNKNOWN;
     return DYNALOCK_IN_USE;
 }
 
-static uint64_t dl_deadline(
-    const dynalock_client *client, uint64_t now, uint32_t wait_ms)
-{
-    if (wait_ms == DYNALOCK_FOREVER) return DL_NEVER;
-    if (wait_ms != 0) return now + wait_ms;
-    return now + client->config.connect_ms + client->config.request_ms;
-}
-
 static dynalock_outcome dl_check_acquire(
-    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+    dynalock_client *client, dynalock_lock *lock)
 {
-    dynalock_outcome rc = dl_check_idle(client, lock, now);
+    dynalock_outcome rc = dl_check_idle(client, lock);
 
     if (rc == DYNALOCK_OK) rc = dl_check_name(client, &lock->operation.name);
     if (rc != DYNALOCK_OK) return rc;
     if (dl_is_key_in_use(client, &lock->operation)) return DYNALOCK_SAME_KEY;
     if (!dl_lease_is_sound(client, dl_lease(client, lock)))
         return DYNALOCK_BAD_LEASE;
-    if (dl_unix_ms(client) == 0) return DYNALOCK_CLOCK_UNSET;
-    return dl_draw_acquisition(client, lock, now);
+    return dl_draw_acquisition(client, lock);
 }
 
 static dynalock_outcome dl_start_acquire(
-    dynalock_client *client, dynalock_lock *lock, uint32_t wait_ms)
+    dynalock_client *client, void *object, uint32_t wait_ms)
 {
-    dynalock_operation *operation = &lock->operation;
-    uint64_t now = dl_now(client);
-    dynalock_outcome rc = dl_check_acquire(client, lock, now);
+    dynalock_lock *lock = (dynalock_lock *)object;
+    dynalock_outcome rc = dl_check_acquire(client, lock);
 
     if (rc != DYNALOCK_OK) return rc;
     lock->counter = 0;
@@ -4952,25 +4966,19 @@ static dynalock_outcome dl_start_acquire(
     lock->sent_lease_ms = dl_lease(client, lock);
     lock->memory = wait_ms == 0 ? DL_ONE_TRY : 0;
     lock->failure = DYNALOCK_NO_ANSWER;
-    operation->steps = &dl_lock_steps;
-    operation->state = DL_LOCK_ACQUIRE;
-    operation->outcome = DYNALOCK_AGAIN;
-    operation->attempts = 0;
-    operation->due = now;
-    operation->deadline = dl_deadline(client, now, wait_ms);
-    dl_link(client, operation);
-    return DYNALOCK_AGAIN;
+    lock->operation.steps = &dl_lock_steps;
+    return dl_start_operation(client, &lock->operation, wait_ms);
 }
 
 /* DYNALOCK_OK: held now. Otherwise why not, a loss first. */
 static dynalock_outcome dl_check_held(
-    dynalock_client *client, dynalock_lock *lock, uint64_t now)
+    dynalock_client *client, dynalock_lock *lock)
 {
     int outcome = lock->operation.outcome;
 
     if (lock->operation.client == client) {
-        if (now >= lock->operation.deadline)
-            dl_lock_expire(client, &lock->operation, now);
+        if (client->now >= lock->operation.deadline)
+            dl_lock_expire(client, &lock->operation);
         if (lock->until != 0) return DYNALOCK_OK;
         if (lock->operation.client != NULL) return DYNALOCK_IN_USE;
         outcome = lock->operation.outcome;
@@ -4981,29 +4989,31 @@ static dynalock_outcome dl_check_held(
 }
 
 static dynalock_outcome dl_start_renew(
-    dynalock_client *client, dynalock_lock *lock)
+    dynalock_client *client, void *object, uint32_t wait_ms)
 {
+    dynalock_lock *lock = (dynalock_lock *)object;
     dynalock_operation *operation = &lock->operation;
-    uint64_t now = dl_now(client);
-    dynalock_outcome rc = dl_check_held(client, lock, now);
+    dynalock_outcome rc = dl_check_held(client, lock);
 
+    (void)wait_ms;
     if (rc != DYNALOCK_OK) return rc;
     if (dl_unix_ms(client) == 0) return DYNALOCK_CLOCK_UNSET;
     operation->outcome = DYNALOCK_AGAIN;
     operation->attempts = 0;
-    operation->due = now;
+    operation->due = client->now;
     if (operation->state == DL_LOCK_HOLD) operation->state = DL_LOCK_RENEW;
     return DYNALOCK_AGAIN;
 }
 
 static dynalock_outcome dl_start_release(
-    dynalock_client *client, dynalock_lock *lock)
+    dynalock_client *client, void *object, uint32_t wait_ms)
 {
-    uint64_t now = dl_now(client);
-    dynalock_outcome rc = dl_check_held(client, lock, now);
+    dynalock_lock *lock = (dynalock_lock *)object;
+    dynalock_outcome rc = dl_check_held(client, lock);
 
+    (void)wait_ms;
     if (rc != DYNALOCK_OK) return rc;
-    dl_give_back(client, lock, now);
+    dl_give_back(client, lock);
     return DYNALOCK_AGAIN;
 }
 
@@ -5018,10 +5028,9 @@ static const dl_want dl_record_wants[] = {
 };
 
 static dynalock_outcome dl_record_prepare(
-    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+    dynalock_client *client, dynalock_operation *operation)
 {
     (void)operation;
-    (void)now;
     client->exchange.target = "GetItem";
     return DYNALOCK_OK;
 }
@@ -5057,7 +5066,7 @@ static void dl_record_fill(dynalock_record *record, const dl_json *json)
 }
 
 static void dl_record_answer(dynalock_client *client,
-    dynalock_operation *operation, dynalock_outcome outcome, uint64_t now)
+    dynalock_operation *operation, dynalock_outcome outcome)
 {
     dl_json json = dl_answer(client);
 
@@ -5065,7 +5074,7 @@ static void dl_record_answer(dynalock_client *client,
         dl_record_fill((dynalock_record *)(void *)operation, &json);
     if (dl_is_passing(outcome) &&
         operation->attempts + 1 < client->config.attempts)
-        dl_back_off(client, operation, outcome, now);
+        dl_back_off(client, operation, outcome);
     else dl_finish(operation, outcome);
 }
 
@@ -5077,16 +5086,14 @@ static void dl_record_end(dynalock_client *client,
 }
 
 static void dl_record_expire(
-    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+    dynalock_client *client, dynalock_operation *operation)
 {
-    (void)now;
     dl_record_end(client, operation, DYNALOCK_NO_ANSWER);
 }
 
 static void dl_record_cancel(
-    dynalock_client *client, dynalock_operation *operation, uint64_t now)
+    dynalock_client *client, dynalock_operation *operation)
 {
-    (void)now;
     dl_record_end(client, operation, DYNALOCK_CANCELLED);
 }
 
@@ -5108,28 +5115,22 @@ static const dynalock_steps dl_record_steps = { dl_record_prepare,
     dl_record_answer, dl_record_expire, dl_record_cancel, dl_record_cancel,
     dl_put_read, dl_record_rank, dl_record_lease, dl_record_wants };
 
-static dynalock_outcome dl_check_table(const char *table);
-
-static dynalock_outcome dl_start_read(dynalock_client *client,
-    const dynalock_name *name, dynalock_record *record)
+static void dl_record_init(dynalock_record *record, const dynalock_name *name)
 {
-    dynalock_operation *operation = &record->operation;
-    uint64_t now = dl_now(client);
-    dynalock_outcome rc = dl_check_name(client, name);
-
-    if (rc == DYNALOCK_OK && name->table != NULL)
-        rc = dl_check_table(name->table);
-    if (rc != DYNALOCK_OK) return rc;
-    if (dl_unix_ms(client) == 0) return DYNALOCK_CLOCK_UNSET;
     memset(record, 0, sizeof *record);
+    record->operation.name = *name;
+}
+
+static dynalock_outcome dl_start_read(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_operation *operation = (dynalock_operation *)object;
+    dynalock_outcome rc = dl_check_name(client, &operation->name);
+
+    if (rc == DYNALOCK_OK) rc = dl_check_table(dl_table(client, operation));
+    if (rc == DYNALOCK_OK) rc = dl_start_operation(client, operation, wait_ms);
     operation->steps = &dl_record_steps;
-    operation->name = *name;
-    operation->state = 1;
-    operation->outcome = DYNALOCK_AGAIN;
-    operation->due = now;
-    operation->deadline = dl_deadline(client, now, 0);
-    dl_link(client, operation);
-    return DYNALOCK_AGAIN;
+    return rc;
 }
 
 /* ===================================================================== */
@@ -5151,24 +5152,6 @@ static void dl_leave(const dynalock_client *client)
 }
 
 /* ---- the config ---- */
-
-static int dl_is_alphanumeric(char c)
-{
-    c = dl_lower(c);
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-static dynalock_outcome dl_check_table(const char *table)
-{
-    size_t i;
-
-    if (table == NULL) return DYNALOCK_BAD_TABLE;
-    for (i = 0; table[i] != '\0'; i++)
-        if (i == 255 ||
-            (!dl_is_alphanumeric(table[i]) && !dl_is_in(table[i], "_.-")))
-            return DYNALOCK_BAD_TABLE;
-    return i < 3 ? DYNALOCK_BAD_TABLE : DYNALOCK_OK;
-}
 
 /* Behind an endpoint of its own any name will do ("local"); otherwise one
    that has an AWS host: "eu-central-1", "us-gov-west-1". */
@@ -5394,56 +5377,7 @@ DYNALOCK_API dynalock_outcome dynalock_lock_init(
     return DYNALOCK_OK;
 }
 
-/* ---- without blocking ---- */
-
-DYNALOCK_API dynalock_outcome dynalock_start_acquire(
-    dynalock_client *client, dynalock_lock *lock, uint32_t wait_ms)
-{
-    dynalock_outcome rc;
-
-    if (!dl_is_ready(client) || lock == NULL) return DYNALOCK_BAD_ARGUMENT;
-    dl_enter(client);
-    rc = dl_start_acquire(client, lock, wait_ms);
-    dl_leave(client);
-    return rc;
-}
-
-DYNALOCK_API dynalock_outcome dynalock_start_renew(
-    dynalock_client *client, dynalock_lock *lock)
-{
-    dynalock_outcome rc;
-
-    if (!dl_is_ready(client) || lock == NULL) return DYNALOCK_BAD_ARGUMENT;
-    dl_enter(client);
-    rc = dl_start_renew(client, lock);
-    dl_leave(client);
-    return rc;
-}
-
-DYNALOCK_API dynalock_outcome dynalock_start_release(
-    dynalock_client *client, dynalock_lock *lock)
-{
-    dynalock_outcome rc;
-
-    if (!dl_is_ready(client) || lock == NULL) return DYNALOCK_BAD_ARGUMENT;
-    dl_enter(client);
-    rc = dl_start_release(client, lock);
-    dl_leave(client);
-    return rc;
-}
-
-DYNALOCK_API dynalock_outcome dynalock_start_read(dynalock_client *client,
-    const dynalock_name *name, dynalock_record *record)
-{
-    dynalock_outcome rc;
-
-    if (!dl_is_ready(client) || name == NULL || record == NULL)
-        return DYNALOCK_BAD_ARGUMENT;
-    dl_enter(client);
-    rc = dl_start_read(client, name, record);
-    dl_leave(client);
-    return rc;
-}
+/* ---- stepping ---- */
 
 DYNALOCK_API dynalock_outcome dynalock_poll(dynalock_client *client)
 {
@@ -5500,16 +5434,16 @@ DYNALOCK_API void dynalock_cancel(
         operation->client != client)
         return;
     dl_enter(client);
-    operation->steps->cancel(client, operation, dl_now(client));
+    client->now = dl_now(client);
+    operation->steps->cancel(client, operation);
     dl_leave(client);
 }
 
-/* ---- blocking: loops over the above ---- */
+/* ---- starting, and blocking: loops over poll, wants and wait ---- */
 
-/* Polls until the operation has an outcome, or until its deadline where the
-   outcome cannot come before. */
-static dynalock_outcome dl_run(
-    dynalock_client *client, dynalock_operation *operation)
+/* As long as the operation's outcome is this one, and not beyond end. */
+static void dl_wait_while(dynalock_client *client,
+    dynalock_operation *operation, dynalock_outcome outcome, uint64_t end)
 {
     const dynalock_platform *platform = client->config.platform;
     unsigned interest;
@@ -5517,83 +5451,104 @@ static dynalock_outcome dl_run(
 
     for (;;) {
         (void)dynalock_poll(client);
-        if (operation->outcome != DYNALOCK_AGAIN)
-            return (dynalock_outcome)operation->outcome;
+        if (operation->outcome != (int16_t)outcome || client->now >= end)
+            return;
         dynalock_wants(client, &interest, &ms);
-        if (platform->wait(platform->context, interest, ms) != 0)
-            dynalock_cancel(client, operation);
+        ms = (uint32_t)dl_least(ms, end - client->now);
+        if (platform->wait(platform->context, interest, ms) == 0) continue;
+        dynalock_cancel(client, operation);
+        if (outcome == DYNALOCK_UNKNOWN) return;
     }
 }
 
-static int dl_can_block(const dynalock_client *client)
+typedef dynalock_outcome (*dl_start)(
+    dynalock_client *client, void *object, uint32_t wait_ms);
+
+static dynalock_outcome dl_begin(
+    dynalock_client *client, dl_start start, void *object, uint32_t wait_ms)
 {
-    return dl_is_ready(client) && client->config.platform->wait != NULL;
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || object == NULL) return DYNALOCK_BAD_ARGUMENT;
+    dl_enter(client);
+    client->now = dl_now(client);
+    rc = start(client, object, wait_ms);
+    dl_leave(client);
+    return rc;
 }
 
-/* An earlier call's write is being taken back: until it is, or the time for
-   this call is over. */
-static dynalock_outcome dl_run_settling(
+/* While an earlier call's write is being taken back, that comes first. */
+static dynalock_outcome dl_call(
+    dynalock_client *client, dl_start start, void *object, uint32_t wait_ms)
+{
+    dynalock_operation *operation = (dynalock_operation *)object;
+    dynalock_outcome rc;
+    uint64_t end;
+
+    if (!dl_is_ready(client) || client->config.platform->wait == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    rc = dl_begin(client, start, object, wait_ms);
+    end = dl_deadline(client, wait_ms);
+    if (rc == DYNALOCK_UNKNOWN) {
+        dl_wait_while(client, operation, rc, end);
+        rc = dl_begin(client, start, object, wait_ms);
+        operation->deadline = dl_least(operation->deadline, end);
+    }
+    if (rc != DYNALOCK_AGAIN) return rc;
+    dl_wait_while(client, operation, rc, DL_NEVER);
+    return (dynalock_outcome)operation->outcome;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_acquire(
     dynalock_client *client, dynalock_lock *lock, uint32_t wait_ms)
 {
-    const dynalock_platform *platform = client->config.platform;
-    uint64_t end = dl_deadline(client, dl_now(client), wait_ms);
-    uint64_t now = 0;
-    dynalock_outcome rc = dynalock_start_acquire(client, lock, wait_ms);
-    unsigned interest;
-    uint32_t ms;
+    return dl_begin(client, dl_start_acquire, lock, wait_ms);
+}
 
-    while (rc == DYNALOCK_UNKNOWN && now < end) {
-        (void)dynalock_poll(client);
-        rc = dynalock_start_acquire(client, lock, wait_ms);
-        if (rc != DYNALOCK_UNKNOWN) break;
-        dynalock_wants(client, &interest, &ms);
-        now = dl_now(client);
-        if (now < end && end - now < ms) ms = (uint32_t)(end - now);
-        if (platform->wait(platform->context, interest, ms) != 0) break;
-    }
-    if (rc == DYNALOCK_AGAIN && end != DL_NEVER)
-        lock->operation.deadline = dl_least(lock->operation.deadline, end);
-    return rc;
+DYNALOCK_API dynalock_outcome dynalock_start_renew(
+    dynalock_client *client, dynalock_lock *lock)
+{
+    return dl_begin(client, dl_start_renew, lock, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_release(
+    dynalock_client *client, dynalock_lock *lock)
+{
+    return dl_begin(client, dl_start_release, lock, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_read(dynalock_client *client,
+    const dynalock_name *name, dynalock_record *record)
+{
+    if (name == NULL || record == NULL) return DYNALOCK_BAD_ARGUMENT;
+    dl_record_init(record, name);
+    return dl_begin(client, dl_start_read, record, 0);
 }
 
 DYNALOCK_API dynalock_outcome dynalock_acquire(
     dynalock_client *client, dynalock_lock *lock, uint32_t wait_ms)
 {
-    dynalock_outcome rc;
-
-    if (!dl_can_block(client) || lock == NULL) return DYNALOCK_BAD_ARGUMENT;
-    rc = dl_run_settling(client, lock, wait_ms);
-    return rc == DYNALOCK_AGAIN ? dl_run(client, &lock->operation) : rc;
+    return dl_call(client, dl_start_acquire, lock, wait_ms);
 }
 
 DYNALOCK_API dynalock_outcome dynalock_renew(
     dynalock_client *client, dynalock_lock *lock)
 {
-    dynalock_outcome rc;
-
-    if (!dl_can_block(client)) return DYNALOCK_BAD_ARGUMENT;
-    rc = dynalock_start_renew(client, lock);
-    return rc == DYNALOCK_AGAIN ? dl_run(client, &lock->operation) : rc;
+    return dl_call(client, dl_start_renew, lock, 0);
 }
 
 DYNALOCK_API dynalock_outcome dynalock_release(
     dynalock_client *client, dynalock_lock *lock)
 {
-    dynalock_outcome rc;
-
-    if (!dl_can_block(client)) return DYNALOCK_BAD_ARGUMENT;
-    rc = dynalock_start_release(client, lock);
-    return rc == DYNALOCK_AGAIN ? dl_run(client, &lock->operation) : rc;
+    return dl_call(client, dl_start_release, lock, 0);
 }
 
 DYNALOCK_API dynalock_outcome dynalock_read(dynalock_client *client,
     const dynalock_name *name, dynalock_record *record)
 {
-    dynalock_outcome rc;
-
-    if (!dl_can_block(client)) return DYNALOCK_BAD_ARGUMENT;
-    rc = dynalock_start_read(client, name, record);
-    return rc == DYNALOCK_AGAIN ? dl_run(client, &record->operation) : rc;
+    if (name == NULL || record == NULL) return DYNALOCK_BAD_ARGUMENT;
+    dl_record_init(record, name);
+    return dl_call(client, dl_start_read, record, 0);
 }
 
 /* ---- the rest ---- */
@@ -5625,7 +5580,8 @@ DYNALOCK_API dynalock_outcome dynalock_set_lease(
     if (lease_ms == 0) lease_ms = client->config.lease_ms;
     if (!dl_lease_is_sound(client, lease_ms)) return DYNALOCK_BAD_LEASE;
     dl_enter(client);
-    rc = dl_check_held(client, lock, dl_now(client));
+    client->now = dl_now(client);
+    rc = dl_check_held(client, lock);
     if (rc == DYNALOCK_OK) lock->lease_ms = lease_ms;
     dl_leave(client);
     return rc;
@@ -5635,11 +5591,10 @@ DYNALOCK_API dynalock_outcome dynalock_set_lease(
 static void dl_close_begin(dynalock_client *client)
 {
     dynalock_operation *at = client->operations, *next;
-    uint64_t now = dl_now(client);
-
+    client->now = dl_now(client);
     for (; at != NULL; at = next) {
         next = at->next;
-        at->steps->close(client, at, now);
+        at->steps->close(client, at);
     }
     client->worst = DYNALOCK_OK;
 }
