@@ -127,7 +127,7 @@ DYNALOCK_TRANSMIT_WINDOW  128..65535, 1536     bytes sent in one write; a
 DYNALOCK_OWNER_SIZE       40..1024, 128        longest owner name + 1
 DYNALOCK_DATA_SIZE        0..65535, 256        most bytes of data read back
 DYNALOCK_RVN_SIZE         42..250, 64          longest version number + 1
-DYNALOCK_HOST_SIZE        32..256, 128         longest host name (:port) + 1
+DYNALOCK_HOST_SIZE        64..256, 128         longest host name (:port) + 1
 DYNALOCK_TLS_BUFFER       837..16709, 16709    TLS record buffer; under 16709
                                                asks for max_fragment_length
                                                (not every server obeys)
@@ -196,8 +196,8 @@ CONTENTS (search for the words)
 #if DYNALOCK_RVN_SIZE < 42 || DYNALOCK_RVN_SIZE > 250
 #error "DYNALOCK_RVN_SIZE must be 42..250"
 #endif
-#if DYNALOCK_HOST_SIZE < 32 || DYNALOCK_HOST_SIZE > 256
-#error "DYNALOCK_HOST_SIZE must be 32..256"
+#if DYNALOCK_HOST_SIZE < 64 || DYNALOCK_HOST_SIZE > 256
+#error "DYNALOCK_HOST_SIZE must be 64..256"
 #endif
 #if DYNALOCK_TLS_BUFFER < 837 || DYNALOCK_TLS_BUFFER > 16709
 #error "DYNALOCK_TLS_BUFFER must be 837..16709 (BearSSL hangs below)"
@@ -478,7 +478,7 @@ typedef struct dynalock_operation {
     uint8_t state;
     uint8_t attempts;
     uint8_t eventual; /* the read need not be consistent */
-    int16_t outcome;  /* dynalock_outcome */
+    int32_t outcome;  /* dynalock_outcome */
     const dynalock_steps *steps;
     struct dynalock_operation *next; /* in the client's list */
     dynalock_client *client;         /* NULL: not in a list */
@@ -494,28 +494,29 @@ typedef struct dynalock_lock_options {
     uint32_t lease_ms;    /* 0: the client's */
 } dynalock_lock_options;
 
-/* One lock. All private. Belongs to the caller. */
+/* One lock. All private. Belongs to the caller. Small values take whole words,
+   and words stand first: that makes short instructions. */
 struct dynalock_lock {
     dynalock_operation operation;
-    void (*put_data)(const struct dl_sink *, const uint8_t *data, size_t size);
-    const uint8_t *data;
-    uint32_t data_size;
+    uint32_t memory;        /* of this call: dl_memory */
+    uint32_t watch;         /* what the watch knows: dl_watch */
+    uint32_t through;       /* the same, if the write under way relies on it */
+    int32_t ending;         /* outcome when the release is answered */
+    int32_t failure;        /* outcome when the deadline passes */
     uint32_t lease_ms;      /* 0: the client's */
     uint32_t sent_lease_ms; /* of the write under way */
-    uint32_t counter;       /* of the last request sent */
-    uint64_t base;          /* before the last request was sent */
-    uint64_t until;         /* end of the hold; 0: not held */
-    uint64_t token;         /* fence of the hold */
-    uint64_t fence;         /* sent last by this acquisition */
-    uint64_t top_fence;     /* highest seen or sent for this key */
+    uint32_t watch_lease_ms;
+    uint32_t counter; /* of the last request sent */
+    uint32_t data_size;
+    const uint8_t *data;
+    void (*put_data)(const struct dl_sink *, const uint8_t *data, size_t size);
+    uint64_t base;      /* before the last request was sent */
+    uint64_t until;     /* end of the hold; 0: not held */
+    uint64_t token;     /* fence of the hold */
+    uint64_t fence;     /* sent last by this acquisition */
+    uint64_t top_fence; /* highest seen or sent for this key */
     uint64_t watch_since;
     uint64_t watch_fence;
-    uint32_t watch_lease_ms;
-    uint8_t watch;   /* what the watch knows: dl_watch */
-    uint8_t through; /* the same, if the write under way relies on it */
-    uint8_t memory;  /* of this call: dl_memory */
-    int8_t ending;   /* outcome when the release is answered */
-    int8_t failure;  /* outcome when the deadline passes */
     uint8_t acquisition[16];
     char watch_rvn[DYNALOCK_RVN_SIZE];
 };
@@ -551,8 +552,22 @@ typedef struct dynalock_hmac_key { /* SHA-256 states after the two pads */
 
 typedef struct dynalock_signing_key {
     dynalock_hmac_key key;
-    uint32_t day; /* it was made for; 0: none */
+    char day[8]; /* it was made for: YYYYMMDD */
 } dynalock_signing_key;
+
+/* All that a signature covers besides the body. The path is always "/", the
+   query empty and the headers few and sorted: nothing to encode or sort. */
+typedef struct dynalock_signing {
+    const dynalock_credentials *credentials;
+    const char *region;
+    const char *host;
+    uint16_t port;      /* part of the Host header; 0: the default one */
+    const char *target; /* "UpdateItem" */
+    uint32_t body_size;
+    uint8_t digest[32]; /* of the body, of the canonical request, then the
+                           signature */
+    char date[17];      /* YYYYMMDDTHHMMSSZ and NUL */
+} dynalock_signing;
 
 typedef struct dynalock_response {
     uint8_t state;
@@ -569,6 +584,13 @@ typedef struct dynalock_response {
     char request_id[56];
 } dynalock_response;
 
+typedef struct dynalock_utf8 {
+    uint8_t more; /* continuation bytes to come */
+    uint8_t last; /* byte */
+} dynalock_utf8;
+
+#define DYNALOCK_DEPTH 96 /* containers of an answer, one in another */
+
 typedef struct dynalock_filter {
     uint8_t state;
     uint8_t depth;
@@ -576,19 +598,19 @@ typedef struct dynalock_filter {
     uint8_t expect;      /* dl_expect */
     uint8_t value_depth; /* where the value under way ends */
     uint8_t in_name;
-    uint8_t count;     /* of hex digits, continuation bytes, letters */
-    uint8_t low, high; /* bounds of the next continuation byte */
-    uint8_t unit_size;
-    char unit[4];
+    uint8_t literal; /* index of its next letter */
+    dynalock_utf8 utf8;
     uint16_t size, used; /* of out[] */
     uint16_t mark;       /* where the name or value under way begins in out */
+    uint16_t start;      /* where the string under way begins */
+    uint16_t unit;       /* where its last character begins */
     uint16_t limit;      /* where it must end */
     uint16_t found;      /* bits: wanted names that were met */
     uint16_t surrogate;  /* first half of a pair */
+    uint32_t code_point; /* of the escape, behind a leading 1 */
     char *out;
     const struct dl_want *wants; /* attributes of the item to keep */
-    uint32_t code_point;         /* of the escape, or index of the literal */
-    uint32_t arrays[3]; /* bit d: the container at depth d is an array */
+    char open[DYNALOCK_DEPTH];   /* the brackets at depths 1, 2 ... */
 } dynalock_filter;
 
 typedef struct dynalock_exchange {
@@ -599,14 +621,11 @@ typedef struct dynalock_exchange {
     uint8_t token_count; /* of the answer; 0: not understood */
     uint16_t window_used;
     dynalock_operation *operation; /* NULL: nothing is under way */
-    const char *target;            /* "UpdateItem" */
-    uint32_t body_size;
-    uint32_t total; /* head and body */
+    uint32_t total;                /* head and body */
     uint32_t sent;
     uint32_t window_at; /* offset of the window in the request */
     uint64_t deadline;
     uint64_t unix_ms; /* of the signature */
-    uint8_t signature[32];
 } dynalock_exchange;
 
 typedef struct dynalock_token { /* the shape of jsmn's */
@@ -633,12 +652,13 @@ struct dynalock_client {
     dynalock_exchange exchange;
     uint64_t now; /* of the step under way */
     dynalock_operation *operations;
-    uint32_t random;
     dynalock_config config;
+    dynalock_signing signing;
+    const dynalock_stream *stream;
+    uint32_t random;
     uint32_t acquisitions;
-    int16_t worst; /* outcome of what has ended, for close */
+    int32_t worst; /* outcome of what has ended, for close */
     uint16_t port;
-    uint8_t default_port;
     dynalock_response response;
     dynalock_filter filter;
     dynalock_signing_key signing_key;
@@ -838,27 +858,29 @@ struct dynalock_guard : dynalock_scope {
     dynalock_guard(const dynalock_guard &) = delete;
     dynalock_guard &operator=(const dynalock_guard &) = delete;
 };
-#define DYNALOCK_SCOPE_(name, client, lock, wait_ms)                          \
-    dynalock_guard name((client), (lock), (wait_ms))
+#define DYNALOCK_SCOPE_(name, of_client, a_lock, within_ms)                   \
+    dynalock_guard name((of_client), (a_lock), (within_ms))
 extern "C" {
 #elif defined(__GNUC__) || defined(__clang__)
-#define DYNALOCK_SCOPE_(name, client, lock, wait_ms)                          \
+#define DYNALOCK_SCOPE_(name, of_client, a_lock, within_ms)                   \
     dynalock_scope name __attribute__((cleanup(dynalock_scope_leave))) =      \
-        dynalock_scope_enter((client), (lock), (wait_ms))
+        dynalock_scope_enter((of_client), (a_lock), (within_ms))
 #else
-#define DYNALOCK_SCOPE_(name, client, lock, wait_ms)                          \
-    dynalock_scope name = dynalock_scope_enter((client), (lock), (wait_ms))
+#define DYNALOCK_SCOPE_(name, of_client, a_lock, within_ms)                   \
+    dynalock_scope name =                                                     \
+        dynalock_scope_enter((of_client), (a_lock), (within_ms))
 #endif
 
 /* The inner loop runs the block once; break leaves it, and the outer loop's
    step releases all the same. */
-#define DYNALOCK_WITH_(name, once, client, lock, wait_ms)                     \
-    for (DYNALOCK_SCOPE_(name, client, lock, wait_ms); name.lock != NULL;     \
-         dynalock_scope_leave(&name))                                         \
+#define DYNALOCK_WITH_(name, once, of_client, a_lock, within_ms)              \
+    for (DYNALOCK_SCOPE_(name, of_client, a_lock, within_ms);                 \
+         name.lock != NULL; dynalock_scope_leave(&name))                      \
         for (int once = 1; once != 0; once = 0)
-#define DYNALOCK_WITH(client, lock, wait_ms)                                  \
+#define DYNALOCK_WITH(of_client, a_lock, within_ms)                           \
     DYNALOCK_WITH_(DYNALOCK_JOIN2(dynalock_scope, __LINE__),                  \
-        DYNALOCK_JOIN2(dynalock_once, __LINE__), client, lock, wait_ms)
+        DYNALOCK_JOIN2(dynalock_once, __LINE__), of_client, a_lock,           \
+        within_ms)
 
 /* ---- POSIX port (DYNALOCK_POSIX) ---- */
 
@@ -922,6 +944,14 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
 
 #include <string.h>
 
+/* Never inlined: in its caller it would cost more, by taking the registers
+   whose instructions are short. */
+#if defined(__GNUC__) || defined(__clang__)
+#define DL_APART __attribute__((noinline))
+#else
+#define DL_APART
+#endif
+
 /* jsmn's own conversions are its own affair. Only strings that our filter has
    checked reach it, so its non-strict mode is enough. */
 #ifndef JSMN_STATIC
@@ -936,6 +966,9 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
 #if defined(__GNUC__) || defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
+
+JSMN_API DL_APART int jsmn_parse(jsmn_parser *parser, const char *text,
+    const size_t size, jsmntok_t *tokens, const unsigned int capacity);
 
 #ifdef __cplusplus
 extern "C" {
@@ -961,7 +994,7 @@ typedef struct dl_sink {
     void *context;
 } dl_sink;
 
-static void dl_put(const dl_sink *sink, const void *data, size_t size)
+static DL_APART void dl_put(const dl_sink *sink, const void *data, size_t size)
 {
     if (size != 0) sink->take(sink->context, data, size);
 }
@@ -999,7 +1032,7 @@ static void dl_span_take(void *context, const void *data, size_t size)
     span->used += size;
 }
 
-static dl_sink dl_span_open(
+static DL_APART dl_sink dl_span_open(
     dl_span *span, char *at, size_t capacity, size_t skip)
 {
     dl_sink sink;
@@ -1014,21 +1047,26 @@ static dl_sink dl_span_open(
     return sink;
 }
 
+/* Divides in place, from the remainder of what stands before; returns the
+   remainder. */
+static uint32_t dl_divide_word(uint32_t *word, uint32_t rest, uint32_t divisor)
+{
+    uint32_t high = rest << 16 | *word >> 16;
+    uint32_t low = (high % divisor) << 16 | (*word & 0xffff);
+
+    *word = (high / divisor) << 16 | low / divisor;
+    return low % divisor;
+}
+
 /* Divides in place and returns the remainder; divisor 1..65535. Keeps the
    64-bit division routines of the compiler's library out of small parts. */
 static uint32_t dl_divide(uint64_t *value, uint32_t divisor)
 {
-    uint64_t quotient = 0;
-    uint32_t rest = 0;
-    unsigned shift = 64;
+    uint32_t high = (uint32_t)(*value >> 32), low = (uint32_t)*value;
+    uint32_t rest = dl_divide_word(&high, 0, divisor);
 
-    while (shift != 0) {
-        shift -= 16;
-        rest = rest << 16 | (uint32_t)(*value >> shift & 0xffff);
-        quotient |= (uint64_t)(rest / divisor) << shift;
-        rest %= divisor;
-    }
-    *value = quotient;
+    rest = dl_divide_word(&low, rest, divisor);
+    *value = (uint64_t)high << 32 | low;
     return rest;
 }
 
@@ -1133,27 +1171,17 @@ static uint32_t dl_base64_decode(
    UTF-8 already (checked when the name was given). */
 static void dl_put_escaped(const dl_sink *sink, const char *text, size_t size)
 {
-    char escape[6];
-    size_t start = 0, i;
+    for (; size != 0; text++, size--) {
+        uint8_t c = (uint8_t)*text;
 
-    memcpy(escape, "\\u0000", 6);
-    for (i = 0; i < size; i++) {
-        uint8_t c = (uint8_t)text[i];
-
-        if (c >= 0x20 && c != '"' && c != '\\') continue;
-        dl_put(sink, text + start, i - start);
-        start = i + 1;
-        if (c >= 0x20) {
-            escape[1] = (char)c;
-            dl_put(sink, escape, 2);
-            escape[1] = 'u';
+        if (c < 0x20) {
+            dl_put_text(sink, "\\u00");
+            dl_put_hex(sink, &c, 1);
         } else {
-            escape[4] = (char)('0' + (c >> 4));
-            escape[5] = "0123456789abcdef"[c & 15];
-            dl_put(sink, escape, 6);
+            if (c == '"' || c == '\\') dl_put(sink, "\\", 1);
+            dl_put(sink, text, 1);
         }
     }
-    dl_put(sink, text + start, size - start);
 }
 
 static void dl_put_contents(const dl_sink *sink, const char *text)
@@ -1168,11 +1196,16 @@ static void dl_put_quoted(const dl_sink *sink, const char *text)
     dl_put(sink, "\"", 1);
 }
 
+static char dl_lower(char c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+}
+
 static int dl_hex_digit(char c)
 {
+    c = dl_lower(c);
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
     return -1;
 }
 
@@ -1197,44 +1230,42 @@ static size_t dl_unescape(char *text, size_t size)
     return to;
 }
 
-/* The bounds of a UTF-8 sequence's second byte, and how many follow the first
-   (RFC 3629). 0 for ASCII, -1 where none can begin. */
-static int dl_utf8_lead(uint8_t c, uint8_t *low, uint8_t *high)
+/* Takes the next byte of a text; 0: not UTF-8 (RFC 3629). A sequence that is
+   cut short is told by the byte behind the text, its NUL or quote. */
+static int dl_utf8_accepts(dynalock_utf8 *utf8, char next)
 {
-    *low = 0x80;
-    *high = 0xbf;
-    if (c < 0x80) return 0;
-    if (c < 0xc2 || c > 0xf4) return -1;
-    if (c < 0xe0) return 1;
-    if (c == 0xe0) *low = 0xa0;
-    if (c == 0xed) *high = 0x9f;
-    if (c == 0xf0) *low = 0x90;
-    if (c == 0xf4) *high = 0x8f;
-    return c < 0xf0 ? 2 : 3;
+    uint8_t c = (uint8_t)next;
+    unsigned pair = (unsigned)utf8->last << 8 | c;
+
+    utf8->last = c;
+    if (utf8->more != 0) {
+        utf8->more--;
+        return (c & 0xc0) == 0x80 &&
+               pair >> 5 != 0xe080 >> 5 && /* E0 80..9F: could be shorter */
+               pair >> 4 != 0xf080 >> 4 && /* F0 80..8F: so could this */
+               pair >> 5 != 0xeda0 >> 5 && /* ED A0..BF: a surrogate */
+               pair < 0xf490;              /* F4 90..: no code point */
+    }
+    if (c < 0x80) return 1;
+    utf8->more = (uint8_t)(c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3);
+    return c >= 0xc2 && c <= 0xf4;
 }
 
 /* 1..most bytes of sound UTF-8? */
 static int dl_is_name(const char *text, size_t most)
 {
-    size_t size, i = 0;
+    dynalock_utf8 utf8 = { 0, 0 };
 
-    if (text == NULL) return 0;
-    size = strlen(text);
-    if (size == 0 || size > most) return 0;
-    while (i < size) {
-        uint8_t low, high;
-        int more = dl_utf8_lead((uint8_t)text[i++], &low, &high);
-
-        if (more < 0) return 0;
-        for (; more > 0; more--) {
-            uint8_t c = (uint8_t)text[i++]; /* the final NUL fails here */
-
-            if (c < low || c > high) return 0;
-            low = 0x80;
-            high = 0xbf;
-        }
-    }
+    if (text == NULL || text[0] == '\0' || strlen(text) > most) return 0;
+    do {
+        if (!dl_utf8_accepts(&utf8, *text)) return 0;
+    } while (*text++ != '\0');
     return 1;
+}
+
+static int dl_is_unset_or_name(const char *text, size_t most)
+{
+    return text == NULL || dl_is_name(text, most);
 }
 
 /* Reads a whole text of 1..19 digits. 0: not one, or over `most`. */
@@ -1253,6 +1284,21 @@ static int dl_read_decimal(
     return sum <= most;
 }
 
+/* The same, of 32 bits. */
+static int dl_read_word(const char *text, size_t size, uint32_t *value)
+{
+    uint64_t wide;
+
+    if (!dl_read_decimal(text, size, 0xffffffff, &wide)) return 0;
+    *value = (uint32_t)wide;
+    return 1;
+}
+
+static int dl_equals(const char *text, size_t size, const char *other)
+{
+    return strlen(other) == size && memcmp(text, other, size) == 0;
+}
+
 static void dl_copy_text(
     char *out, size_t capacity, const char *text, size_t size)
 {
@@ -1268,15 +1314,19 @@ static int dl_is_in(char c, const char *set)
     return 0;
 }
 
-static char dl_lower(char c)
-{
-    return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-}
-
 static int dl_is_alphanumeric(char c)
 {
     c = dl_lower(c);
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* How many letters, digits and `others` text begins with. */
+static size_t dl_count_plain(const char *text, const char *others)
+{
+    size_t n = 0;
+
+    while (dl_is_alphanumeric(text[n]) || dl_is_in(text[n], others)) n++;
+    return n;
 }
 
 /* Does text begin with `start` (lower case), in any case? */
@@ -1296,16 +1346,9 @@ typedef struct dl_fields {
     void *context;
 } dl_fields;
 
-/* From behind an opening bracket to the closing one. */
-static const char *dl_skip_group(const char *at)
+static int dl_is_markup(char c)
 {
-    unsigned depth = 1;
-
-    for (; *at != '\0'; at++) {
-        if (*at == '[') depth++;
-        if (*at == ']' && --depth == 0) break;
-    }
-    return at;
+    return c == '\'' || c == '$' || c == '[' || c == ']' || c == '\0';
 }
 
 /*
@@ -1316,52 +1359,58 @@ can be run again and again: to hash, to count, to send any window of them.
 static void dl_put_template(
     const dl_sink *sink, const char *at, const dl_fields *fields)
 {
-    while (*at != '\0') {
-        size_t plain = 0;
+    unsigned skipped = 0; /* groups that are open and not there */
+    size_t plain;
+    char c;
 
-        while (at[plain] != '\0' && !dl_is_in(at[plain], "'$[]")) plain++;
-        dl_put(sink, at, plain);
+    do {
+        for (plain = 0; !dl_is_markup(at[plain]);) plain++;
+        if (skipped == 0) dl_put(sink, at, plain);
         at += plain;
-        if (*at == '\'') dl_put(sink, "\"", 1);
-        else if (*at == '$') fields->put(fields->context, *++at, sink);
-        else if (*at == '[' && !fields->flag(fields->context, *++at))
-            at = dl_skip_group(at);
-        if (*at != '\0') at++;
-    }
+        c = *at++;
+        if (c == '[') {
+            if (skipped != 0 || !fields->flag(fields->context, *at)) skipped++;
+            at++;
+        } else if (skipped != 0) {
+            if (c == ']') skipped--;
+        } else if (c == '$') {
+            fields->put(fields->context, *at++, sink);
+        } else if (c == '\'') {
+            dl_put(sink, "\"", 1);
+        }
+    } while (c != '\0');
 }
 
 #define DL_DATE_SIZE 17 /* YYYYMMDDTHHMMSSZ and NUL */
 
-static uint32_t dl_days_in_year(uint32_t year)
+/* Divides in place and returns the remainder. */
+static uint32_t dl_split(uint32_t *value, uint32_t divisor)
 {
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 366 : 365;
+    uint32_t rest = *value % divisor;
+
+    *value /= divisor;
+    return rest;
 }
 
-/* Years 1970..9999, no leap seconds. Counting years and months off is smaller
-   than arithmetic, and happens once a request. */
+/* Years 1970..9999, no leap seconds. Years begin in March here, so that the
+   leap day is the last: four centuries have 146097 days, four years 1461, and
+   five months 153 whichever one starts with (30.6 each). */
 static void dl_date(char out[DL_DATE_SIZE], uint64_t unix_s)
 {
-    static const uint8_t lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31,
-        30, 31 };
-    uint32_t part[7], days, year = 1970, month = 0, length;
+    uint32_t part[7], century, year, month;
     unsigned i;
 
     part[6] = dl_divide(&unix_s, 60);
     part[5] = dl_divide(&unix_s, 60);
     part[4] = dl_divide(&unix_s, 24);
-    days = (uint32_t)unix_s;
-    for (; days >= dl_days_in_year(year); year++)
-        days -= dl_days_in_year(year);
-    for (;; month++) {
-        length = lengths[month];
-        if (month == 1) length += dl_days_in_year(year) - 365;
-        if (days < length) break;
-        days -= length;
-    }
+    century = 4 * ((uint32_t)unix_s + 719468) + 3; /* since 0000-03-01 */
+    year = dl_split(&century, 146097) | 3;
+    month = 5 * (dl_split(&year, 1461) / 4) + 2;
+    part[3] = dl_split(&month, 153) / 5 + 1;
+    year += 100 * century + month / 10;
     part[0] = year / 100;
     part[1] = year % 100;
-    part[2] = month + 1;
-    part[3] = days + 1;
+    part[2] = (month + 2) % 12 + 1;
     for (i = 0; i < 7; i++) {
         if (i == 4) *out++ = 'T';
         *out++ = (char)('0' + part[i] / 10);
@@ -1423,6 +1472,11 @@ static const uint32_t dl_sha256_k[64] = { 0x428a2f98, 0x71374491, 0xb5c0fbcf,
     0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
     0xc67178f2 };
 
+static DL_APART void dl_sha256_copy(uint32_t to[8], const uint32_t from[8])
+{
+    memcpy(to, from, 8 * sizeof *to);
+}
+
 static void dl_sha256_block(uint32_t state[8], const uint8_t block[64])
 {
     uint32_t w[64], s[8];
@@ -1436,7 +1490,7 @@ static void dl_sha256_block(uint32_t state[8], const uint8_t block[64])
                (dl_rotate(a, 7) ^ dl_rotate(a, 18) ^ a >> 3) +
                (dl_rotate(b, 17) ^ dl_rotate(b, 19) ^ b >> 10);
     }
-    memcpy(s, state, sizeof s);
+    dl_sha256_copy(s, state);
     for (i = 0; i < 64; i++) {
         uint32_t a = s[0], e = s[4];
         uint32_t t1 = s[7] + dl_sha256_k[i] + w[i] +
@@ -1457,12 +1511,12 @@ static void dl_sha256_block(uint32_t state[8], const uint8_t block[64])
     for (i = 0; i < 8; i++) state[i] += s[i];
 }
 
+static const uint32_t dl_sha256_start[8] = { 0x6a09e667, 0xbb67ae85,
+    0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+
 static void dl_sha256_init(dl_sha256 *sha)
 {
-    static const uint32_t start[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372,
-        0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
-
-    memcpy(sha->state, start, sizeof start);
+    dl_sha256_copy(sha->state, dl_sha256_start);
     sha->size = 0;
 }
 
@@ -1484,19 +1538,17 @@ static void dl_sha256_update(dl_sha256 *sha, const void *data, size_t size)
 
 static void dl_sha256_final(dl_sha256 *sha, uint8_t out[DL_SHA256_SIZE])
 {
-    uint64_t bits = sha->size << 3;
     size_t used = (size_t)(sha->size & 63);
     unsigned i;
 
     sha->block[used++] = 0x80;
+    memset(sha->block + used, 0, 64 - used);
     if (used > 56) {
-        memset(sha->block + used, 0, 64 - used);
         dl_sha256_block(sha->state, sha->block);
-        used = 0;
+        memset(sha->block, 0, 64);
     }
-    memset(sha->block + used, 0, 56 - used);
-    dl_store32(sha->block + 56, (uint32_t)(bits >> 32));
-    dl_store32(sha->block + 60, (uint32_t)bits);
+    dl_store32(sha->block + 56, (uint32_t)(sha->size >> 29));
+    dl_store32(sha->block + 60, (uint32_t)sha->size << 3);
     dl_sha256_block(sha->state, sha->block);
     for (i = 0; i < 8; i++) dl_store32(out + 4 * i, sha->state[i]);
 }
@@ -1515,6 +1567,16 @@ static dl_sink dl_sha256_sink(dl_sha256 *sha)
     return sink;
 }
 
+/* The state after a block of key and pad. */
+static void dl_hmac_pad(uint32_t state[8], uint8_t key[64], uint8_t pad)
+{
+    unsigned i;
+
+    for (i = 0; i < 64; i++) key[i] ^= pad;
+    dl_sha256_copy(state, dl_sha256_start);
+    dl_sha256_block(state, key);
+}
+
 /* The key is prefix and data, one after the other, of any length. Only the
    two states after the pads are kept: a message then costs two blocks less,
    and the key itself is not in memory. */
@@ -1524,32 +1586,26 @@ static void dl_hmac_key(
     dl_sha256 sha;
     uint8_t pad[64];
     size_t start = strlen(prefix);
-    unsigned i;
 
     memset(pad, 0, sizeof pad);
+    dl_sha256_init(&sha);
     if (start + size <= sizeof pad) {
         memcpy(pad, prefix, start);
         if (size != 0) memcpy(pad + start, data, size);
     } else {
-        dl_sha256_init(&sha);
         dl_sha256_update(&sha, prefix, start);
         dl_sha256_update(&sha, data, size);
         dl_sha256_final(&sha, pad);
     }
-    for (i = 0; i < sizeof pad; i++) pad[i] ^= 0x36;
-    dl_sha256_init(&sha);
-    memcpy(key->inner, sha.state, sizeof key->inner);
-    memcpy(key->outer, sha.state, sizeof key->outer);
-    dl_sha256_block(key->inner, pad);
-    for (i = 0; i < sizeof pad; i++) pad[i] ^= 0x36 ^ 0x5c;
-    dl_sha256_block(key->outer, pad);
+    dl_hmac_pad(key->inner, pad, 0x36);
+    dl_hmac_pad(key->outer, pad, 0x36 ^ 0x5c);
     dl_wipe(pad, sizeof pad);
     dl_wipe(&sha, sizeof sha);
 }
 
 static void dl_hmac_init(dl_sha256 *sha, const dynalock_hmac_key *key)
 {
-    memcpy(sha->state, key->inner, sizeof sha->state);
+    dl_sha256_copy(sha->state, key->inner);
     sha->size = 64;
 }
 
@@ -1557,28 +1613,25 @@ static void dl_hmac_final(
     dl_sha256 *sha, const dynalock_hmac_key *key, uint8_t out[DL_SHA256_SIZE])
 {
     dl_sha256_final(sha, out);
-    memcpy(sha->state, key->outer, sizeof sha->state);
+    dl_sha256_copy(sha->state, key->outer);
     sha->size = 64;
     dl_sha256_update(sha, out, DL_SHA256_SIZE);
     dl_sha256_final(sha, out);
     dl_wipe(sha, sizeof *sha);
 }
 
-/* The CRC of zlib, as in x-amz-crc32. Start with 0; a table of 16 words is
-   four bytes a step slower than one of 256 and 960 bytes smaller. */
+/* The CRC of zlib, as in x-amz-crc32. Start with 0. Bit by bit: a table would
+   be faster, and three times as long. */
 static uint32_t dl_crc32(uint32_t crc, const void *data, size_t size)
 {
-    static const uint32_t table[16] = { 0x00000000, 0x1db71064, 0x3b6e20c8,
-        0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c, 0xedb88320,
-        0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278,
-        0xbdbdf21c };
     const uint8_t *from = (const uint8_t *)data;
+    unsigned bit;
 
     crc = ~crc;
     while (size-- != 0) {
         crc ^= *from++;
-        crc = crc >> 4 ^ table[crc & 15];
-        crc = crc >> 4 ^ table[crc & 15];
+        for (bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (0xedb88320 & (0 - (crc & 1)));
     }
     return ~crc;
 }
@@ -1591,19 +1644,7 @@ static uint32_t dl_crc32(uint32_t crc, const void *data, size_t size)
 #define DL_CONTENT_TYPE "application/x-amz-json-1.0"
 #define DL_TARGET "DynamoDB_20120810."
 
-/* All that a signature covers besides the body. The path is always "/", the
-   query empty and the headers few and sorted: nothing to encode or sort. */
-typedef struct dl_signing {
-    const dynalock_credentials *credentials;
-    const char *region;
-    const char *host;
-    uint16_t port;      /* part of the Host header; 0: the default one */
-    const char *target; /* "UpdateItem" */
-    uint32_t body_size;
-    uint8_t digest[DL_SHA256_SIZE]; /* of the body, of the canonical request,
-                                       then the signature */
-    char date[DL_DATE_SIZE];
-} dl_signing;
+typedef dynalock_signing dl_signing;
 
 static void dl_signing_put(void *context, char letter, const dl_sink *sink)
 {
@@ -1666,13 +1707,9 @@ static void dl_signing_key(
     dynalock_signing_key *cache, const dl_signing *signing)
 {
     const char *secret = signing->credentials->secret;
-    uint32_t day = 0;
-    unsigned i;
 
-    for (i = 0; i < 8; i++)
-        day = day * 10 + (uint32_t)(signing->date[i] - '0');
-    if (cache->day == day) return;
-    cache->day = day;
+    if (memcmp(cache->day, signing->date, sizeof cache->day) == 0) return;
+    memcpy(cache->day, signing->date, sizeof cache->day);
     dl_hmac_key(&cache->key, "AWS4", secret, strlen(secret));
     dl_derive(&cache->key, signing->date, 8);
     dl_derive(&cache->key, signing->region, strlen(signing->region));
@@ -1736,11 +1773,11 @@ The reader is fed any number of bytes at a time.
 enum {
     DL_HTTP_STATUS,
     DL_HTTP_HEADER,
-    DL_HTTP_SIZED,
     DL_HTTP_CHUNK,
-    DL_HTTP_DATA,
     DL_HTTP_GAP,
     DL_HTTP_TRAILER,
+    DL_HTTP_SIZED, /* from here on bytes belong to the body */
+    DL_HTTP_DATA,
     DL_HTTP_CLOSED,
     DL_HTTP_DONE,
     DL_HTTP_BAD
@@ -1774,14 +1811,12 @@ static void dl_http_bad(dynalock_response *response)
 static void dl_http_status_line(
     dynalock_response *response, const char *line, size_t size)
 {
-    uint64_t status;
+    uint32_t status;
 
     if (size < 12 || !dl_begins(line, size, "http/1.") || line[8] != ' ' ||
         (size > 12 && line[12] != ' ') ||
-        !dl_read_decimal(line + 9, 3, 599, &status) || status < 100) {
-        dl_http_bad(response);
+        !dl_read_word(line + 9, 3, &status) || status - 100 >= 500)
         return;
-    }
     response->status = (uint16_t)status;
     response->seen = line[7] == '0' ? DL_SEEN_CLOSE : 0;
     response->state = DL_HTTP_HEADER;
@@ -1789,48 +1824,38 @@ static void dl_http_status_line(
 
 /* A second Content-Length must agree with the first: a disagreement is how
    requests are smuggled (RFC 9112 section 6.3). */
-static void dl_http_length(
-    dynalock_response *response, const char *value, size_t size)
+static void dl_http_length(dynalock_response *response, uint32_t length)
 {
-    uint64_t length;
-
-    if (!dl_read_decimal(value, size, 0x7fffffff, &length) ||
-        ((response->seen & DL_SEEN_LENGTH) != 0 &&
-            response->left != (uint32_t)length)) {
+    if (length > 0x7fffffff ||
+        ((response->seen & DL_SEEN_LENGTH) != 0 && response->left != length))
         dl_http_bad(response);
-        return;
-    }
-    response->left = (uint32_t)length;
+    response->left = length;
     response->seen |= DL_SEEN_LENGTH;
 }
 
-static void dl_http_crc(
-    dynalock_response *response, const char *value, size_t size)
+static void dl_http_number(dynalock_response *response, uint8_t header,
+    const char *value, size_t size)
 {
-    uint64_t crc;
+    uint32_t number;
 
-    if (!dl_read_decimal(value, size, 0xffffffff, &crc)) {
+    if (!dl_read_word(value, size, &number)) {
         dl_http_bad(response);
-        return;
+    } else if (header == DL_SEEN_LENGTH) {
+        dl_http_length(response, number);
+    } else {
+        response->promised_crc = number;
+        response->seen |= DL_SEEN_CRC;
     }
-    response->promised_crc = (uint32_t)crc;
-    response->seen |= DL_SEEN_CRC;
 }
 
 /* Only "chunked" can be read; anything else is refused. */
 static void dl_http_transfer(
     dynalock_response *response, const char *value, size_t size)
 {
-    if (size == 7 && dl_begins(value, size, "chunked") &&
-        (response->seen & DL_SEEN_CHUNKED) == 0)
-        response->seen |= DL_SEEN_CHUNKED;
-    else dl_http_bad(response);
-}
-
-static void dl_http_encoding(
-    dynalock_response *response, const char *value, size_t size)
-{
-    if (!dl_begins(value, size, "identity")) response->seen |= DL_SEEN_ENCODED;
+    if (size != 7 || !dl_begins(value, size, "chunked") ||
+        (response->seen & DL_SEEN_CHUNKED) != 0)
+        dl_http_bad(response);
+    response->seen |= DL_SEEN_CHUNKED;
 }
 
 static void dl_http_connection(
@@ -1841,24 +1866,41 @@ static void dl_http_connection(
         response->seen &= (uint8_t)~DL_SEEN_CLOSE;
 }
 
-static void dl_http_request_id(
-    dynalock_response *response, const char *value, size_t size)
+static const struct {
+    char name[19];
+    uint8_t header; /* what it sets of dl_seen; 0: the request's id */
+} dl_headers[] = {
+    { "content-length:", DL_SEEN_LENGTH },
+    { "transfer-encoding:", DL_SEEN_CHUNKED },
+    { "content-encoding:", DL_SEEN_ENCODED },
+    { "connection:", DL_SEEN_CLOSE },
+    { "x-amz-crc32:", DL_SEEN_CRC },
+    { "x-amzn-requestid:", 0 },
+};
+
+static void dl_http_value(dynalock_response *response, uint8_t header,
+    const char *value, size_t size)
 {
-    dl_copy_text(
-        response->request_id, sizeof response->request_id, value, size);
+    switch (header) {
+    case DL_SEEN_LENGTH:
+    case DL_SEEN_CRC: dl_http_number(response, header, value, size); break;
+    case DL_SEEN_CHUNKED: dl_http_transfer(response, value, size); break;
+    case DL_SEEN_CLOSE: dl_http_connection(response, value, size); break;
+    case DL_SEEN_ENCODED:
+        if (!dl_begins(value, size, "identity"))
+            response->seen |= DL_SEEN_ENCODED;
+        break;
+    default:
+        dl_copy_text(
+            response->request_id, sizeof response->request_id, value, size);
+        break;
+    }
 }
 
-static const struct {
-    const char *name;
-    void (*read)(dynalock_response *, const char *value, size_t size);
-} dl_headers[] = {
-    { "content-length:", dl_http_length },
-    { "transfer-encoding:", dl_http_transfer },
-    { "content-encoding:", dl_http_encoding },
-    { "connection:", dl_http_connection },
-    { "x-amz-crc32:", dl_http_crc },
-    { "x-amzn-requestid:", dl_http_request_id },
-};
+static int dl_http_is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
 
 static void dl_http_header(
     dynalock_response *response, const char *line, size_t size)
@@ -1866,34 +1908,37 @@ static void dl_http_header(
     size_t i, start;
 
     /* A folded line would continue a value we may have judged already. */
-    if (line[0] == ' ' || line[0] == '\t') dl_http_bad(response);
+    if (dl_http_is_space(line[0])) return;
+    response->state = DL_HTTP_HEADER;
     for (i = 0; i < DL_COUNT(dl_headers); i++) {
         if (!dl_begins(line, size, dl_headers[i].name)) continue;
         start = strlen(dl_headers[i].name);
-        while (start < size && (line[start] == ' ' || line[start] == '\t'))
-            start++;
-        while (
-            size > start && (line[size - 1] == ' ' || line[size - 1] == '\t'))
-            size--;
-        dl_headers[i].read(response, line + start, size - start);
-        return;
+        while (start < size && dl_http_is_space(line[start])) start++;
+        while (size > start && dl_http_is_space(line[size - 1])) size--;
+        dl_http_value(
+            response, dl_headers[i].header, line + start, size - start);
     }
 }
 
 static void dl_http_headers_end(dynalock_response *response)
 {
     uint16_t status = response->status;
-    uint8_t framing = response->seen & (DL_SEEN_LENGTH | DL_SEEN_CHUNKED);
+    uint8_t framing =
+        response->seen & (DL_SEEN_LENGTH | DL_SEEN_CHUNKED | DL_SEEN_ENCODED);
 
-    if (status < 200) /* 101 would change the protocol under us */
-        response->state = status == 101 ? DL_HTTP_BAD : DL_HTTP_STATUS;
-    else if ((response->seen & DL_SEEN_ENCODED) != 0 ||
-             framing == (DL_SEEN_LENGTH | DL_SEEN_CHUNKED))
-        response->state = DL_HTTP_BAD;
-    else if (status == 204 || status == 304) response->state = DL_HTTP_DONE;
-    else if (framing == DL_SEEN_CHUNKED) response->state = DL_HTTP_CHUNK;
-    else if (framing == 0) response->state = DL_HTTP_CLOSED;
-    else response->state = response->left != 0 ? DL_HTTP_SIZED : DL_HTTP_DONE;
+    if (status < 200) { /* 101 would change the protocol under us */
+        if (status != 101) response->state = DL_HTTP_STATUS;
+    } else if (framing > DL_SEEN_CHUNKED) {
+        return; /* both, or encoded */
+    } else if (status == 204 || status == 304) {
+        response->state = DL_HTTP_DONE;
+    } else if (framing == DL_SEEN_CHUNKED) {
+        response->state = DL_HTTP_CHUNK;
+    } else if (framing == 0) {
+        response->state = DL_HTTP_CLOSED;
+    } else {
+        response->state = response->left != 0 ? DL_HTTP_SIZED : DL_HTTP_DONE;
+    }
 }
 
 /* Hexadecimal, then perhaps an extension. */
@@ -1903,29 +1948,32 @@ static void dl_http_chunk_line(
     uint32_t length = 0;
     size_t i;
 
-    for (i = 0; i < size && dl_hex_digit(line[i]) >= 0; i++) {
-        if (length > 0x7ffffff) dl_http_bad(response);
-        length = length << 4 | (uint32_t)dl_hex_digit(line[i]);
+    for (i = 0; i < size; i++) {
+        int digit = dl_hex_digit(line[i]);
+
+        if (digit < 0) break;
+        if (length > 0x7ffffff) return;
+        length = length << 4 | (uint32_t)digit;
     }
-    if (i == 0 || (i < size && line[i] != ';' && line[i] != ' '))
-        dl_http_bad(response);
-    if (response->state == DL_HTTP_BAD) return;
+    if (i == 0 || (i < size && line[i] != ';' && line[i] != ' ')) return;
     response->left = length;
     response->overhead = 0;
     response->state = length != 0 ? DL_HTTP_DATA : DL_HTTP_TRAILER;
 }
 
-/* A whole line has been read; it may have been cut to fit line[]. */
+/* A whole line has been read; it may have been cut to fit line[]. Each kind is
+   entered in state BAD and goes on if it likes the line. */
 static void dl_http_line(dynalock_response *response)
 {
     const char *line = response->line;
     size_t size = response->line_size;
+    uint8_t state = response->state;
 
     if (size > sizeof response->line) size = sizeof response->line;
-    if (size != 0 && size == response->line_size && line[size - 1] == '\r')
-        size--;
+    else if (size != 0 && line[size - 1] == '\r') size--;
     response->line_size = 0;
-    switch (response->state) {
+    dl_http_bad(response);
+    switch (state) {
     case DL_HTTP_STATUS: dl_http_status_line(response, line, size); break;
     case DL_HTTP_HEADER:
         if (size != 0) dl_http_header(response, line, size);
@@ -1933,10 +1981,10 @@ static void dl_http_line(dynalock_response *response)
         break;
     case DL_HTTP_CHUNK: dl_http_chunk_line(response, line, size); break;
     case DL_HTTP_GAP:
-        response->state = size == 0 ? DL_HTTP_CHUNK : DL_HTTP_BAD;
+        if (size == 0) response->state = DL_HTTP_CHUNK;
         break;
     default: /* TRAILER: its lines mean nothing to us */
-        if (size == 0) response->state = DL_HTTP_DONE;
+        response->state = size == 0 ? DL_HTTP_DONE : DL_HTTP_TRAILER;
         break;
     }
 }
@@ -1961,13 +2009,12 @@ static size_t dl_http_body(
     if (response->state != DL_HTTP_CLOSED) {
         if (size > response->left) size = response->left;
         response->left -= (uint32_t)size;
+        if (response->left == 0)
+            response->state =
+                response->state == DL_HTTP_SIZED ? DL_HTTP_DONE : DL_HTTP_GAP;
     }
     response->crc = dl_crc32(response->crc, data, size);
     response->body(response->context, data, size);
-    if (response->left == 0 && response->state == DL_HTTP_SIZED)
-        response->state = DL_HTTP_DONE;
-    if (response->left == 0 && response->state == DL_HTTP_DATA)
-        response->state = DL_HTTP_GAP;
     return size;
 }
 
@@ -1978,16 +2025,13 @@ static int dl_http_ended(const dynalock_response *response)
 
 /* Returns how many bytes were taken: fewer than size only when the response
    has ended (DONE or BAD). */
-static size_t dl_response_feed(
+static DL_APART size_t dl_response_feed(
     dynalock_response *response, const char *data, size_t size)
 {
     size_t at = 0;
 
     while (at < size && !dl_http_ended(response)) {
-        uint8_t state = response->state;
-
-        if (state == DL_HTTP_SIZED || state == DL_HTTP_DATA ||
-            state == DL_HTTP_CLOSED)
+        if (response->state >= DL_HTTP_SIZED)
             at += dl_http_body(response, data + at, size - at);
         else dl_http_line_byte(response, data[at++]);
     }
@@ -2095,10 +2139,10 @@ static const dynalock_stream dl_plain = { dl_plain_open, dl_plain_write,
 
 /* A tls object begins with a pointer to its stream, so that a program which
    names none links none. */
-static const dynalock_stream *dl_stream(const dynalock_client *client)
+static const dynalock_stream *dl_stream(const dynalock_config *config)
 {
-    if (client->config.tls == NULL) return &dl_plain;
-    return *(const dynalock_stream *const *)(const void *)client->config.tls;
+    if (config->tls == NULL) return &dl_plain;
+    return *(const dynalock_stream *const *)(const void *)config->tls;
 }
 
 /* The wall clock, or 0 when unknown or absurd. */
@@ -2498,16 +2542,12 @@ static const dl_want dl_root_wants[] = {
     NAME       "                          STRING
     COLON      :                          VALUE
     AFTER      , ] }                      VALUE, NAME, AFTER, DONE
-    STRING     text; " ends it            STRING, MORE, ESCAPE; COLON, AFTER,
-                                          DONE
-    MORE       continuation byte          STRING, MORE
+    STRING     text; " ends it            STRING, ESCAPE; COLON, AFTER, DONE
     ESCAPE     one of "\/bfnrtu           STRING, HEX
-    HEX        four hex digits            STRING, PAIR
-    PAIR       backslash                  PAIRU
-    PAIRU      u                          HEX
-    MINUS .. EXPONENT                     dl_json_numbers
+    HEX        four hex digits            STRING
+    MINUS .. EXPONENT                     dl_json_number
     LITERAL    the rest of a literal      AFTER, DONE
-    DONE       white space                DONE
+    VALUE .. DONE, white space            the same
     any        anything else              BAD
 */
 enum {
@@ -2519,20 +2559,17 @@ enum {
     DL_JSON_E,
     DL_JSON_SIGN,
     DL_JSON_EXPONENT,
-    DL_JSON_VALUE,
-    DL_JSON_VALUE0,
-    DL_JSON_NAME0,
+    DL_JSON_VALUE, /* from here to DONE: between tokens */
     DL_JSON_NAME,
     DL_JSON_COLON,
+    DL_JSON_VALUE0, /* from here to AFTER: a bracket may close */
+    DL_JSON_NAME0,
     DL_JSON_AFTER,
+    DL_JSON_DONE,
     DL_JSON_STRING,
-    DL_JSON_MORE,
     DL_JSON_ESCAPE,
     DL_JSON_HEX,
-    DL_JSON_PAIR,
-    DL_JSON_PAIRU,
     DL_JSON_LITERAL,
-    DL_JSON_DONE,
     DL_JSON_BAD
 };
 
@@ -2542,8 +2579,6 @@ enum {            /* dl_keep: what happens to the bytes that go by */
     DL_KEEP_CUT,  /* of a long text, the rest up to the quote is dropped */
     DL_KEEP_NONE  /* dropped, until the value at value_depth has ended */
 };
-
-#define DL_DEPTH_MOST 96
 
 static void dl_filter_begin(
     dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
@@ -2579,87 +2614,79 @@ static void dl_filter_refuse(dynalock_filter *filter)
     filter->used = (uint16_t)(filter->mark + 4);
 }
 
-/* A unit (an escape, a UTF-8 sequence) is kept whole or not at all. One byte
-   beneath the limit stays free for a cut text's quote. */
-static void dl_filter_emit(
-    dynalock_filter *filter, const char *unit, size_t size)
+/* A character of a text that is cut is kept whole or not at all. One byte
+   beneath the limit stays free for its quote. */
+static void dl_filter_emit(dynalock_filter *filter, char c)
 {
-    if (filter->keep == DL_KEEP_NONE || filter->keep == DL_KEEP_CUT) return;
-    if (filter->used + size < filter->limit) {
-        memcpy(filter->out + filter->used, unit, size);
-        filter->used = (uint16_t)(filter->used + size);
+    if (filter->keep >= DL_KEEP_CUT) return;
+    if (filter->used + 1 < filter->limit) {
+        filter->out[filter->used++] = c;
     } else if (filter->keep == DL_KEEP_NAME) {
         dl_filter_skip(filter); /* longer than any that is wanted */
     } else if (filter->expect == DL_EXPECT_TEXT) {
         filter->keep = DL_KEEP_CUT;
+        filter->used = filter->unit;
     } else {
         dl_filter_refuse(filter);
     }
 }
 
+static void dl_filter_take(void *context, const void *data, size_t size)
+{
+    const char *from = (const char *)data;
+
+    while (size-- != 0) dl_filter_emit((dynalock_filter *)context, *from++);
+}
+
 static void dl_filter_name(dynalock_filter *filter)
 {
-    if (filter->depth <= 2 && filter->keep == DL_KEEP_ALL) {
-        filter->keep = DL_KEEP_NAME;
-        filter->mark = filter->used;
-        filter->limit = (uint16_t)(filter->size - DL_RESERVE);
-        if (filter->out[filter->used - 1] != '{')
-            dl_filter_emit(filter, ",", 1);
-    }
+    if (filter->depth > 2 || filter->keep != DL_KEEP_ALL) return;
+    filter->keep = DL_KEEP_NAME;
+    filter->mark = filter->used;
+    filter->limit = (uint16_t)(filter->size - DL_RESERVE);
+    if (filter->out[filter->used - 1] != '{') dl_filter_emit(filter, ',');
 }
 
 static void dl_filter_want(dynalock_filter *filter, const dl_want *want)
 {
-    uint16_t most = (uint16_t)(filter->size - DL_RESERVE);
-
     filter->keep = DL_KEEP_ALL;
     filter->expect = want->expect;
     filter->value_depth = filter->depth;
-    dl_filter_emit(filter, ":", 1);
+    dl_filter_emit(filter, ':');
     filter->mark = filter->used;
-    if (want->limit < most - filter->used)
+    if (want->limit < filter->limit - filter->used)
         filter->limit = (uint16_t)(filter->used + want->limit);
-    else filter->limit = most;
 }
 
-/* A name of the root or the item has ended: out[] has it from mark on, with
-   its quotes and perhaps a comma before. */
+/* A name of the root or the item has ended; out[] has it, with its quotes. */
 static void dl_filter_choose(dynalock_filter *filter)
 {
     const dl_want *want = filter->depth == 1 ? dl_root_wants : filter->wants;
-    unsigned bit = filter->depth == 1 ? 0 : DL_ITEM_BIT;
-    const char *name = filter->out + filter->mark + 1;
-    size_t size = (size_t)(filter->used - filter->mark) - 2;
+    unsigned bit = filter->depth == 1 ? 1 : 1 << DL_ITEM_BIT;
+    const char *name = filter->out + filter->start + 1;
+    size_t size = (size_t)(filter->used - filter->start) - 2;
 
-    if (filter->out[filter->mark] == ',') {
-        name++;
-        size--;
-    }
-    for (; want->name != NULL; want++, bit++) {
-        if (strlen(want->name) != size || memcmp(want->name, name, size) != 0)
-            continue;
-        if ((filter->found >> bit & 1) != 0) dl_filter_bad(filter);
-        filter->found = (uint16_t)(filter->found | 1u << bit);
+    for (; want->name != NULL; want++, bit <<= 1) {
+        if (!dl_equals(name, size, want->name)) continue;
+        if ((filter->found & bit) != 0) dl_filter_bad(filter);
+        filter->found = (uint16_t)(filter->found | bit);
         dl_filter_want(filter, want);
         return;
     }
     dl_filter_skip(filter);
 }
 
-/* A value begins: is it of the kind that is expected here? */
-static void dl_filter_value(dynalock_filter *filter, char first)
+/* A value begins: is it of the kind that is expected here? 0: not even an
+   answer. */
+static int dl_filter_value(dynalock_filter *filter, char first)
 {
-    int fits;
+    int fits = first == '{';
 
-    if (filter->keep != DL_KEEP_ALL) return;
-    switch (filter->expect) {
-    case DL_EXPECT_TEXT: fits = first == '"'; break;
-    case DL_EXPECT_SCALAR: fits = first != '{' && first != '['; break;
-    default: fits = first == '{'; break;
-    }
-    if (fits) return;
-    if (filter->depth == 0) dl_filter_bad(filter);
-    else dl_filter_refuse(filter);
+    if (filter->expect == DL_EXPECT_TEXT) fits = first == '"';
+    if (filter->expect == DL_EXPECT_SCALAR) fits = !fits && first != '[';
+    if (fits || filter->keep != DL_KEEP_ALL) return 1;
+    if (filter->depth != 0) dl_filter_refuse(filter);
+    return filter->depth;
 }
 
 /* A value has ended at the present depth. */
@@ -2676,42 +2703,21 @@ static void dl_filter_after(dynalock_filter *filter)
 
 /* ---- the grammar ---- */
 
-static int dl_json_is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static int dl_filter_in_array(const dynalock_filter *filter)
-{
-    return (filter->arrays[filter->depth >> 5] >> (filter->depth & 31) & 1) !=
-           0;
-}
+/* Every step is entered in state BAD; one that likes its byte goes on. */
 
 static void dl_json_open(dynalock_filter *filter, char c)
 {
-    uint32_t *word;
-    uint32_t bit;
-
-    if (filter->depth == DL_DEPTH_MOST - 1) {
-        dl_filter_bad(filter);
-        return;
-    }
-    dl_filter_emit(filter, &c, 1);
-    filter->depth++;
-    word = &filter->arrays[filter->depth >> 5];
-    bit = (uint32_t)1 << (filter->depth & 31);
-    *word = c == '[' ? *word | bit : *word & ~bit;
+    if (filter->depth == DYNALOCK_DEPTH - 1) return;
+    dl_filter_emit(filter, c);
+    filter->open[++filter->depth] = c;
     filter->state = c == '[' ? DL_JSON_VALUE0 : DL_JSON_NAME0;
     if (filter->depth == 3) filter->expect = DL_EXPECT_SCALAR;
 }
 
 static void dl_json_close(dynalock_filter *filter, char c)
 {
-    if (filter->depth == 0 || dl_filter_in_array(filter) != (c == ']')) {
-        dl_filter_bad(filter);
-        return;
-    }
-    dl_filter_emit(filter, &c, 1);
+    if (filter->open[filter->depth] != c - 2) return; /* [ and ], { and } */
+    dl_filter_emit(filter, c);
     filter->depth--;
     dl_filter_after(filter);
 }
@@ -2719,153 +2725,99 @@ static void dl_json_close(dynalock_filter *filter, char c)
 static void dl_json_string_begin(dynalock_filter *filter)
 {
     filter->state = DL_JSON_STRING;
-    filter->surrogate = 0;
-    dl_filter_emit(filter, "\"", 1);
+    filter->start = filter->used;
+    filter->unit = filter->used;
+    dl_filter_emit(filter, '"');
 }
 
-static const char *const dl_json_literals[] = { "true", "false", "null" };
+static const char dl_json_literals[] = "true\0false\0null";
 
 static void dl_json_value(dynalock_filter *filter, char c)
 {
-    unsigned i;
-
-    if (dl_json_is_space(c)) return;
     filter->in_name = 0;
-    dl_filter_value(filter, c);
-    if (filter->state == DL_JSON_BAD) return;
-    filter->state = DL_JSON_BAD;
-    if (c == '{' || c == '[') dl_json_open(filter, c);
-    else if (c == '"') dl_json_string_begin(filter);
-    else if (c == '-') filter->state = DL_JSON_MINUS;
-    else if (c == '0') filter->state = DL_JSON_ZERO;
-    else if (c >= '1' && c <= '9') filter->state = DL_JSON_WHOLE;
-    for (i = 0; i < DL_COUNT(dl_json_literals); i++) {
-        if (c != dl_json_literals[i][0]) continue;
+    if (!dl_filter_value(filter, c)) return;
+    switch (c) {
+    case '{':
+    case '[': dl_json_open(filter, c); return;
+    case '"': dl_json_string_begin(filter); return;
+    case '-': filter->state = DL_JSON_MINUS; break;
+    case '0': filter->state = DL_JSON_ZERO; break;
+    case 't':
+    case 'f':
+    case 'n':
         filter->state = DL_JSON_LITERAL;
-        filter->code_point = i;
-        filter->count = 1;
+        filter->literal = c == 't' ? 1 : c == 'f' ? 6 : 12;
+        break;
+    default:
+        if (c >= '1' && c <= '9') filter->state = DL_JSON_WHOLE;
+        break;
     }
-    if (filter->state <= DL_JSON_WHOLE || filter->state == DL_JSON_LITERAL)
-        dl_filter_emit(filter, &c, 1);
-}
-
-static void dl_json_value0(dynalock_filter *filter, char c)
-{
-    if (c == ']') dl_json_close(filter, c);
-    else dl_json_value(filter, c);
+    dl_filter_emit(filter, c);
 }
 
 static void dl_json_name(dynalock_filter *filter, char c)
 {
-    if (dl_json_is_space(c)) return;
-    if (c != '"') {
-        dl_filter_bad(filter);
-        return;
-    }
+    if (c != '"') return;
     filter->in_name = 1;
     dl_filter_name(filter);
     dl_json_string_begin(filter);
 }
 
-static void dl_json_name0(dynalock_filter *filter, char c)
+static void dl_json_comma(dynalock_filter *filter, char c)
 {
-    if (c == '}') dl_json_close(filter, c);
-    else dl_json_name(filter, c);
-}
-
-static void dl_json_colon(dynalock_filter *filter, char c)
-{
-    if (dl_json_is_space(c)) return;
-    filter->state = c == ':' ? DL_JSON_VALUE : DL_JSON_BAD;
-}
-
-static void dl_json_after(dynalock_filter *filter, char c)
-{
-    if (dl_json_is_space(c)) return;
-    if (c != ',') {
-        if (c == ']' || c == '}') dl_json_close(filter, c);
-        else dl_filter_bad(filter);
-        return;
-    }
+    if (c != ',') return;
     /* an attribute has one type */
     if (filter->depth == 3 && filter->keep == DL_KEEP_ALL)
         dl_filter_refuse(filter);
-    filter->state = dl_filter_in_array(filter) ? DL_JSON_VALUE : DL_JSON_NAME;
+    filter->state =
+        filter->open[filter->depth] == '[' ? DL_JSON_VALUE : DL_JSON_NAME;
 }
 
 static void dl_json_string_end(dynalock_filter *filter)
 {
     if (filter->keep == DL_KEEP_CUT) filter->keep = DL_KEEP_ALL;
     if (filter->expect == DL_EXPECT_TEXT) filter->limit = filter->size;
-    dl_filter_emit(filter, "\"", 1);
+    dl_filter_emit(filter, '"');
     if (!filter->in_name) {
         dl_filter_after(filter);
         return;
     }
     filter->state = DL_JSON_COLON;
     if (filter->keep == DL_KEEP_NAME) dl_filter_choose(filter);
-    else if (filter->depth == 3) dl_filter_emit(filter, ":", 1);
+    else if (filter->depth == 3) dl_filter_emit(filter, ':');
 }
 
+/* Behind the first half of a surrogate pair comes the escape of the other. */
 static void dl_json_string(dynalock_filter *filter, char c)
 {
-    int more;
-
-    if (c == '"') {
-        dl_json_string_end(filter);
-        return;
-    }
+    if (filter->utf8.more == 0) filter->unit = filter->used;
+    if (!dl_utf8_accepts(&filter->utf8, c) || (uint8_t)c < 0x20) return;
     if (c == '\\') {
         filter->state = DL_JSON_ESCAPE;
-        return;
+    } else if (filter->surrogate == 0) {
+        filter->state = DL_JSON_STRING;
+        if (c == '"') dl_json_string_end(filter);
+        else dl_filter_emit(filter, c);
     }
-    more = dl_utf8_lead((uint8_t)c, &filter->low, &filter->high);
-    if (more < 0 || (uint8_t)c < 0x20) {
-        dl_filter_bad(filter);
-        return;
-    }
-    filter->unit[0] = c;
-    filter->unit_size = 1;
-    filter->count = (uint8_t)more;
-    if (more != 0) filter->state = DL_JSON_MORE;
-    else dl_filter_emit(filter, filter->unit, 1);
-}
-
-static void dl_json_more(dynalock_filter *filter, char c)
-{
-    if ((uint8_t)c < filter->low || (uint8_t)c > filter->high) {
-        dl_filter_bad(filter);
-        return;
-    }
-    filter->low = 0x80;
-    filter->high = 0xbf;
-    filter->unit[filter->unit_size++] = c;
-    if (--filter->count != 0) return;
-    filter->state = DL_JSON_STRING;
-    dl_filter_emit(filter, filter->unit, filter->unit_size);
 }
 
 /* An escape's code point, in the one form that we keep. */
 static void dl_json_code_point(dynalock_filter *filter, uint32_t c)
 {
-    char unit[6], single = (char)c;
-    dl_span span;
-    dl_sink sink = dl_span_open(&span, unit, sizeof unit, 0);
+    unsigned more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+    char ascii = (char)c;
+    dl_sink sink;
 
-    if (c < 0x80) {
-        dl_put_escaped(&sink, &single, 1);
-    } else {
-        unsigned shift = c < 0x800 ? 6 : c < 0x10000 ? 12 : 18;
-        uint8_t lead = c < 0x800 ? 0xc0 : c < 0x10000 ? 0xe0 : 0xf0;
-
-        unit[span.used++] = (char)(lead | c >> shift);
-        while (shift != 0) {
-            shift -= 6;
-            unit[span.used++] = (char)(0x80 | (c >> shift & 0x3f));
-        }
-    }
+    sink.take = dl_filter_take;
+    sink.context = filter;
     filter->state = DL_JSON_STRING;
-    dl_filter_emit(filter, unit, span.used);
+    if (c < 0x80) {
+        dl_put_escaped(&sink, &ascii, 1);
+        return;
+    }
+    dl_filter_emit(filter, (char)(0xff80u >> more | c >> 6 * more));
+    while (more-- != 0)
+        dl_filter_emit(filter, (char)(0x80 | (c >> 6 * more & 0x3f)));
 }
 
 static void dl_json_escape(dynalock_filter *filter, char c)
@@ -2875,71 +2827,38 @@ static void dl_json_escape(dynalock_filter *filter, char c)
 
     if (c == 'u') {
         filter->state = DL_JSON_HEX;
-        filter->code_point = 0;
-        filter->count = 0;
-        return;
+        filter->code_point = 1;
+    } else if (filter->surrogate == 0) {
+        for (i = 0; i < sizeof from - 1; i++)
+            if (c == from[i]) dl_json_code_point(filter, (uint8_t)to[i]);
     }
-    for (i = 0; i < sizeof from - 1; i++) {
-        if (c != from[i]) continue;
-        dl_json_code_point(filter, (uint8_t)to[i]);
-        return;
-    }
-    dl_filter_bad(filter);
 }
 
 static void dl_json_hex(dynalock_filter *filter, char c)
 {
     int digit = dl_hex_digit(c);
-    uint32_t code;
+    uint32_t code = filter->code_point << 4 | (uint32_t)digit;
+    uint32_t high = filter->surrogate;
 
-    if (digit < 0) {
-        dl_filter_bad(filter);
-        return;
-    }
-    filter->code_point = filter->code_point << 4 | (uint32_t)digit;
-    if (++filter->count < 4) return;
-    code = filter->code_point;
-    if (filter->surrogate != 0) {
-        if (code >> 10 != 0x37) { /* not a low surrogate */
-            dl_filter_bad(filter);
-            return;
-        }
-        code =
-            0x10000u + ((filter->surrogate & 0x3ffu) << 10) + (code & 0x3ff);
-        filter->surrogate = 0;
-    } else if (code >> 10 == 0x36) {
-        filter->surrogate = (uint16_t)code;
-        filter->state = DL_JSON_PAIR;
-        return;
-    } else if (code >> 10 == 0x37) {
-        dl_filter_bad(filter);
-        return;
-    }
-    dl_json_code_point(filter, code);
-}
-
-static void dl_json_pair(dynalock_filter *filter, char c)
-{
-    filter->state = c == '\\' ? DL_JSON_PAIRU : DL_JSON_BAD;
-}
-
-static void dl_json_pairu(dynalock_filter *filter, char c)
-{
-    filter->state = c == 'u' ? DL_JSON_HEX : DL_JSON_BAD;
-    filter->code_point = 0;
-    filter->count = 0;
+    if (digit < 0) return;
+    filter->code_point = code;
+    filter->state = DL_JSON_HEX;
+    if (code >> 16 == 0) return;
+    code &= 0xffff;
+    filter->state = DL_JSON_STRING;
+    filter->surrogate = 0;
+    if ((code >> 10 == 0x37) != (high != 0)) dl_filter_bad(filter);
+    else if (code >> 10 == 0x36) filter->surrogate = (uint16_t)code;
+    else if (high == 0) dl_json_code_point(filter, code);
+    else dl_json_code_point(filter, (high << 10) + code - 0x35fdc00);
 }
 
 static void dl_json_literal(dynalock_filter *filter, char c)
 {
-    const char *literal = dl_json_literals[filter->code_point];
-
-    if (c != literal[filter->count]) {
-        dl_filter_bad(filter);
-        return;
-    }
-    dl_filter_emit(filter, &c, 1);
-    if (literal[++filter->count] == '\0') dl_filter_after(filter);
+    if (c != dl_json_literals[filter->literal]) return;
+    dl_filter_emit(filter, c);
+    filter->state = DL_JSON_LITERAL;
+    if (dl_json_literals[++filter->literal] == '\0') dl_filter_after(filter);
 }
 
 /* Where a number goes on 0, 1-9, point, e, sign, and anything else, which
@@ -2967,47 +2886,60 @@ static int dl_json_number(dynalock_filter *filter, char c)
         /* sign     */ { X, X, B, B, B, B },
         /* exponent */ { X, X, B, B, B, A },
     };
-    unsigned kind = c == '0'               ? 0
-                    : c >= '1' && c <= '9' ? 1
-                    : c == '.'             ? 2
-                    : c == 'e' || c == 'E' ? 3
-                    : c == '+' || c == '-' ? 4
-                                           : 5;
+    unsigned kind = 5;
 
+    if (c >= '0' && c <= '9') kind = c != '0';
+    if (c == '.') kind = 2;
+    if (dl_is_in(c, "eE")) kind = 3;
+    if (dl_is_in(c, "+-")) kind = 4;
     filter->state = next[filter->state][kind];
     if (filter->state == DL_JSON_AFTER) {
         dl_filter_after(filter);
         return 0;
     }
-    dl_filter_emit(filter, &c, 1);
+    dl_filter_emit(filter, c);
     return 1;
 }
 
-static void dl_json_done(dynalock_filter *filter, char c)
+static void dl_json_step(dynalock_filter *filter, uint8_t state, char c)
 {
-    if (!dl_json_is_space(c)) dl_filter_bad(filter);
+    switch (state) {
+    case DL_JSON_VALUE:
+    case DL_JSON_VALUE0: dl_json_value(filter, c); break;
+    case DL_JSON_NAME:
+    case DL_JSON_NAME0: dl_json_name(filter, c); break;
+    case DL_JSON_COLON:
+        if (c == ':') filter->state = DL_JSON_VALUE;
+        break;
+    case DL_JSON_AFTER: dl_json_comma(filter, c); break;
+    case DL_JSON_STRING: dl_json_string(filter, c); break;
+    case DL_JSON_ESCAPE: dl_json_escape(filter, c); break;
+    case DL_JSON_HEX: dl_json_hex(filter, c); break;
+    case DL_JSON_LITERAL: dl_json_literal(filter, c); break;
+    default: break; /* DONE, BAD */
+    }
 }
 
-static void dl_filter_byte(dynalock_filter *filter, char c)
+static DL_APART void dl_filter_byte(dynalock_filter *filter, char c)
 {
-    static void (*const steps[])(dynalock_filter *, char) = { dl_json_value,
-        dl_json_value0, dl_json_name0, dl_json_name, dl_json_colon,
-        dl_json_after, dl_json_string, dl_json_more, dl_json_escape,
-        dl_json_hex, dl_json_pair, dl_json_pairu, dl_json_literal,
-        dl_json_done };
+    uint8_t state = filter->state;
 
-    if (filter->state < DL_JSON_VALUE && dl_json_number(filter, c)) return;
-    if (filter->state != DL_JSON_BAD)
-        steps[filter->state - DL_JSON_VALUE](filter, c);
+    if (state < DL_JSON_VALUE && dl_json_number(filter, c)) return;
+    state = filter->state;
+    if (state <= DL_JSON_DONE && dl_is_in(c, " \t\n\r")) return;
+    filter->state = DL_JSON_BAD;
+    if (state >= DL_JSON_VALUE0 && state <= DL_JSON_AFTER &&
+        (c == ']' || c == '}'))
+        dl_json_close(filter, c);
+    else dl_json_step(filter, state, c);
 }
 
 /* Has the signature of a response's body hook. */
 static void dl_filter_feed(void *context, const void *data, size_t size)
 {
-    dynalock_filter *filter = (dynalock_filter *)context;
     const char *from = (const char *)data;
 
-    while (size-- != 0) dl_filter_byte(filter, *from++);
+    while (size-- != 0) dl_filter_byte((dynalock_filter *)context, *from++);
 }
 
 /* ---- what was kept ---- */
@@ -3038,10 +2970,8 @@ static void dl_json_parse(dl_json *json, const dynalock_filter *filter,
 static int dl_json_is(const dl_json *json, int token, const char *text)
 {
     const jsmntok_t *t = &json->tokens[token];
-    size_t size = (size_t)(t->end - t->start);
 
-    return strlen(text) == size &&
-           memcmp(json->text + t->start, text, size) == 0;
+    return dl_equals(json->text + t->start, (size_t)(t->end - t->start), text);
 }
 
 /* The value of a member of an object; 0: there is none. (No value is the root
@@ -3096,18 +3026,12 @@ static char *dl_json_attribute(const dl_json *json, int item, const char *name,
    the client only through such a table, so that what nobody starts is not
    linked. */
 struct dynalock_steps {
-    /* The connection is ready: name exchange.target and settle what the body
+    /* The connection is ready: name signing.target and settle what the body
        will say, or return an outcome to send nothing. */
-    dynalock_outcome (*prepare)(
-        dynalock_client *client, dynalock_operation *operation);
+    dynalock_outcome (*prepare)(dynalock_operation *operation);
     /* The exchange has ended; exchange.fate says what may have happened. */
-    void (*answer)(dynalock_client *client, dynalock_operation *operation,
-        dynalock_outcome outcome);
-    /* operation->deadline has passed. */
-    void (*expire)(dynalock_client *client, dynalock_operation *operation);
-    void (*cancel)(dynalock_client *client, dynalock_operation *operation);
-    /* The client closes: give back what is held, end the rest. */
-    void (*close)(dynalock_client *client, dynalock_operation *operation);
+    void (*answer)(dynalock_operation *operation, dynalock_outcome outcome);
+    void (*end)(dynalock_operation *operation, unsigned why);
     /* The body. */
     void (*body)(const dynalock_client *client,
         const dynalock_operation *operation, const dl_sink *sink);
@@ -3117,6 +3041,12 @@ struct dynalock_steps {
     uint32_t (*lease)(const dynalock_client *client,
         const dynalock_operation *operation, int sending);
     const dl_want *wants;
+};
+
+enum {              /* why an operation must end */
+    DL_END_EXPIRED, /* its deadline has passed */
+    DL_END_CANCELLED,
+    DL_END_CLOSED /* the client closes: give back what is held, end the rest */
 };
 
 /*
@@ -3129,8 +3059,7 @@ struct dynalock_steps {
     RECEIVE    answered, keep-alive                 READY
     RECEIVE    answered, failure, timeout           CLOSED
     READY      start                                SEND
-    READY      start on a stale connection          OPEN
-    READY      nothing to send, close               CLOSED
+    READY      stale, nothing to send, close        CLOSED
 */
 enum {
     DL_EXCHANGE_CLOSED,
@@ -3189,41 +3118,25 @@ static void dl_put_body(const dynalock_client *client, const dl_sink *sink)
     operation->steps->body(client, operation, sink);
 }
 
-static dl_signing dl_exchange_signing(const dynalock_client *client)
-{
-    uint64_t unix_s = client->exchange.unix_ms;
-    dl_signing signing;
-
-    (void)dl_divide(&unix_s, 1000);
-    signing.credentials = client->config.credentials;
-    signing.region = client->config.region;
-    signing.host = client->host;
-    signing.port = client->default_port ? 0 : client->port;
-    signing.target = client->exchange.target;
-    signing.body_size = client->exchange.body_size;
-    memcpy(signing.digest, client->exchange.signature, DL_SHA256_SIZE);
-    dl_date(signing.date, unix_s);
-    return signing;
-}
-
 static void dl_exchange_sign(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
-    dl_signing signing = dl_exchange_signing(client);
+    dl_signing *signing = &client->signing;
+    uint64_t unix_s = exchange->unix_ms;
     dl_sha256 sha;
     dl_sink sink = dl_sha256_sink(&sha);
     dl_span span;
 
+    (void)dl_divide(&unix_s, 1000);
+    dl_date(signing->date, unix_s);
     dl_sha256_init(&sha);
     dl_put_body(client, &sink);
-    signing.body_size = (uint32_t)sha.size;
-    dl_sha256_final(&sha, signing.digest);
-    dl_sign(&client->signing_key, &signing);
+    signing->body_size = (uint32_t)sha.size;
+    dl_sha256_final(&sha, signing->digest);
+    dl_sign(&client->signing_key, signing);
     sink = dl_span_open(&span, NULL, 0, 0);
-    dl_put_head(&sink, &signing);
-    memcpy(exchange->signature, signing.digest, sizeof exchange->signature);
-    exchange->body_size = signing.body_size;
-    exchange->total = (uint32_t)span.total + signing.body_size;
+    dl_put_head(&sink, signing);
+    exchange->total = (uint32_t)span.total + signing->body_size;
     exchange->sent = 0;
     exchange->window_at = 0;
     exchange->window_used = 0;
@@ -3233,12 +3146,11 @@ static void dl_exchange_sign(dynalock_client *client)
 static void dl_exchange_fill(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
-    dl_signing signing = dl_exchange_signing(client);
     dl_span span;
     dl_sink sink = dl_span_open(&span, client->memory.window,
         sizeof client->memory.window, exchange->sent);
 
-    dl_put_head(&sink, &signing);
+    dl_put_head(&sink, &client->signing);
     dl_put_body(client, &sink);
     exchange->window_at = exchange->sent;
     exchange->window_used = (uint16_t)span.used;
@@ -3250,11 +3162,11 @@ static void dl_exchange_fill(dynalock_client *client)
 static void dl_exchange_close(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
+    uint8_t was = exchange->state;
 
     exchange->operation = NULL;
-    if (exchange->state != DL_EXCHANGE_CLOSED)
-        dl_stream(client)->close(client);
     exchange->state = DL_EXCHANGE_CLOSED;
+    if (was != DL_EXCHANGE_CLOSED) client->stream->close(client);
 }
 
 /* Hands the outcome to whoever asked. The connection stays open only when it
@@ -3267,14 +3179,14 @@ static void dl_exchange_end(dynalock_client *client, dynalock_outcome outcome)
     exchange->operation = NULL;
     if (exchange->state != DL_EXCHANGE_READY) dl_exchange_close(client);
     client->now = dl_now(client); /* a watch starts after the answer came */
-    operation->steps->answer(client, operation, outcome);
+    operation->steps->answer(operation, outcome);
 }
 
 /* Whoever asked does not wait any longer. Its answer must not be taken for
    another's: the connection goes. Returns whether a request had left. */
-static int dl_exchange_abandon(
-    dynalock_client *client, const dynalock_operation *operation)
+static int dl_exchange_abandon(const dynalock_operation *operation)
 {
+    dynalock_client *client = operation->client;
     dynalock_exchange *exchange = &client->exchange;
 
     if (exchange->operation != operation) return 0;
@@ -3310,8 +3222,7 @@ static void dl_exchange_send_first(dynalock_client *client)
     dynalock_outcome rc = DYNALOCK_CLOCK_UNSET;
 
     exchange->unix_ms = dl_unix_ms(client);
-    if (exchange->unix_ms != 0)
-        rc = operation->steps->prepare(client, operation);
+    if (exchange->unix_ms != 0) rc = operation->steps->prepare(operation);
     if (rc != DYNALOCK_OK) {
         dl_exchange_end(client, rc);
         return;
@@ -3327,16 +3238,14 @@ static void dl_exchange_start(
 {
     dynalock_exchange *exchange = &client->exchange;
 
+    client->detail.port_error = 0;
+    client->detail.tls_error = 0;
+    if (exchange->state == DL_EXCHANGE_READY &&
+        client->stream->is_stale(client))
+        dl_exchange_close(client);
     exchange->operation = operation;
     exchange->fate = DL_FATE_UNSENT;
     exchange->reused = exchange->state == DL_EXCHANGE_READY;
-    client->detail.port_error = 0;
-    client->detail.tls_error = 0;
-    if (exchange->reused && dl_stream(client)->is_stale(client)) {
-        dl_exchange_close(client);
-        exchange->operation = operation;
-        exchange->reused = 0;
-    }
     if (exchange->reused) {
         dl_exchange_send_first(client);
         return;
@@ -3348,37 +3257,24 @@ static void dl_exchange_start(
 
 /* ---- the answer ---- */
 
-/* What the service's error types mean, by their beginning in lower case; the
-   first row that fits. Behind a bar, the beginning of the message.
+/* What the service's error types mean, by their beginning in lower case; behind
+   a bar, the beginning of the message. The first that fits counts; each line
+   has its outcome in dl_service_outcomes.
    docs.aws.amazon.com, "Error handling with DynamoDB", "Common errors" */
-static const struct {
-    const char *type;
-    int8_t outcome;
-} dl_service_errors[] = {
-    { "conditionalcheck|", DL_CONDITION_FAILED },
-    { "provisioned|", DYNALOCK_THROTTLED },
-    { "throttl|", DYNALOCK_THROTTLED },
-    { "requestlimit|", DYNALOCK_THROTTLED },
-    { "transactionconflict|", DYNALOCK_THROTTLED },
-    { "transactionin|", DYNALOCK_THROTTLED },
-    { "replicatedwrite|", DYNALOCK_THROTTLED },
-    { "resourcenotfound|", DYNALOCK_TABLE_MISSING },
-    { "validation|the provided key", DYNALOCK_TABLE_SHAPE },
-    { "validation|one of the required keys", DYNALOCK_TABLE_SHAPE },
-    { "expiredtoken|", DYNALOCK_CREDENTIALS_EXPIRED },
-    { "invalidsignature|signature expired", DYNALOCK_CLOCK_SKEW },
-    { "invalidsignature|signature not yet", DYNALOCK_CLOCK_SKEW },
-    { "requestexpired|", DYNALOCK_CLOCK_SKEW },
-    { "requesttimetoo|", DYNALOCK_CLOCK_SKEW },
-    { "invalidsignature|", DYNALOCK_CREDENTIALS_REFUSED },
-    { "signature|", DYNALOCK_CREDENTIALS_REFUSED },
-    { "unrecognizedclient|", DYNALOCK_CREDENTIALS_REFUSED },
-    { "invalidclient|", DYNALOCK_CREDENTIALS_REFUSED },
-    { "missingauth|", DYNALOCK_CREDENTIALS_REFUSED },
-    { "incomplete|", DYNALOCK_CREDENTIALS_REFUSED },
-    { "accessdenied|", DYNALOCK_DENIED },
-    { "|", DYNALOCK_SERVICE_REFUSED },
-};
+static const char dl_service_errors[] =
+    "cond\n"
+    "prov,throttl,requestl,transactionco,transactionin,replicated\n"
+    "resourcenot\n"
+    "val|the provided k,val|one of the r\n"
+    "expiredt\n"
+    "invalids|signature e,invalids|signature n,requestexp,requesttimet\n"
+    "invalids,signat,unrecog,invalidc,missingau,incomp\n"
+    "accessd\n"
+    "\n"; /* any */
+static const int8_t dl_service_outcomes[] = { DL_CONDITION_FAILED,
+    DYNALOCK_THROTTLED, DYNALOCK_TABLE_MISSING, DYNALOCK_TABLE_SHAPE,
+    DYNALOCK_CREDENTIALS_EXPIRED, DYNALOCK_CLOCK_SKEW,
+    DYNALOCK_CREDENTIALS_REFUSED, DYNALOCK_DENIED, DYNALOCK_SERVICE_REFUSED };
 
 static dl_json dl_answer(const dynalock_client *client)
 {
@@ -3423,24 +3319,27 @@ static void dl_detail_read(dynalock_client *client)
     dl_detail_text(&json, "Message", detail->message, sizeof detail->message);
 }
 
-/* Does text begin with what is before the bar of start? Behind the bar. */
+/* Does text begin with start, which ends at a separator? Then that's place. */
 static const char *dl_fits(const char *text, const char *start)
 {
-    while (*start != '\0' && *start != '|')
+    while (*start != ',' && *start != '|' && *start != '\n')
         if (dl_lower(*text++) != *start++) return NULL;
-    return *start == '|' ? start + 1 : start;
+    return start;
 }
 
 static dynalock_outcome dl_service_error(const dynalock_detail *detail)
 {
-    size_t i;
+    const int8_t *outcome = dl_service_outcomes;
+    const char *at = dl_service_errors, *end;
 
-    for (i = 0;; i++) {
-        const char *rest = dl_fits(detail->type, dl_service_errors[i].type);
-
-        if (rest != NULL && dl_fits(detail->message, rest) != NULL) break;
+    for (;;) {
+        end = dl_fits(detail->type, at);
+        if (end != NULL && *end == '|')
+            end = dl_fits(detail->message, end + 1);
+        if (end != NULL) return (dynalock_outcome)*outcome;
+        while (*at != ',' && *at != '\n') at++;
+        if (*at++ == '\n') outcome++;
     }
-    return (dynalock_outcome)dl_service_errors[i].outcome;
 }
 
 /* Only an undamaged answer in the service's own form settles what became of
@@ -3488,7 +3387,7 @@ static int dl_exchange_answered(dynalock_client *client)
 
 static int dl_exchange_open(dynalock_client *client)
 {
-    int32_t rc = dl_stream(client)->open(client);
+    int32_t rc = client->stream->open(client);
 
     if (rc == DYNALOCK_AGAIN) return 0;
     if (rc == 0) {
@@ -3514,7 +3413,7 @@ static void dl_exchange_receive_first(dynalock_client *client)
 static int dl_exchange_send(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
-    const dynalock_stream *stream = dl_stream(client);
+    const dynalock_stream *stream = client->stream;
     int32_t n = 1;
     int i;
 
@@ -3546,7 +3445,7 @@ static int dl_exchange_receive(dynalock_client *client)
     int i;
 
     for (i = 0; i < DL_TURNS; i++) {
-        int32_t n = dl_stream(client)->read(client, chunk, sizeof chunk);
+        int32_t n = client->stream->read(client, chunk, sizeof chunk);
 
         if (n == 0) return 0;
         if (n > 0) {
@@ -3590,9 +3489,10 @@ static int dl_is_passing(dynalock_outcome outcome)
 
 /* Full jitter: anything from 0 to base * 2^n, capped. A connection that the
    server closed while it was idle is no failure of the service: at once. */
-static void dl_back_off(dynalock_client *client, dynalock_operation *operation,
-    dynalock_outcome outcome)
+static void dl_back_off(
+    dynalock_operation *operation, dynalock_outcome outcome)
 {
+    dynalock_client *client = operation->client;
     const dynalock_config *config = &client->config;
     unsigned n = operation->attempts < 16 ? operation->attempts : 16;
     uint64_t most = dl_least((uint64_t)config->base_ms << n, config->cap_ms);
@@ -3603,7 +3503,8 @@ static void dl_back_off(dynalock_client *client, dynalock_operation *operation,
     if (operation->attempts < 255) operation->attempts++;
 }
 
-static uint64_t dl_deadline(const dynalock_client *client, uint32_t wait_ms)
+static DL_APART uint64_t dl_deadline(
+    const dynalock_client *client, uint32_t wait_ms)
 {
     if (wait_ms == DYNALOCK_FOREVER) return DL_NEVER;
     if (wait_ms != 0) return client->now + wait_ms;
@@ -3613,7 +3514,7 @@ static uint64_t dl_deadline(const dynalock_client *client, uint32_t wait_ms)
 /* ---- the list of operations ---- */
 
 /* State 1 is where every operation begins. */
-static dynalock_outcome dl_start_operation(
+static DL_APART dynalock_outcome dl_start_operation(
     dynalock_client *client, dynalock_operation *operation, uint32_t wait_ms)
 {
     if (dl_unix_ms(client) == 0) return DYNALOCK_CLOCK_UNSET;
@@ -3641,10 +3542,10 @@ static void dl_unlink(dynalock_operation *operation)
 static void dl_finish(dynalock_operation *operation, dynalock_outcome outcome)
 {
     if (outcome != DYNALOCK_OK && outcome != DYNALOCK_CANCELLED)
-        operation->client->worst = (int16_t)outcome;
+        operation->client->worst = outcome;
     dl_unlink(operation);
     operation->state = 0;
-    operation->outcome = (int16_t)outcome;
+    operation->outcome = outcome;
 }
 
 static dynalock_operation *dl_next_due(const dynalock_client *client)
@@ -3664,7 +3565,7 @@ static void dl_expire(dynalock_client *client)
 
     for (; at != NULL; at = next) {
         next = at->next; /* expire may unlink its own operation */
-        if (client->now >= at->deadline) at->steps->expire(client, at);
+        if (client->now >= at->deadline) at->steps->end(at, DL_END_EXPIRED);
     }
 }
 
@@ -3692,15 +3593,16 @@ static dynalock_outcome dl_poll(dynalock_client *client)
 /* ===================================================================== */
 
 /*
-An update and its condition, and nothing else: the names (#x) and values (:x)
-that a request must declare are those that its expressions mention. Groups:
-[D data is given, [N not; [T a TTL attribute is known, [S set, [R removed;
-[W a record was watched through, [V it has a fence, [U it has none. The values
-are in dl_value_fields.
+The templates of a write: its expressions, the names (#x) and the values (:x)
+that these mention. Groups: [D data is given, [N not; [T a TTL attribute is
+known, [S set, [R removed; [W a record was watched through, [V it has a fence,
+[U it has none. The values are those of dl_put_value.
 */
 typedef struct dl_write {
     const char *update;
     const char *condition;
+    const char *names;
+    const char *values;
 } dl_write;
 
 struct dynalock_layout {
@@ -3710,35 +3612,53 @@ struct dynalock_layout {
 };
 
 /* The item of awslabs/amazon-dynamodb-lock-client, and a fence. The names that
-   are not aliased are not reserved words of DynamoDB. Each clause has its
-   reason in == lock. Arrays, not literals: the linker drops those of a layout
-   that nobody names. */
+   are not aliased are not reserved words of DynamoDB; $0 to $5 are those of
+   dl_record_wants. Each clause has its reason in == lock. Arrays, not literals:
+   the linker drops those of a layout that nobody names. */
+#define DL_OWNER "$1"
+#define DL_VERSION "$2"
+#define DL_RELEASED "$3"
+#define DL_FENCE "$4"
+#define DL_LEASE "$5"
+#define DL_IS_MISSING "$!" /* attribute_not_exists */
+
 static const char dl_standard_acquire[] =
-    "SET ownerName=:o,leaseDuration=:l,recordVersionNumber=:r,fence=:f"
-    "[D,#d=:d][S,#t=:x] REMOVE isReleased[N,#d][R,#t]";
+    "SET " DL_OWNER "=:o," DL_LEASE "=:l," DL_VERSION "=:r," DL_FENCE
+    "=:f[D,#d=:d][S,#t=:x] REMOVE " DL_RELEASED "[N,#d][R,#t]";
 static const char dl_standard_acquire_if[] =
-    "attribute_not_exists(#k) OR ((attribute_not_exists(fence) OR fence<:f) "
-    "AND (isReleased=:y OR "
-    "(ownerName=:o AND recordVersionNumber BETWEEN :a AND :z)"
-    "[W OR (recordVersionNumber=:w AND "
-    "[Vfence=:v][Uattribute_not_exists(fence)])]))";
+    DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
+                  "<:f) AND (" DL_RELEASED "=:y OR "
+                  "(" DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z)"
+                  "[W OR (" DL_VERSION "=:w AND "
+                  "[V" DL_FENCE "=:v][U" DL_IS_MISSING "(" DL_FENCE ")])]))";
+static const char dl_standard_acquire_names[] =
+    ",'ExpressionAttributeNames':{'#k':$P,'#d':'data'[T,'#t':$L]}";
+static const char dl_standard_acquire_values[] =
+    "$o,$l,$r,$a,$z,$y,$f[D,$d][S,$x][W,$w[V,$v]]";
 static const char dl_standard_renew[] =
-    "SET leaseDuration=:l,recordVersionNumber=:r[S,#t=:x][R REMOVE #t]";
+    "SET " DL_LEASE "=:l," DL_VERSION "=:r[S,#t=:x][R REMOVE #t]";
 static const char dl_standard_renew_if[] =
-    "ownerName=:o AND fence=:f AND attribute_not_exists(isReleased) AND "
-    "recordVersionNumber BETWEEN :a AND :z";
+    DL_OWNER "=:o AND " DL_FENCE "=:f AND " DL_IS_MISSING "(" DL_RELEASED
+             ") AND " DL_VERSION " BETWEEN :a AND :z";
+static const char dl_standard_renew_values[] = "$o,$l,$r,$a,$z,$f[S,$x]";
 static const char dl_standard_release[] =
-    "SET isReleased=:y,recordVersionNumber=:m,fence=:f"
-    "[S,#t=:x][R REMOVE #t]";
+    "SET " DL_RELEASED "=:y," DL_VERSION "=:m," DL_FENCE
+    "=:f[S,#t=:x][R REMOVE #t]";
 static const char dl_standard_release_if[] =
-    "ownerName=:o AND fence<=:f AND recordVersionNumber BETWEEN :a AND :p";
+    DL_OWNER "=:o AND " DL_FENCE "<=:f AND " DL_VERSION " BETWEEN :a AND :p";
+static const char dl_standard_release_values[] = "$o,$a,$p,$m,$y,$f[S,$x]";
+static const char dl_standard_names[] =
+    "[T,'ExpressionAttributeNames':{'#t':$L}]";
 
 DYNALOCK_API const dynalock_layout *dynalock_standard(void)
 {
     static const dynalock_layout layout = {
-        { dl_standard_acquire, dl_standard_acquire_if },
-        { dl_standard_renew, dl_standard_renew_if },
-        { dl_standard_release, dl_standard_release_if },
+        { dl_standard_acquire, dl_standard_acquire_if,
+            dl_standard_acquire_names, dl_standard_acquire_values },
+        { dl_standard_renew, dl_standard_renew_if, dl_standard_names,
+            dl_standard_renew_values },
+        { dl_standard_release, dl_standard_release_if, dl_standard_names,
+            dl_standard_release_values },
     };
 
     return &layout;
@@ -3758,7 +3678,17 @@ static const char *dl_table(
 typedef struct dl_body {
     const dynalock_client *client;
     const dynalock_operation *operation;
+    uint32_t flags;        /* bits by letter */
+    const dl_write *write; /* NULL: a read */
+    const dl_fields *fields;
 } dl_body;
+
+#define DL_FLAG(letter) ((uint32_t)1 << ((letter)&31))
+
+static int dl_body_flag(void *context, char letter)
+{
+    return (((const dl_body *)context)->flags & DL_FLAG(letter)) != 0;
+}
 
 static void dl_read_put(void *context, char letter, const dl_sink *sink)
 {
@@ -3768,54 +3698,59 @@ static void dl_read_put(void *context, char letter, const dl_sink *sink)
 
     switch (letter) {
     case 'T': text = dl_table(body->client, body->operation); break;
-    case 'k': text = config->key_name; break;
+    case 'P': text = config->key_name; break;
     case 'K': text = body->operation->name.key; break;
-    case 's': text = config->sort_key_name; break;
-    default: text = body->operation->name.sort_key; break; /* S */
+    case 'Q': text = config->sort_key_name; break;
+    case 'S': text = body->operation->name.sort_key; break;
+    default: text = config->ttl_attribute; break; /* L */
     }
     dl_put_quoted(sink, text);
 }
 
-static int dl_read_flag(void *context, char letter)
+static DL_APART void dl_put_request(dl_body *body,
+    void (*put)(void *context, char letter, const dl_sink *sink),
+    const dl_sink *sink)
 {
-    const dl_body *body = (const dl_body *)context;
+    dl_fields fields;
 
-    if (letter == 's') return body->client->config.sort_key_name != NULL;
-    return body->operation->eventual == 0; /* C */
+    if (body->client->config.sort_key_name != NULL)
+        body->flags |= DL_FLAG('Q');
+    fields.put = put;
+    fields.flag = dl_body_flag;
+    fields.context = body;
+    body->fields = &fields;
+    dl_put_template(sink,
+        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
+        "[C,'ConsistentRead':true]"
+        "[X,'UpdateExpression':'$U','ConditionExpression':'$C'$N,"
+        "'ExpressionAttributeValues':{$V},"
+        "'ReturnValuesOnConditionCheckFailure':'ALL_OLD']}",
+        &fields);
 }
-
-#define DL_PLACE "'TableName':$T,'Key':{$k:{'S':$K}[s,$s:{'S':$S}]}"
 
 static void dl_put_read(const dynalock_client *client,
     const dynalock_operation *operation, const dl_sink *sink)
 {
     dl_body body;
-    dl_fields fields;
 
     body.client = client;
     body.operation = operation;
-    fields.put = dl_read_put;
-    fields.flag = dl_read_flag;
-    fields.context = &body;
-    dl_put_template(sink, "{" DL_PLACE "[C,'ConsistentRead':true]}", &fields);
+    body.flags = operation->eventual ? 0 : DL_FLAG('C');
+    dl_put_request(&body, dl_read_put, sink);
 }
 
 /* What of an item is kept: the limits hold the text of the longest value that
-   is understood, escapes included. Without data for whom it says nothing. */
-#define DL_OWNER_WANTS                                                        \
-    { "ownerName", 2 * DYNALOCK_OWNER_SIZE, DL_EXPECT_ATTRIBUTE },            \
-        { "leaseDuration", 48, DL_EXPECT_ATTRIBUTE },                         \
-        { "recordVersionNumber", 2 * DYNALOCK_RVN_SIZE,                       \
-            DL_EXPECT_ATTRIBUTE },                                            \
-        { "isReleased", 24, DL_EXPECT_ATTRIBUTE },                            \
-    {                                                                         \
-        "fence", 48, DL_EXPECT_ATTRIBUTE                                      \
-    }
-
-static const dl_want dl_lock_wants[] = {
-    DL_OWNER_WANTS,
+   is understood, escapes included. The first is for dynalock_read alone. */
+static const dl_want dl_record_wants[] = {
+    { "data", DYNALOCK_DATA_TEXT + 12, DL_EXPECT_ATTRIBUTE },
+    { "ownerName", 2 * DYNALOCK_OWNER_SIZE, DL_EXPECT_ATTRIBUTE },
+    { "recordVersionNumber", 2 * DYNALOCK_RVN_SIZE, DL_EXPECT_ATTRIBUTE },
+    { "isReleased", 24, DL_EXPECT_ATTRIBUTE },
+    { "fence", 48, DL_EXPECT_ATTRIBUTE },
+    { "leaseDuration", 48, DL_EXPECT_ATTRIBUTE },
     { NULL, 0, 0 },
 };
+static const dl_want *const dl_lock_wants = dl_record_wants + 1;
 
 typedef enum dl_item_kind {
     DL_ITEM_ABSENT,
@@ -3842,74 +3777,25 @@ typedef struct dl_item {
    counts as a whole: longer is safer. */
 static int dl_read_duration(const char *text, size_t size, uint64_t *ms)
 {
-    static const struct {
-        char name[4];
-        uint32_t ms;
-    } units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 },
-        { "h", 3600000 } };
-    uint64_t part;
-    size_t n, i;
+    static const char digits[] = ".0123456789";
+    uint32_t part, unit;
+    size_t n;
 
     for (*ms = 0; size != 0; text += n, size -= n) {
-        n = 0;
-        while (n < size && text[n] >= '0' && text[n] <= '9') n++;
-        if (!dl_read_decimal(text, n, 0x7fffffff, &part)) return 0;
+        for (n = 0; n < size && dl_is_in(text[n], digits + 1);) n++;
+        if (!dl_read_word(text, n, &part) || part > DL_LEASE_MOST) return 0;
         if (n < size && text[n] == '.') part++;
-        while (n < size && dl_is_in(text[n], ".0123456789")) n++;
-        for (i = 0; i < DL_COUNT(units); i++)
-            if (dl_begins(text + n, size - n, units[i].name)) break;
-        if (i == DL_COUNT(units)) return 0;
-        n += strlen(units[i].name);
-        *ms += part * units[i].ms;
+        while (n < size && dl_is_in(text[n], digits)) n++;
+        if (n == size) return 0;
+        unit = text[n] == 'h' ? 3600000 : text[n] == 'm' ? 60000 : 1000;
+        if (!dl_is_in(text[n++], "hms")) return 0;
+        if (unit == 60000 && n < size && text[n] == 's') {
+            unit = 1;
+            n++;
+        }
+        *ms += (uint64_t)part * unit;
     }
     return *ms <= DL_LEASE_MOST;
-}
-
-/* Milliseconds in decimal, as S or N, or a Go duration. */
-static int dl_read_lease(const dl_json *json, int item, uint32_t *lease_ms)
-{
-    static const char *const types[] = { "S", "N" };
-    uint64_t ms;
-    size_t size;
-    int there, i;
-
-    for (i = 0; i < 2; i++) {
-        const char *text = dl_json_attribute(
-            json, item, "leaseDuration", types[i], &size, &there);
-
-        if (text == NULL ||
-            (!dl_read_decimal(text, size, DL_LEASE_MOST, &ms) &&
-                !dl_read_duration(text, size, &ms)))
-            continue;
-        *lease_ms = (uint32_t)ms;
-        return ms != 0;
-    }
-    return 0;
-}
-
-/* Absent is fine: a foreign client has dropped it. Anything but a whole
-   number with room above is not. */
-static int dl_read_fence(const dl_json *json, int i, dl_item *item)
-{
-    size_t size;
-    int there;
-    const char *text = dl_json_attribute(json, i, "fence", "N", &size, &there);
-
-    item->has_fence = there != 0;
-    if (!there) return 1;
-    return text != NULL &&
-           dl_read_decimal(text, size, DL_FENCE_MOST - 1, &item->fence);
-}
-
-/* "Released" is exactly what the condition tests: isReleased = S "1". */
-static int dl_is_released(const dl_json *json, int item)
-{
-    size_t size;
-    int there;
-    const char *text =
-        dl_json_attribute(json, item, "isReleased", "S", &size, &there);
-
-    return text != NULL && size == 1 && text[0] == '1';
 }
 
 static int dl_has_nul(const char *text, size_t size)
@@ -3919,24 +3805,64 @@ static int dl_has_nul(const char *text, size_t size)
     return 0;
 }
 
+/* Attribute i of dl_item_wants. */
+typedef struct dl_found {
+    char *text; /* NULL: absent, or of another type */
+    size_t size;
+    int there;
+} dl_found;
+
+/* Milliseconds in decimal, as S or N, or a Go duration. */
+static int dl_read_lease(const dl_found *found, uint32_t *lease_ms)
+{
+    uint64_t ms;
+
+    if (found->text == NULL ||
+        (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
+            !dl_read_duration(found->text, found->size, &ms)))
+        return 0;
+    *lease_ms = (uint32_t)ms;
+    return ms != 0;
+}
+
+/* Absent is fine: a foreign client has dropped it. Anything but a whole
+   number with room above is not. */
+static int dl_read_fence(const dl_found *found, dl_item *item)
+{
+    item->has_fence = found->there != 0;
+    if (!found->there) return 1;
+    return found->text != NULL && dl_read_decimal(found->text, found->size,
+                                      DL_FENCE_MOST - 1, &item->fence);
+}
+
 static void dl_read_item(const dl_json *json, dl_item *item)
 {
-    int i = dl_json_member(json, 0, "Item"), there;
+    static const char types[][2] = { "S", "S", "S", "N", "S", "N" };
+    enum { OWNER, RVN, RELEASED, FENCE, LEASE, LEASE_NUMBER, ALL };
+    int at = dl_json_member(json, 0, "Item"), i;
+    dl_found found[ALL];
 
     memset(item, 0, sizeof *item);
-    item->kind = DL_ITEM_ABSENT;
-    if (i == 0) return;
+    if (at == 0) return; /* DL_ITEM_ABSENT */
+    for (i = 0; i < ALL; i++)
+        found[i].text = dl_json_attribute(json, at,
+            dl_lock_wants[i < LEASE ? i : LEASE].name, types[i],
+            &found[i].size, &found[i].there);
     item->kind = DL_ITEM_FOREIGN;
-    item->owner = dl_json_attribute(
-        json, i, "ownerName", "S", &item->owner_size, &there);
-    item->rvn = dl_json_attribute(
-        json, i, "recordVersionNumber", "S", &item->rvn_size, &there);
-    if (!dl_read_fence(json, i, item) || item->rvn == NULL ||
+    item->owner = found[OWNER].text;
+    item->owner_size = found[OWNER].size;
+    item->rvn = found[RVN].text;
+    item->rvn_size = found[RVN].size;
+    if (!dl_read_fence(&found[FENCE], item) || item->rvn == NULL ||
         item->rvn_size == 0 || item->rvn_size >= DYNALOCK_RVN_SIZE ||
         dl_has_nul(item->rvn, item->rvn_size))
         return;
-    if (dl_is_released(json, i)) item->kind = DL_ITEM_FREE;
-    else if (item->owner != NULL && dl_read_lease(json, i, &item->lease_ms))
+    /* "Released" is exactly what the condition tests: isReleased = S "1" */
+    if (dl_equals(found[RELEASED].text, found[RELEASED].size, "1"))
+        item->kind = DL_ITEM_FREE;
+    else if (item->owner != NULL &&
+             (dl_read_lease(&found[LEASE], &item->lease_ms) ||
+                 dl_read_lease(&found[LEASE_NUMBER], &item->lease_ms)))
         item->kind = DL_ITEM_LIVE;
 }
 
@@ -4014,11 +3940,6 @@ static dynalock_lock *dl_lock_of(dynalock_operation *operation)
     return (dynalock_lock *)(void *)operation; /* its first member */
 }
 
-static const char *dl_owner(const dynalock_client *client)
-{
-    return client->config.owner != NULL ? client->config.owner : client->owner;
-}
-
 /* ---- time ---- */
 
 static uint32_t dl_margin(const dynalock_client *client, uint32_t lease_ms)
@@ -4031,7 +3952,8 @@ static uint32_t dl_margin(const dynalock_client *client, uint32_t lease_ms)
 
 /* Of a lease the holder uses less and a waiter waits longer: the two clocks
    may differ in rate, and each may be read up to a step late. */
-static uint32_t dl_usable(const dynalock_client *client, uint32_t lease_ms)
+static DL_APART uint32_t dl_usable(
+    const dynalock_client *client, uint32_t lease_ms)
 {
     uint32_t margin = dl_margin(client, lease_ms);
 
@@ -4054,17 +3976,15 @@ static uint64_t dl_watch_ms(const dynalock_client *client, uint32_t lease_ms)
     return (uint64_t)lease_ms + dl_margin(client, lease_ms);
 }
 
-static uint64_t dl_watch_end(
-    const dynalock_client *client, const dynalock_lock *lock)
+/* How long a dead holder's record must be watched yet; 0: watched through. */
+static uint32_t dl_watch_left(const dynalock_lock *lock)
 {
-    return lock->watch_since + dl_watch_ms(client, lock->watch_lease_ms);
-}
+    const dynalock_client *client = lock->operation.client;
+    uint64_t end =
+        lock->watch_since + dl_watch_ms(client, lock->watch_lease_ms);
 
-static int dl_is_watched_through(
-    const dynalock_client *client, const dynalock_lock *lock)
-{
-    return lock->watch != DL_WATCH_NONE &&
-           client->now >= dl_watch_end(client, lock);
+    if (lock->watch == DL_WATCH_NONE) return DYNALOCK_FOREVER;
+    return end > client->now ? (uint32_t)(end - client->now) : 0;
 }
 
 /* ---- the request's fields ---- */
@@ -4090,26 +4010,15 @@ static void dl_put_ttl(const dynalock_client *client,
     dl_put_decimal(sink, s + client->config.ttl_s);
 }
 
-/* What the values of expressions are: DynamoDB's type before the letter. */
-static const char dl_value_types[] = "So"
-                                     "Sl"
-                                     "Sr"
-                                     "Sa"
-                                     "Sz"
-                                     "Sp"
-                                     "Sm"
-                                     "Sw"
-                                     "Sy"
-                                     "Nf"
-                                     "Nv"
-                                     "Nx"
-                                     "Bd";
-
-static void dl_put_value(const dynalock_client *client,
-    const dynalock_lock *lock, char letter, const dl_sink *sink)
+static void dl_put_value_text(
+    const dl_body *body, char letter, const dl_sink *sink)
 {
+    const dynalock_client *client = body->client;
+    const dynalock_lock *lock =
+        (const dynalock_lock *)(const void *)body->operation;
+
     switch (letter) {
-    case 'o': dl_put_contents(sink, dl_owner(client)); break;
+    case 'o': dl_put_contents(sink, client->config.owner); break;
     case 'l': dl_put_decimal(sink, lock->sent_lease_ms); break;
     case 'r': dl_put_version(sink, lock, lock->counter); break;
     case 'a': dl_put_version(sink, lock, 0); break;
@@ -4124,146 +4033,70 @@ static void dl_put_value(const dynalock_client *client,
     case 'v': dl_put_decimal(sink, lock->watch_fence); break;
     case 'x': dl_put_ttl(client, lock, sink); break;
     case 'd': lock->put_data(sink, lock->data, lock->data_size); break;
-    default: dl_put_text(sink, "1"); break; /* y */
+    default: dl_put_contents(sink, "1"); break; /* y */
     }
 }
 
-/* A write's body under way: the sink of its expressions notes the letters
-   that they mention, for the declarations behind them. */
-typedef struct dl_write_body {
-    dl_body body; /* first: a read's fields are a write's too */
-    const dl_write *write;
-    const dl_sink *sink;
-    uint32_t names, values; /* bits by letter */
-    char last;
-} dl_write_body;
-
-static void dl_expression_take(void *context, const void *data, size_t size)
+/* Value :x as ":x":{"S":"..."}, or of another type. */
+static void dl_put_value(const dl_body *body, char letter, const dl_sink *sink)
 {
-    dl_write_body *body = (dl_write_body *)context;
-    const char *at = (const char *)data;
-    size_t i;
+    char start[] = "\":x\":{\"S\":\"";
 
-    for (i = 0; i < size; i++) {
-        uint32_t bit = (uint32_t)1 << (at[i] & 31);
-
-        if (body->last == '#') body->names |= bit;
-        if (body->last == ':') body->values |= bit;
-        body->last = at[i];
-    }
-    dl_put(body->sink, data, size);
-}
-
-static int dl_write_flag(void *context, char letter)
-{
-    const dl_write_body *body = (const dl_write_body *)context;
-    const dynalock_config *config = &body->body.client->config;
-    const dynalock_lock *lock =
-        (const dynalock_lock *)(const void *)body->body.operation;
-
-    switch (letter) {
-    case 'D': return lock->data != NULL;
-    case 'N': return lock->data == NULL;
-    case 'S': return config->ttl_attribute != NULL && !config->no_ttl;
-    case 'R': return config->ttl_attribute != NULL && config->no_ttl;
-    case 'W': return lock->through != DL_WATCH_NONE;
-    case 'V': return lock->through == DL_WATCH_FENCED;
-    case 'U': return lock->through == DL_WATCH_SEEN;
-    case '#': return body->names != 0;
-    default: return dl_read_flag(context, letter);
-    }
-}
-
-static void dl_put_expression(
-    dl_write_body *body, const char *text, const dl_sink *sink)
-{
-    dl_fields fields;
-    dl_sink noting;
-
-    body->sink = sink;
-    noting.take = dl_expression_take;
-    noting.context = body;
-    fields.put = NULL; /* an expression has no fields */
-    fields.flag = dl_write_flag;
-    fields.context = body;
-    dl_put_template(&noting, text, &fields);
-}
-
-static void dl_put_names(const dl_write_body *body, const dl_sink *sink)
-{
-    static const char letters[] = "kdt";
-    const dynalock_config *config = &body->body.client->config;
-    const char *names[3];
-    const char *comma = "";
-    unsigned i;
-
-    names[0] = config->key_name;
-    names[1] = "data";
-    names[2] = config->ttl_attribute;
-    for (i = 0; i < 3; i++) {
-        if ((body->names >> (letters[i] & 31) & 1) == 0) continue;
-        dl_put_text(sink, comma);
-        dl_put_text(sink, "\"#");
-        dl_put(sink, &letters[i], 1);
-        dl_put_text(sink, "\":");
-        dl_put_quoted(sink, names[i]);
-        comma = ",";
-    }
-}
-
-static void dl_put_values(const dl_write_body *body, const dl_sink *sink)
-{
-    const dynalock_lock *lock =
-        (const dynalock_lock *)(const void *)body->body.operation;
-    const char *type = dl_value_types;
-    const char *comma = "\":";
-
-    for (; type[0] != '\0'; type += 2) {
-        if ((body->values >> (type[1] & 31) & 1) == 0) continue;
-        dl_put_text(sink, comma);
-        dl_put(sink, &type[1], 1);
-        dl_put_text(sink, "\":{\"");
-        dl_put(sink, &type[0], 1);
-        dl_put_text(sink, "\":\"");
-        dl_put_value(body->body.client, lock, type[1], sink);
-        dl_put_text(sink, "\"}");
-        comma = ",\":";
-    }
+    start[2] = letter;
+    if (letter == 'd') start[7] = 'B';
+    if (dl_is_in(letter, "fvx")) start[7] = 'N';
+    dl_put(sink, start, sizeof start - 1);
+    dl_put_value_text(body, letter, sink);
+    dl_put(sink, "\"}", 2);
 }
 
 static void dl_write_put(void *context, char letter, const dl_sink *sink)
 {
-    dl_write_body *body = (dl_write_body *)context;
+    const dl_body *body = (const dl_body *)context;
+    const char *text;
 
     switch (letter) {
-    case 'u': dl_put_expression(body, body->write->update, sink); break;
-    case 'c': dl_put_expression(body, body->write->condition, sink); break;
-    case 'n': dl_put_names(body, sink); break;
-    case 'v': dl_put_values(body, sink); break;
-    default: dl_read_put(context, letter, sink); break;
+    case 'U': text = body->write->update; break;
+    case 'C': text = body->write->condition; break;
+    case 'N': text = body->write->names; break;
+    case 'V': text = body->write->values; break;
+    case '!': text = "attribute_not_exists"; break;
+    default:
+        if (letter >= 'a') dl_put_value(body, letter, sink);
+        else if (letter > '9') dl_read_put(context, letter, sink);
+        else dl_put_text(sink, dl_record_wants[letter - '0'].name);
+        return;
     }
+    dl_put_template(sink, text, body->fields);
+}
+
+static uint32_t dl_write_flags(
+    const dynalock_config *config, const dynalock_lock *lock)
+{
+    uint32_t flags =
+        DL_FLAG('X') | (lock->data != NULL ? DL_FLAG('D') : DL_FLAG('N'));
+
+    if (config->ttl_attribute != NULL)
+        flags |= DL_FLAG('T') | (config->no_ttl ? DL_FLAG('R') : DL_FLAG('S'));
+    if (lock->through != DL_WATCH_NONE)
+        flags |=
+            DL_FLAG('W') |
+            (lock->through == DL_WATCH_FENCED ? DL_FLAG('V') : DL_FLAG('U'));
+    return flags;
 }
 
 static void dl_put_write(const dynalock_client *client,
     const dynalock_operation *operation, const dl_write *write,
     const dl_sink *sink)
 {
-    dl_write_body body;
-    dl_fields fields;
+    dl_body body;
 
-    memset(&body, 0, sizeof body);
-    body.body.client = client;
-    body.body.operation = operation;
+    body.client = client;
+    body.operation = operation;
     body.write = write;
-    fields.put = dl_write_put;
-    fields.flag = dl_write_flag;
-    fields.context = &body;
-    dl_put_template(sink,
-        "{" DL_PLACE ",'UpdateExpression':'$u','ConditionExpression':'$c'"
-        "[#,'ExpressionAttributeNames':{$n}],"
-        "'ExpressionAttributeValues':{$v},"
-        "'ReturnValuesOnConditionCheckFailure':'ALL_OLD'}",
-        &fields);
+    body.flags = dl_write_flags(
+        &client->config, (const dynalock_lock *)(const void *)operation);
+    dl_put_request(&body, dl_write_put, sink);
 }
 
 static void dl_lock_body(const dynalock_client *client,
@@ -4290,8 +4123,10 @@ static void dl_lock_body(const dynalock_client *client,
 
 /* A hybrid clock: rises over everything seen or sent for this key, and with
    time, so that it rises over a deletion of the item too. */
-static void dl_raise_fence(const dynalock_client *client, dynalock_lock *lock)
+static void dl_raise_fence(dynalock_lock *lock)
 {
+    const dynalock_client *client = lock->operation.client;
+
     lock->fence = client->exchange.unix_ms;
     if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
     lock->top_fence = lock->fence;
@@ -4300,32 +4135,33 @@ static void dl_raise_fence(const dynalock_client *client, dynalock_lock *lock)
 /* Every request sent has a number of its own, retries too: no two copies of
    anything are alike, and a late one cannot pass for a newer. The lease runs
    from before the send. */
-static void dl_number_request(dynalock_client *client, dynalock_lock *lock)
+static void dl_number_request(dynalock_lock *lock)
 {
+    dynalock_client *client = lock->operation.client;
+
     lock->counter++;
     lock->base = client->now;
     lock->sent_lease_ms = dl_lease(client, lock);
-    client->exchange.target = "UpdateItem";
+    client->signing.target = "UpdateItem";
 }
 
-static dynalock_outcome dl_prepare_acquire(
-    dynalock_client *client, dynalock_lock *lock)
+static dynalock_outcome dl_prepare_acquire(dynalock_lock *lock)
 {
     lock->operation.state = DL_LOCK_ACQUIRE;
-    dl_number_request(client, lock);
-    dl_raise_fence(client, lock);
-    lock->through = dl_is_watched_through(client, lock)
-                        ? lock->watch
-                        : (uint8_t)DL_WATCH_NONE;
+    dl_number_request(lock);
+    dl_raise_fence(lock);
+    lock->through = DL_WATCH_NONE;
+    if (dl_watch_left(lock) == 0) lock->through = lock->watch;
     return DYNALOCK_OK;
 }
 
 /* Whoever reads the shorter lease may take over by it: from before the send
    no more than that is left. */
-static dynalock_outcome dl_prepare_renew(
-    dynalock_client *client, dynalock_lock *lock)
+static dynalock_outcome dl_prepare_renew(dynalock_lock *lock)
 {
-    dl_number_request(client, lock);
+    dynalock_client *client = lock->operation.client;
+
+    dl_number_request(lock);
     lock->operation.state = DL_LOCK_RENEW;
     lock->until = dl_least(
         lock->until, client->now + dl_usable(client, lock->sent_lease_ms));
@@ -4333,50 +4169,67 @@ static dynalock_outcome dl_prepare_renew(
     return DYNALOCK_OK;
 }
 
-static dynalock_outcome dl_lock_prepare(
-    dynalock_client *client, dynalock_operation *operation)
+static dynalock_outcome dl_lock_prepare(dynalock_operation *operation)
 {
+    dynalock_client *client = operation->client;
     dynalock_lock *lock = dl_lock_of(operation);
 
     switch (operation->state) {
-    case DL_LOCK_ACQUIRE: return dl_prepare_acquire(client, lock);
+    case DL_LOCK_ACQUIRE: return dl_prepare_acquire(lock);
     case DL_LOCK_HOLD:
-    case DL_LOCK_RENEW: return dl_prepare_renew(client, lock);
+    case DL_LOCK_RENEW: return dl_prepare_renew(lock);
     case DL_LOCK_RELEASE:
-        client->exchange.target = "UpdateItem";
+        client->signing.target = "UpdateItem";
         return DYNALOCK_OK;
     case DL_LOCK_WATCH:
         /* a write costs more than a look, also when it fails: only when it
            can win */
-        if (dl_is_watched_through(client, lock))
-            return dl_prepare_acquire(client, lock);
+        if (dl_watch_left(lock) == 0) return dl_prepare_acquire(lock);
         break;
     default: break;
     }
     operation->eventual = operation->state == DL_LOCK_WATCH;
-    client->exchange.target = "GetItem";
+    client->signing.target = "GetItem";
     return DYNALOCK_OK;
 }
 
 /* ---- ending ---- */
 
+/* To be done now, whatever was to be done before. */
+static void dl_turn_to(dynalock_lock *lock, uint8_t state)
+{
+    lock->operation.state = state;
+    lock->operation.due = lock->operation.client->now;
+}
+
+static void dl_release_begin(dynalock_lock *lock)
+{
+    lock->operation.attempts = 0;
+    dl_turn_to(lock, DL_LOCK_RELEASE);
+}
+
+/* From here on only until no copy of any write can live. */
+static void dl_settle(dynalock_lock *lock)
+{
+    const dynalock_client *client = lock->operation.client;
+
+    lock->memory |= DL_SETTLING;
+    lock->operation.deadline =
+        client->now + DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms);
+}
+
 /* The call has ended without the lock. While a write of it is unanswered its
    acquisition is taken back, in later polls; only then is the outcome sure. */
-static void dl_give_up(
-    dynalock_client *client, dynalock_lock *lock, dynalock_outcome outcome)
+static void dl_give_up(dynalock_lock *lock, dynalock_outcome outcome)
 {
     if ((lock->memory & DL_UNANSWERED) == 0) {
         dl_finish(&lock->operation, outcome);
         return;
     }
-    lock->memory |= DL_SETTLING;
-    lock->ending = (int8_t)outcome;
-    lock->operation.state = DL_LOCK_RELEASE;
+    lock->ending = outcome;
     lock->operation.outcome = DYNALOCK_UNKNOWN;
-    lock->operation.attempts = 0;
-    lock->operation.due = client->now;
-    lock->operation.deadline =
-        client->now + DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms);
+    dl_release_begin(lock);
+    dl_settle(lock);
 }
 
 /* After a loss nothing more is written. */
@@ -4386,17 +4239,19 @@ static void dl_lose(dynalock_lock *lock, dynalock_outcome outcome)
     dl_finish(&lock->operation, outcome);
 }
 
-static void dl_note_failure(
-    dynalock_client *client, dynalock_lock *lock, dynalock_outcome outcome)
+static void dl_note_failure(dynalock_lock *lock, dynalock_outcome outcome)
 {
+    dynalock_client *client = lock->operation.client;
+
     if (client->exchange.fate == DL_FATE_SENT) lock->memory |= DL_UNANSWERED;
-    lock->failure = (int8_t)outcome;
+    lock->failure = outcome;
 }
 
 /* ---- holding ---- */
 
-static void dl_hold(dynalock_client *client, dynalock_lock *lock)
+static void dl_hold(dynalock_lock *lock)
 {
+    dynalock_client *client = lock->operation.client;
     uint32_t third = lock->sent_lease_ms / 3;
 
     lock->until = lock->base + dl_usable(client, lock->sent_lease_ms);
@@ -4407,7 +4262,7 @@ static void dl_hold(dynalock_client *client, dynalock_lock *lock)
     lock->operation.due =
         client->config.manual_renew
             ? DL_NEVER
-            : lock->base + third - dl_random(client, third / 8 + 1);
+            : lock->base + (third - dl_random(client, third / 8 + 1));
 }
 
 /* ---- whose record is it? ---- */
@@ -4429,10 +4284,9 @@ enum { /* dl_whose record is it? */
                       somebody has repeated that request, and it is done */
 };
 
-static int dl_whose(const dynalock_client *client, const dynalock_lock *lock,
-    const dl_item *item)
+static int dl_whose(const dynalock_lock *lock, const dl_item *item)
 {
-    const char *owner = dl_owner(client);
+    const dynalock_client *client = lock->operation.client;
     char version[DL_VERSION_SIZE];
 
     dl_version(lock, version);
@@ -4440,8 +4294,8 @@ static int dl_whose(const dynalock_client *client, const dynalock_lock *lock,
         memcmp(item->rvn, version, DL_VERSION_SIZE - 8) != 0)
         return DL_WHOSE_OTHER;
     if (memcmp(item->rvn, version, DL_VERSION_SIZE) == 0 && item->has_fence &&
-        item->fence == lock->fence && item->owner_size == strlen(owner) &&
-        memcmp(item->owner, owner, item->owner_size) == 0)
+        item->fence == lock->fence &&
+        dl_equals(item->owner, item->owner_size, client->config.owner))
         return DL_WHOSE_WRITE;
     return DL_WHOSE_MINE;
 }
@@ -4454,19 +4308,18 @@ static int dl_is_older(const dynalock_lock *lock, const dl_item *item)
 {
     return item->rvn_size == DL_VERSION_SIZE &&
            strlen(lock->watch_rvn) == DL_VERSION_SIZE &&
-           item->rvn[32] == ':' &&
-           memcmp(item->rvn, lock->watch_rvn, 33) == 0 &&
-           memcmp(item->rvn + 33, lock->watch_rvn + 33, 8) < 0;
+           item->rvn[DL_VERSION_SIZE - 9] == ':' &&
+           memcmp(item->rvn, lock->watch_rvn, DL_VERSION_SIZE - 8) == 0 &&
+           memcmp(item->rvn, lock->watch_rvn, DL_VERSION_SIZE) < 0;
 }
 
 static int dl_is_watched(const dynalock_lock *lock, const dl_item *item)
 {
-    uint8_t watch = item->has_fence ? DL_WATCH_FENCED : DL_WATCH_SEEN;
+    uint32_t watch = item->has_fence ? DL_WATCH_FENCED : DL_WATCH_SEEN;
 
     return lock->watch == watch && lock->watch_fence == item->fence &&
            lock->watch_lease_ms == item->lease_ms &&
-           strlen(lock->watch_rvn) == item->rvn_size &&
-           memcmp(lock->watch_rvn, item->rvn, item->rvn_size) == 0;
+           dl_equals(item->rvn, item->rvn_size, lock->watch_rvn);
 }
 
 static void dl_note_holder(dynalock_client *client, const dl_item *item)
@@ -4480,9 +4333,10 @@ static void dl_note_holder(dynalock_client *client, const dl_item *item)
 
 /* The watch on a record starts after it was received, and survives calls:
    short waits too must be able to outlive a dead holder. */
-static void dl_observe(
-    dynalock_client *client, dynalock_lock *lock, const dl_item *item)
+static void dl_observe(dynalock_lock *lock, const dl_item *item)
 {
+    dynalock_client *client = lock->operation.client;
+
     if (item->has_fence && item->fence > lock->top_fence)
         lock->top_fence = item->fence;
     if (item->kind != DL_ITEM_LIVE) {
@@ -4503,113 +4357,103 @@ static void dl_observe(
 
 /* ---- acquiring ---- */
 
-static void dl_acquire_again(dynalock_client *client, dynalock_lock *lock)
-{
-    lock->operation.state = DL_LOCK_ACQUIRE;
-    lock->operation.due = client->now;
-}
-
 /* Jittered, never more often than poll_ms; but not beyond the earliest moment
    at which a write can win. */
-static void dl_watch_on(dynalock_client *client, dynalock_lock *lock)
+static void dl_watch_on(dynalock_lock *lock)
 {
+    dynalock_client *client = lock->operation.client;
     uint32_t poll_ms = client->config.poll_ms;
-    uint64_t due = client->now + poll_ms + dl_random(client, poll_ms / 4 + 1);
+    uint64_t wait = (uint64_t)poll_ms + dl_random(client, poll_ms / 4 + 1);
 
-    if (lock->watch != DL_WATCH_NONE)
-        due = dl_least(due, dl_watch_end(client, lock));
+    wait = dl_least(wait, dl_watch_left(lock));
     lock->operation.state = DL_LOCK_WATCH;
-    lock->operation.due = due > client->now ? due : client->now;
+    lock->operation.due = client->now + wait;
     lock->operation.attempts = 0;
-    lock->memory &= (uint8_t)~DL_HURRIED;
+    lock->memory &= ~(uint32_t)DL_HURRIED;
     lock->failure = DYNALOCK_TIMEOUT;
 }
 
 /* Not ours now: wait for it, or say so. */
-static void dl_acquire_later(dynalock_client *client, dynalock_lock *lock)
+static void dl_acquire_later(dynalock_lock *lock)
 {
-    if ((lock->memory & DL_ONE_TRY) != 0)
-        dl_give_up(client, lock, DYNALOCK_BUSY);
-    else dl_watch_on(client, lock);
+    if ((lock->memory & DL_ONE_TRY) != 0) dl_give_up(lock, DYNALOCK_BUSY);
+    else dl_watch_on(lock);
 }
 
-static void dl_grant(dynalock_client *client, dynalock_lock *lock)
+static void dl_grant(dynalock_lock *lock)
 {
     lock->watch = DL_WATCH_NONE;
     lock->memory = 0;
     lock->token = lock->fence;
-    dl_hold(client, lock);
+    dl_hold(lock);
 }
 
 /* Our write was refused, and this is what stands there instead. */
-static void dl_acquire_refused(
-    dynalock_client *client, dynalock_lock *lock, const dl_item *item)
+static void dl_acquire_refused(dynalock_lock *lock, const dl_item *item)
 {
-    int whose = dl_whose(client, lock, item);
+    int whose = dl_whose(lock, item);
     int can_win;
 
     if (item->kind == DL_ITEM_FOREIGN) {
-        dl_give_up(client, lock, DYNALOCK_NOT_A_LOCK);
+        dl_give_up(lock, DYNALOCK_NOT_A_LOCK);
         return;
     }
     if (whose == DL_WHOSE_WRITE) {
-        dl_grant(client, lock);
+        dl_grant(lock);
         return;
     }
-    dl_observe(client, lock, item);
+    dl_observe(lock, item);
     /* Free, mine from an earlier try, or watched through: then only the fence
        was behind, and has now caught up. Once; others may be as quick. */
     can_win = item->kind != DL_ITEM_LIVE || whose == DL_WHOSE_MINE ||
-              dl_is_watched_through(client, lock);
+              dl_watch_left(lock) == 0;
     if (can_win && (lock->memory & DL_HURRIED) == 0) {
         lock->memory |= DL_HURRIED;
-        dl_acquire_again(client, lock);
+        dl_turn_to(lock, DL_LOCK_ACQUIRE);
         return;
     }
-    dl_acquire_later(client, lock);
+    dl_acquire_later(lock);
 }
 
-static void dl_acquire_failed(
-    dynalock_client *client, dynalock_lock *lock, dynalock_outcome outcome)
+static void dl_acquire_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
+    dynalock_client *client = lock->operation.client;
     dynalock_operation *operation = &lock->operation;
     int last = (lock->memory & DL_ONE_TRY) != 0 &&
                operation->attempts + 1 >= client->config.attempts;
 
-    dl_note_failure(client, lock, outcome);
-    if (last || !dl_is_passing(outcome)) dl_give_up(client, lock, outcome);
-    else dl_back_off(client, operation, outcome);
+    dl_note_failure(lock, outcome);
+    if (last || !dl_is_passing(outcome)) dl_give_up(lock, outcome);
+    else dl_back_off(operation, outcome);
 }
 
 /* A look of a waiter. */
-static void dl_watch_seen(
-    dynalock_client *client, dynalock_lock *lock, const dl_item *item)
+static void dl_watch_seen(dynalock_lock *lock, const dl_item *item)
 {
     if (item->kind == DL_ITEM_FOREIGN) {
-        dl_give_up(client, lock, DYNALOCK_NOT_A_LOCK);
+        dl_give_up(lock, DYNALOCK_NOT_A_LOCK);
         return;
     }
-    dl_observe(client, lock, item);
-    if (item->kind != DL_ITEM_LIVE ||
-        dl_whose(client, lock, item) != DL_WHOSE_OTHER)
-        dl_acquire_again(client, lock);
-    else dl_watch_on(client, lock);
+    dl_observe(lock, item);
+    if (item->kind != DL_ITEM_LIVE || dl_whose(lock, item) != DL_WHOSE_OTHER)
+        dl_turn_to(lock, DL_LOCK_ACQUIRE);
+    else dl_watch_on(lock);
 }
 
 /* ---- renewing ---- */
 
 /* Our renewal was refused, and this is what stands there instead. */
-static void dl_renew_refused(
-    dynalock_client *client, dynalock_lock *lock, const dl_item *item)
+static void dl_renew_refused(dynalock_lock *lock, const dl_item *item)
 {
-    int whose = dl_whose(client, lock, item);
+    dynalock_client *client = lock->operation.client;
+    int whose = dl_whose(lock, item);
 
     if (whose == DL_WHOSE_WRITE) {
-        dl_hold(client, lock);
+        dl_hold(lock);
     } else if (whose == DL_WHOSE_MINE && item->fence == lock->fence) {
         /* an older copy of our own answered, or a stale one */
         lock->operation.state = DL_LOCK_RENEW;
-        dl_back_off(client, &lock->operation, DYNALOCK_THROTTLED);
+        dl_back_off(&lock->operation, DYNALOCK_THROTTLED);
     } else if (item->kind == DL_ITEM_FREE) {
         dl_lose(lock, DYNALOCK_LOST_RELEASED);
     } else if (item->kind == DL_ITEM_ABSENT) {
@@ -4622,17 +4466,17 @@ static void dl_renew_refused(
 
 /* The lock stays held as long as before. A call that asked for the renewal is
    told after its tries; the heartbeat goes on. */
-static void dl_renew_failed(
-    dynalock_client *client, dynalock_lock *lock, dynalock_outcome outcome)
+static void dl_renew_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
+    dynalock_client *client = lock->operation.client;
     dynalock_operation *operation = &lock->operation;
     int last = operation->attempts + 1 >= client->config.attempts;
 
-    lock->failure = (int8_t)outcome;
-    dl_back_off(client, operation, outcome);
+    lock->failure = outcome;
+    dl_back_off(operation, outcome);
     if (operation->outcome != DYNALOCK_AGAIN) return;
     if (!last && dl_is_passing(outcome)) return;
-    operation->outcome = (int16_t)outcome;
+    operation->outcome = outcome;
     if (client->config.manual_renew) {
         operation->state = DL_LOCK_HOLD;
         operation->due = DL_NEVER;
@@ -4641,32 +4485,29 @@ static void dl_renew_failed(
 
 /* ---- releasing ---- */
 
-static void dl_release_begin(dynalock_client *client, dynalock_lock *lock)
-{
-    lock->operation.state = DL_LOCK_RELEASE;
-    lock->operation.due = client->now;
-    lock->operation.attempts = 0;
-}
-
 /* A refusal means done as well: the item bears our mark already, or is another
    owner's or nobody's after a release that was sent in time. */
-static void dl_release_failed(
-    dynalock_client *client, dynalock_lock *lock, dynalock_outcome outcome)
+static void dl_release_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
-    dl_note_failure(client, lock, outcome);
-    if (dl_is_passing(outcome)) dl_back_off(client, &lock->operation, outcome);
-    else dl_finish(&lock->operation, outcome);
+    dl_note_failure(lock, outcome);
+    if (dl_is_passing(outcome)) {
+        dl_back_off(&lock->operation, outcome);
+        return;
+    }
+    /* a write that could not be taken back may stand on the table */
+    if ((lock->memory & DL_SETTLING) != 0) outcome = DYNALOCK_UNKNOWN;
+    dl_finish(&lock->operation, outcome);
 }
 
 /* ---- the lock's steps ---- */
 
 /* The write was carried out. */
-static void dl_write_done(dynalock_client *client, dynalock_lock *lock)
+static void dl_write_done(dynalock_lock *lock)
 {
     switch (lock->operation.state) {
-    case DL_LOCK_ACQUIRE: dl_grant(client, lock); break;
-    case DL_LOCK_RENEW: dl_hold(client, lock); break;
-    case DL_LOCK_LEAVE: dl_release_begin(client, lock); break;
+    case DL_LOCK_ACQUIRE: dl_grant(lock); break;
+    case DL_LOCK_RENEW: dl_hold(lock); break;
+    case DL_LOCK_LEAVE: dl_release_begin(lock); break;
     default:
         dl_finish(&lock->operation, (dynalock_outcome)lock->ending);
         break;
@@ -4675,113 +4516,61 @@ static void dl_write_done(dynalock_client *client, dynalock_lock *lock)
 
 /* The write was refused, or a look has ended: this is what stands there. Some
    servers never show the item with a refusal; then it takes a look. */
-static void dl_item_seen(
-    dynalock_client *client, dynalock_lock *lock, int refused)
+static void dl_item_seen(dynalock_lock *lock, int refused)
 {
-    dl_json json = dl_answer(client);
-    uint8_t *state = &lock->operation.state;
+    dl_json json = dl_answer(lock->operation.client);
+    uint8_t state = lock->operation.state;
     dl_item item;
 
     dl_read_item(&json, &item);
-    if (refused && item.kind == DL_ITEM_ABSENT &&
-        (*state == DL_LOCK_ACQUIRE || *state == DL_LOCK_RENEW)) {
-        *state = *state == DL_LOCK_ACQUIRE ? DL_LOCK_CONFIRM : DL_LOCK_CHECK;
-        lock->operation.due = client->now;
-        return;
+    if (refused && item.kind == DL_ITEM_ABSENT) {
+        if (state == DL_LOCK_ACQUIRE) dl_turn_to(lock, DL_LOCK_CONFIRM);
+        if (state == DL_LOCK_RENEW) dl_turn_to(lock, DL_LOCK_CHECK);
+        if (lock->operation.state != state) return;
     }
-    switch (*state) {
+    switch (state) {
     case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM: dl_acquire_refused(client, lock, &item); break;
-    case DL_LOCK_WATCH: dl_watch_seen(client, lock, &item); break;
+    case DL_LOCK_CONFIRM: dl_acquire_refused(lock, &item); break;
+    case DL_LOCK_WATCH: dl_watch_seen(lock, &item); break;
     case DL_LOCK_RENEW:
-    case DL_LOCK_CHECK: dl_renew_refused(client, lock, &item); break;
-    default: dl_write_done(client, lock); break;
+    case DL_LOCK_CHECK: dl_renew_refused(lock, &item); break;
+    default: dl_write_done(lock); break;
     }
 }
 
-static void dl_lock_failed(
-    dynalock_client *client, dynalock_lock *lock, dynalock_outcome outcome)
+static void dl_lock_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
     switch (lock->operation.state) {
     case DL_LOCK_ACQUIRE:
     case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH: dl_acquire_failed(client, lock, outcome); break;
-    case DL_LOCK_LEAVE: dl_release_begin(client, lock); break;
-    case DL_LOCK_RELEASE: dl_release_failed(client, lock, outcome); break;
-    default: dl_renew_failed(client, lock, outcome); break;
+    case DL_LOCK_WATCH: dl_acquire_failed(lock, outcome); break;
+    case DL_LOCK_LEAVE: dl_release_begin(lock); break;
+    case DL_LOCK_RELEASE: dl_release_failed(lock, outcome); break;
+    default: dl_renew_failed(lock, outcome); break;
     }
 }
 
-static void dl_lock_answer(dynalock_client *client,
+static void dl_lock_answer(
     dynalock_operation *operation, dynalock_outcome outcome)
 {
+    dynalock_client *client = operation->client;
     dynalock_lock *lock = dl_lock_of(operation);
-    int was_look = client->exchange.target[0] == 'G';
 
-    if ((int)outcome == DL_CONDITION_FAILED) dl_item_seen(client, lock, 1);
-    else if (outcome != DYNALOCK_OK) dl_lock_failed(client, lock, outcome);
-    else if (was_look) dl_item_seen(client, lock, 0);
-    else dl_write_done(client, lock);
+    if ((int)outcome == DL_CONDITION_FAILED) dl_item_seen(lock, 1);
+    else if (outcome != DYNALOCK_OK) dl_lock_failed(lock, outcome);
+    else if (client->signing.target[0] == 'G') dl_item_seen(lock, 0);
+    else dl_write_done(lock);
 }
 
 /* A release's call has ended; in later polls it is tried on until it is
    answered, or no copy of any write can live. */
-static void dl_release_expire(dynalock_client *client, dynalock_lock *lock)
+static void dl_release_expire(dynalock_lock *lock)
 {
     if ((lock->memory & DL_SETTLING) != 0)
         dl_finish(&lock->operation, DYNALOCK_UNKNOWN);
     else if ((lock->memory & DL_UNANSWERED) != 0)
-        dl_give_up(client, lock, (dynalock_outcome)lock->ending);
+        dl_give_up(lock, (dynalock_outcome)lock->ending);
     else dl_finish(&lock->operation, (dynalock_outcome)lock->failure);
-}
-
-static void dl_lock_expire(
-    dynalock_client *client, dynalock_operation *operation)
-{
-    dynalock_lock *lock = dl_lock_of(operation);
-
-    if (client->exchange.operation == operation &&
-        dl_exchange_abandon(client, operation))
-        lock->memory |= DL_UNANSWERED;
-    switch (operation->state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH:
-        dl_give_up(client, lock, (dynalock_outcome)lock->failure);
-        break;
-    case DL_LOCK_LEAVE:
-    case DL_LOCK_RELEASE: dl_release_expire(client, lock); break;
-    default: dl_lose(lock, DYNALOCK_LOST_EXPIRED); break;
-    }
-}
-
-static void dl_lock_cancel(
-    dynalock_client *client, dynalock_operation *operation)
-{
-    dynalock_lock *lock = dl_lock_of(operation);
-
-    switch (operation->state) {
-    case DL_LOCK_HOLD: break;
-    case DL_LOCK_RENEW:
-    case DL_LOCK_CHECK: /* the heartbeat may have it */
-        if (operation->outcome == DYNALOCK_AGAIN)
-            operation->outcome = DYNALOCK_CANCELLED;
-        break;
-    case DL_LOCK_LEAVE:
-    case DL_LOCK_RELEASE:
-        if (operation->outcome == DYNALOCK_AGAIN)
-            operation->outcome = DYNALOCK_UNKNOWN;
-        lock->memory |= DL_SETTLING;
-        operation->deadline = client->now + DL_SETTLED_MS +
-                              dl_watch_ms(client, lock->sent_lease_ms);
-        break;
-    default:
-        if (client->exchange.operation == operation &&
-            dl_exchange_abandon(client, operation))
-            lock->memory |= DL_UNANSWERED;
-        dl_give_up(client, lock, DYNALOCK_CANCELLED);
-        break;
-    }
 }
 
 /* Renewals before all else, the earliest end first; then what gives back;
@@ -4816,8 +4605,9 @@ static uint32_t dl_lock_lease(const dynalock_client *client,
 
 /* Not held from here on. A renewal that has left is waited for: renewal and
    release of one lock never overlap, and after the release nothing renews. */
-static void dl_give_back(dynalock_client *client, dynalock_lock *lock)
+static void dl_give_back(dynalock_lock *lock)
 {
+    dynalock_client *client = lock->operation.client;
     dynalock_operation *operation = &lock->operation;
     int under_way = client->exchange.operation == operation &&
                     client->exchange.state != DL_EXCHANGE_OPEN;
@@ -4828,51 +4618,78 @@ static void dl_give_back(dynalock_client *client, dynalock_lock *lock)
     lock->failure = DYNALOCK_NO_ANSWER;
     operation->outcome = DYNALOCK_AGAIN;
     operation->deadline = dl_deadline(client, 0);
-    dl_release_begin(client, lock);
+    dl_release_begin(lock);
     if (under_way) operation->state = DL_LOCK_LEAVE;
 }
 
-static void dl_lock_close(
-    dynalock_client *client, dynalock_operation *operation)
+/* A call that gives back: it goes on in later polls. */
+static void dl_release_cancel(dynalock_lock *lock)
+{
+    if (lock->operation.outcome == DYNALOCK_AGAIN)
+        lock->operation.outcome = DYNALOCK_UNKNOWN;
+    dl_settle(lock);
+}
+
+static void dl_lock_end(dynalock_operation *operation, unsigned why)
 {
     dynalock_lock *lock = dl_lock_of(operation);
+    int expired = why == DL_END_EXPIRED;
 
-    if (lock->until != 0 && client->now < lock->until)
-        dl_give_back(client, lock);
-    else if (lock->until != 0) dl_lock_expire(client, operation);
-    else if (operation->state < DL_LOCK_LEAVE)
-        dl_lock_cancel(client, operation);
+    if (why == DL_END_CLOSED && lock->until != 0) {
+        expired = operation->client->now >= lock->until;
+        if (!expired) {
+            dl_give_back(lock);
+            return;
+        }
+    }
+    if ((expired || operation->state <= DL_LOCK_WATCH) &&
+        dl_exchange_abandon(operation))
+        lock->memory |= DL_UNANSWERED;
+    switch (operation->state) {
+    case DL_LOCK_ACQUIRE:
+    case DL_LOCK_CONFIRM:
+    case DL_LOCK_WATCH:
+        dl_give_up(lock,
+            expired ? (dynalock_outcome)lock->failure : DYNALOCK_CANCELLED);
+        break;
+    case DL_LOCK_LEAVE:
+    case DL_LOCK_RELEASE:
+        if (expired) dl_release_expire(lock);
+        else if (why == DL_END_CANCELLED) dl_release_cancel(lock);
+        break;
+    default: /* the heartbeat may have a renewal that is cancelled */
+        if (expired) dl_lose(lock, DYNALOCK_LOST_EXPIRED);
+        else if (operation->outcome == DYNALOCK_AGAIN)
+            operation->outcome = DYNALOCK_CANCELLED;
+        break;
+    }
 }
 
 static const dynalock_steps dl_lock_steps = { dl_lock_prepare, dl_lock_answer,
-    dl_lock_expire, dl_lock_cancel, dl_lock_close, dl_lock_body, dl_lock_rank,
-    dl_lock_lease, dl_lock_wants };
+    dl_lock_end, dl_lock_body, dl_lock_rank, dl_lock_lease,
+    dl_record_wants + 1 };
 
 /* ---- starting ---- */
 
+/* NULL only equals itself; b is not NULL if a is not. */
 static int dl_text_equal(const char *a, const char *b)
 {
-    size_t size;
-
-    if (a == NULL || b == NULL) return a == b;
-    size = strlen(a);
-    return size == strlen(b) && memcmp(a, b, size) == 0;
+    return a == b || (a != NULL && dl_equals(a, strlen(a), b));
 }
 
 static dynalock_outcome dl_check_table(const char *table)
 {
-    size_t i;
+    size_t size;
 
     if (table == NULL) return DYNALOCK_BAD_TABLE;
-    for (i = 0; table[i] != '\0'; i++)
-        if (i == 255 ||
-            (!dl_is_alphanumeric(table[i]) && !dl_is_in(table[i], "_.-")))
-            return DYNALOCK_BAD_TABLE;
-    return i < 3 ? DYNALOCK_BAD_TABLE : DYNALOCK_OK;
+    size = dl_count_plain(table, "_.-");
+    return table[size] == '\0' && size >= 3 && size <= 255
+               ? DYNALOCK_OK
+               : DYNALOCK_BAD_TABLE;
 }
 
 /* The sort key must be there exactly when the table has one. */
-static dynalock_outcome dl_check_name(
+static DL_APART dynalock_outcome dl_check_name(
     const dynalock_client *client, const dynalock_name *name)
 {
     if (!dl_is_name(name->key, 2048)) return DYNALOCK_BAD_KEY;
@@ -4897,31 +4714,38 @@ static int dl_is_key_in_use(
     return 0;
 }
 
+/* With its NUL: no two texts are the same, one after the other. */
+static void dl_sha256_text(dl_sha256 *sha, const char *text)
+{
+    dl_sha256_update(sha, text, strlen(text) + 1);
+}
+
 /* 128 bits that no other acquisition has, even where boards boot with poor
    entropy: names, clocks and a counter go in as well. */
 static dynalock_outcome dl_draw_acquisition(
     dynalock_client *client, dynalock_lock *lock)
 {
     const dynalock_platform *platform = client->config.platform;
-    uint8_t digest[DL_SHA256_SIZE];
+    struct {
+        uint64_t now;
+        int64_t unix_ms;
+        uint32_t count;
+        uint8_t bytes[DL_SHA256_SIZE]; /* entropy, then all together */
+    } seed;
     dl_sha256 sha;
-    dl_sink sink = dl_sha256_sink(&sha);
 
-    if (platform->entropy(platform->context, digest, sizeof digest) < 0)
+    memset(&seed, 0, sizeof seed);
+    seed.now = client->now;
+    seed.unix_ms = platform->unix_ms(platform->context);
+    seed.count = ++client->acquisitions;
+    if (platform->entropy(platform->context, seed.bytes, DL_SHA256_SIZE) < 0)
         return DYNALOCK_NO_ENTROPY;
     dl_sha256_init(&sha);
-    dl_put(&sink, digest, sizeof digest);
-    dl_put_text(&sink, dl_owner(client));
-    dl_put_text(&sink, "\n");
-    dl_put_text(&sink, lock->operation.name.key);
-    dl_put_text(&sink, "\n");
-    dl_put_decimal(&sink, client->now);
-    dl_put_text(&sink, " ");
-    dl_put_decimal(&sink, (uint64_t)platform->unix_ms(platform->context));
-    dl_put_text(&sink, " ");
-    dl_put_decimal(&sink, ++client->acquisitions);
-    dl_sha256_final(&sha, digest);
-    memcpy(lock->acquisition, digest, sizeof lock->acquisition);
+    dl_sha256_update(&sha, &seed, sizeof seed);
+    dl_sha256_text(&sha, client->config.owner);
+    dl_sha256_text(&sha, lock->operation.name.key);
+    dl_sha256_final(&sha, seed.bytes);
+    memcpy(lock->acquisition, seed.bytes, sizeof lock->acquisition);
     return DYNALOCK_OK;
 }
 
@@ -4934,7 +4758,7 @@ static dynalock_outcome dl_check_idle(
     if (operation->client != NULL && operation->client != client)
         return DYNALOCK_IN_USE;
     if (operation->client != NULL && client->now >= operation->deadline)
-        dl_lock_expire(client, operation);
+        dl_lock_end(operation, DL_END_EXPIRED);
     if (operation->client == NULL) return DYNALOCK_OK;
     if (lock->until != 0) return DYNALOCK_HELD;
     if (operation->outcome == DYNALOCK_UNKNOWN) return DYNALOCK_UNKNOWN;
@@ -4978,7 +4802,7 @@ static dynalock_outcome dl_check_held(
 
     if (lock->operation.client == client) {
         if (client->now >= lock->operation.deadline)
-            dl_lock_expire(client, &lock->operation);
+            dl_lock_end(&lock->operation, DL_END_EXPIRED);
         if (lock->until != 0) return DYNALOCK_OK;
         if (lock->operation.client != NULL) return DYNALOCK_IN_USE;
         outcome = lock->operation.outcome;
@@ -5013,7 +4837,7 @@ static dynalock_outcome dl_start_release(
 
     (void)wait_ms;
     if (rc != DYNALOCK_OK) return rc;
-    dl_give_back(client, lock);
+    dl_give_back(lock);
     return DYNALOCK_AGAIN;
 }
 
@@ -5021,17 +4845,11 @@ static dynalock_outcome dl_start_release(
 /* == read: look at one item                                              */
 /* ===================================================================== */
 
-static const dl_want dl_record_wants[] = {
-    DL_OWNER_WANTS,
-    { "data", DYNALOCK_DATA_TEXT + 12, DL_EXPECT_ATTRIBUTE },
-    { NULL, 0, 0 },
-};
-
-static dynalock_outcome dl_record_prepare(
-    dynalock_client *client, dynalock_operation *operation)
+static dynalock_outcome dl_record_prepare(dynalock_operation *operation)
 {
-    (void)operation;
-    client->exchange.target = "GetItem";
+    dynalock_client *client = operation->client;
+
+    client->signing.target = "GetItem";
     return DYNALOCK_OK;
 }
 
@@ -5049,14 +4867,18 @@ static void dl_record_data(
     dl_copy_text(record->data, sizeof record->data, text, size);
 }
 
+DL_ASSERT_STATIC(an_item_kind_is_a_status,
+    (int)DL_ITEM_ABSENT == (int)DYNALOCK_ABSENT &&
+        (int)DL_ITEM_FREE == (int)DYNALOCK_RELEASED &&
+        (int)DL_ITEM_LIVE == (int)DYNALOCK_LOCKED &&
+        (int)DL_ITEM_FOREIGN == (int)DYNALOCK_FOREIGN);
+
 static void dl_record_fill(dynalock_record *record, const dl_json *json)
 {
-    static const dynalock_status statuses[] = { DYNALOCK_ABSENT,
-        DYNALOCK_RELEASED, DYNALOCK_LOCKED, DYNALOCK_FOREIGN };
     dl_item item;
 
     dl_read_item(json, &item);
-    record->status = statuses[item.kind];
+    record->status = (dynalock_status)item.kind;
     record->lease_ms = item.lease_ms;
     record->fence = item.fence;
     dl_copy_text(
@@ -5065,36 +4887,25 @@ static void dl_record_fill(dynalock_record *record, const dl_json *json)
     dl_record_data(record, json, dl_json_member(json, 0, "Item"));
 }
 
-static void dl_record_answer(dynalock_client *client,
+static void dl_record_answer(
     dynalock_operation *operation, dynalock_outcome outcome)
 {
+    dynalock_client *client = operation->client;
     dl_json json = dl_answer(client);
 
     if (outcome == DYNALOCK_OK)
         dl_record_fill((dynalock_record *)(void *)operation, &json);
     if (dl_is_passing(outcome) &&
         operation->attempts + 1 < client->config.attempts)
-        dl_back_off(client, operation, outcome);
+        dl_back_off(operation, outcome);
     else dl_finish(operation, outcome);
 }
 
-static void dl_record_end(dynalock_client *client,
-    dynalock_operation *operation, dynalock_outcome outcome)
+static void dl_record_end(dynalock_operation *operation, unsigned why)
 {
-    (void)dl_exchange_abandon(client, operation);
-    dl_finish(operation, outcome);
-}
-
-static void dl_record_expire(
-    dynalock_client *client, dynalock_operation *operation)
-{
-    dl_record_end(client, operation, DYNALOCK_NO_ANSWER);
-}
-
-static void dl_record_cancel(
-    dynalock_client *client, dynalock_operation *operation)
-{
-    dl_record_end(client, operation, DYNALOCK_CANCELLED);
+    (void)dl_exchange_abandon(operation);
+    dl_finish(operation,
+        why == DL_END_EXPIRED ? DYNALOCK_NO_ANSWER : DYNALOCK_CANCELLED);
 }
 
 static uint64_t dl_record_rank(const dynalock_operation *operation)
@@ -5112,8 +4923,8 @@ static uint32_t dl_record_lease(const dynalock_client *client,
 }
 
 static const dynalock_steps dl_record_steps = { dl_record_prepare,
-    dl_record_answer, dl_record_expire, dl_record_cancel, dl_record_cancel,
-    dl_put_read, dl_record_rank, dl_record_lease, dl_record_wants };
+    dl_record_answer, dl_record_end, dl_put_read, dl_record_rank,
+    dl_record_lease, dl_record_wants };
 
 static void dl_record_init(dynalock_record *record, const dynalock_name *name)
 {
@@ -5137,11 +4948,28 @@ static dynalock_outcome dl_start_read(
 /* == client: the public functions                                        */
 /* ===================================================================== */
 
-static void dl_enter(const dynalock_client *client)
+static int dl_is_ready(const dynalock_client *client)
 {
-    const dynalock_platform *platform = client->config.platform;
+    return client != NULL && client->config.platform != NULL;
+}
 
+/* To look only: 0: there is no client. */
+static int dl_enter_const(const dynalock_client *client)
+{
+    const dynalock_platform *platform;
+
+    if (!dl_is_ready(client)) return 0;
+    platform = client->config.platform;
     if (platform->enter != NULL) platform->enter(platform->context);
+    return 1;
+}
+
+/* A step begins. */
+static int dl_enter(dynalock_client *client)
+{
+    if (!dl_enter_const(client)) return 0;
+    client->now = dl_now(client);
+    return 1;
 }
 
 static void dl_leave(const dynalock_client *client)
@@ -5158,86 +4986,75 @@ static void dl_leave(const dynalock_client *client)
 static dynalock_outcome dl_check_region(const dynalock_config *config)
 {
     const char *region = config->region;
-    size_t i, hyphens = 0;
+    size_t i, size, hyphens = 0;
 
-    if (region == NULL || region[0] == '\0') return DYNALOCK_BAD_REGION;
-    for (i = 0; region[i] != '\0'; i++) {
-        if (i == 32 || region[i] != dl_lower(region[i]) ||
-            (!dl_is_alphanumeric(region[i]) && region[i] != '-'))
-            return DYNALOCK_BAD_REGION;
+    if (region == NULL) return DYNALOCK_BAD_REGION;
+    size = dl_count_plain(region, "-");
+    if (region[size] != '\0' || size == 0 || size > 32)
+        return DYNALOCK_BAD_REGION;
+    for (i = 0; i < size; i++) {
+        if (region[i] != dl_lower(region[i])) return DYNALOCK_BAD_REGION;
         if (region[i] == '-') hyphens++;
     }
-    if (config->endpoint != NULL) return DYNALOCK_OK;
-    if (hyphens < 2 || region[i - 1] < '0' || region[i - 1] > '9')
-        return DYNALOCK_BAD_REGION;
-    return DYNALOCK_OK;
+    if (config->endpoint != NULL || (hyphens >= 2 && region[size - 1] <= '9'))
+        return DYNALOCK_OK;
+    return DYNALOCK_BAD_REGION;
 }
 
 /* ":8000" and perhaps "/", or nothing. */
 static dynalock_outcome dl_read_port(dynalock_client *client, const char *at)
 {
-    uint64_t port;
-    size_t digits = 0;
+    size_t size = strlen(at);
+    uint32_t port;
 
-    if (*at == ':') {
-        at++;
-        while (at[digits] >= '0' && at[digits] <= '9') digits++;
-        if (!dl_read_decimal(at, digits, 65535, &port) || port == 0)
-            return DYNALOCK_BAD_ENDPOINT;
-        client->default_port = client->port == port;
-        client->port = (uint16_t)port;
-        at += digits;
-    }
-    if (*at == '/') at++;
-    return *at == '\0' ? DYNALOCK_OK : DYNALOCK_BAD_ENDPOINT;
+    if (size != 0 && at[size - 1] == '/') size--;
+    if (size == 0) return DYNALOCK_OK;
+    if (*at != ':' || !dl_read_word(at + 1, size - 1, &port) ||
+        port - 1 >= 65535)
+        return DYNALOCK_BAD_ENDPOINT;
+    if (client->port != port) client->signing.port = (uint16_t)port;
+    client->port = (uint16_t)port;
+    return DYNALOCK_OK;
 }
 
 static dynalock_outcome dl_read_endpoint(
-    dynalock_client *client, const char *at, int *secure)
+    dynalock_client *client, const char *at, int secure)
 {
-    size_t size = strlen(at), n = 0;
+    size_t size;
 
-    *secure = dl_begins(at, size, "https://");
-    if (!*secure && !dl_begins(at, size, "http://"))
-        return DYNALOCK_BAD_ENDPOINT;
-    at += *secure ? 8 : 7;
-    client->port = *secure ? 443 : 80;
-    client->default_port = 1;
-    while (dl_is_alphanumeric(at[n]) || dl_is_in(at[n], ".-_")) n++;
-    if (n == 0 || n >= DYNALOCK_HOST_SIZE) return DYNALOCK_BAD_ENDPOINT;
-    dl_copy_text(client->host, sizeof client->host, at, n);
-    return dl_read_port(client, at + n);
+    if (!secure && !dl_begins(at, 7, "http://")) return DYNALOCK_BAD_ENDPOINT;
+    at += secure ? 8 : 7;
+    client->port = secure ? 443 : 80;
+    size = dl_count_plain(at, ".-_");
+    if (size == 0 || size >= DYNALOCK_HOST_SIZE) return DYNALOCK_BAD_ENDPOINT;
+    dl_copy_text(client->host, sizeof client->host, at, size);
+    return dl_read_port(client, at + size);
 }
 
 /* docs.aws.amazon.com, "Amazon DynamoDB endpoints and quotas" */
 static void dl_region_endpoint(dynalock_client *client)
 {
-    const char *region = client->config.region;
     dl_span span;
     dl_sink sink =
         dl_span_open(&span, client->host, sizeof client->host - 1, 0);
 
-    dl_put_text(&sink, "dynamodb.");
-    dl_put_text(&sink, region);
-    dl_put_text(&sink, ".amazonaws.com");
-    if (dl_begins(region, strlen(region), "cn-")) dl_put_text(&sink, ".cn");
-    client->host[span.used] = '\0';
+    dl_put_signing(&sink, "dynamodb.$g.amazonaws.com", &client->signing);
+    if (dl_begins(client->config.region, 3, "cn-")) dl_put_text(&sink, ".cn");
     client->port = 443;
-    client->default_port = 1;
 }
 
 static dynalock_outcome dl_check_endpoint(dynalock_client *client)
 {
     const dynalock_config *config = &client->config;
     dynalock_outcome rc = DYNALOCK_OK;
-    int secure = 1;
+    int secure =
+        config->endpoint == NULL || dl_begins(config->endpoint, 8, "https://");
 
     if (config->endpoint == NULL) dl_region_endpoint(client);
-    else rc = dl_read_endpoint(client, config->endpoint, &secure);
+    else rc = dl_read_endpoint(client, config->endpoint, secure);
     if (rc != DYNALOCK_OK) return rc;
-    if (secure != (config->tls != NULL || config->secure_transport) ||
-        (config->tls != NULL && config->secure_transport) ||
-        (config->tls != NULL && dl_stream(client) == NULL))
+    if (secure != (config->tls != NULL) + (config->secure_transport != 0) ||
+        client->stream == NULL)
         return DYNALOCK_BAD_TLS;
     return DYNALOCK_OK;
 }
@@ -5290,14 +5107,11 @@ static dynalock_outcome dl_check_config(dynalock_client *client)
     if (rc == DYNALOCK_OK) rc = dl_check_endpoint(client);
     if (rc == DYNALOCK_OK) rc = dl_check_credentials(config->credentials);
     if (rc != DYNALOCK_OK) return rc;
-    if (config->owner != NULL &&
-        !dl_is_name(config->owner, DYNALOCK_OWNER_SIZE - 1))
+    if (!dl_is_unset_or_name(config->owner, DYNALOCK_OWNER_SIZE - 1))
         return DYNALOCK_BAD_OWNER;
-    if (!dl_is_name(config->key_name, 255) ||
-        (config->sort_key_name != NULL &&
-            !dl_is_name(config->sort_key_name, 255)) ||
-        (config->ttl_attribute != NULL &&
-            !dl_is_name(config->ttl_attribute, 255)))
+    if (!dl_is_unset_or_name(config->key_name, 255) ||
+        !dl_is_unset_or_name(config->sort_key_name, 255) ||
+        !dl_is_unset_or_name(config->ttl_attribute, 255))
         return DYNALOCK_BAD_KEY;
     if (config->margin_per_mille > 500 ||
         !dl_lease_is_sound(client, config->lease_ms))
@@ -5318,6 +5132,7 @@ static dynalock_outcome dl_draw_owner(dynalock_client *client)
         return DYNALOCK_NO_ENTROPY;
     dl_put_hex(&sink, seed, 16);
     client->random = dl_load32(seed + 16) | 1;
+    if (client->config.owner == NULL) client->config.owner = client->owner;
     return DYNALOCK_OK;
 }
 
@@ -5332,15 +5147,14 @@ DYNALOCK_API dynalock_outcome dynalock_client_init(
         return DYNALOCK_BAD_ARGUMENT;
     client->config = *config;
     dl_config_defaults(&client->config);
+    client->stream = dl_stream(config);
+    client->signing.credentials = config->credentials;
+    client->signing.region = config->region;
+    client->signing.host = client->host;
     rc = dl_check_config(client);
     if (rc == DYNALOCK_OK) rc = dl_draw_owner(client);
     if (rc != DYNALOCK_OK) memset(client, 0, sizeof *client);
     return rc;
-}
-
-static int dl_is_ready(const dynalock_client *client)
-{
-    return client != NULL && client->config.platform != NULL;
 }
 
 DYNALOCK_API dynalock_outcome dynalock_set_credentials(
@@ -5350,8 +5164,9 @@ DYNALOCK_API dynalock_outcome dynalock_set_credentials(
 
     if (!dl_is_ready(client)) return DYNALOCK_BAD_ARGUMENT;
     if (rc != DYNALOCK_OK) return rc;
-    dl_enter(client);
+    (void)dl_enter(client);
     client->config.credentials = credentials;
+    client->signing.credentials = credentials;
     dl_wipe(&client->signing_key, sizeof client->signing_key);
     dl_leave(client);
     return DYNALOCK_OK;
@@ -5364,8 +5179,7 @@ DYNALOCK_API dynalock_outcome dynalock_lock_init(
     memset(lock, 0, sizeof *lock);
     if (options == NULL) return DYNALOCK_BAD_ARGUMENT;
     if (!dl_is_name(options->key, 2048)) return DYNALOCK_BAD_KEY;
-    if (options->sort_key != NULL && !dl_is_name(options->sort_key, 1024))
-        return DYNALOCK_BAD_KEY;
+    if (!dl_is_unset_or_name(options->sort_key, 1024)) return DYNALOCK_BAD_KEY;
     if (options->table != NULL &&
         dl_check_table(options->table) != DYNALOCK_OK)
         return DYNALOCK_BAD_TABLE;
@@ -5383,8 +5197,7 @@ DYNALOCK_API dynalock_outcome dynalock_poll(dynalock_client *client)
 {
     dynalock_outcome rc;
 
-    if (!dl_is_ready(client)) return DYNALOCK_BAD_ARGUMENT;
-    dl_enter(client);
+    if (!dl_enter(client)) return DYNALOCK_BAD_ARGUMENT;
     rc = dl_poll(client);
     dl_leave(client);
     return rc;
@@ -5410,8 +5223,7 @@ DYNALOCK_API void dynalock_wants(
 
     *interest = 0;
     *ms = 0;
-    if (!dl_is_ready(client)) return;
-    dl_enter(client);
+    if (!dl_enter_const(client)) return;
     if (dl_exchange_is_busy(client)) *interest = client->exchange.interest;
     wake = dl_next_wake(client);
     now = dl_now(client);
@@ -5430,12 +5242,10 @@ DYNALOCK_API dynalock_outcome dynalock_result(
 DYNALOCK_API void dynalock_cancel(
     dynalock_client *client, dynalock_operation *operation)
 {
-    if (!dl_is_ready(client) || operation == NULL ||
-        operation->client != client)
+    if (operation == NULL || operation->client == NULL ||
+        operation->client != client || !dl_enter(client))
         return;
-    dl_enter(client);
-    client->now = dl_now(client);
-    operation->steps->cancel(client, operation);
+    operation->steps->end(operation, DL_END_CANCELLED);
     dl_leave(client);
 }
 
@@ -5451,8 +5261,7 @@ static void dl_wait_while(dynalock_client *client,
 
     for (;;) {
         (void)dynalock_poll(client);
-        if (operation->outcome != (int16_t)outcome || client->now >= end)
-            return;
+        if (operation->outcome != outcome || client->now >= end) return;
         dynalock_wants(client, &interest, &ms);
         ms = (uint32_t)dl_least(ms, end - client->now);
         if (platform->wait(platform->context, interest, ms) == 0) continue;
@@ -5469,9 +5278,7 @@ static dynalock_outcome dl_begin(
 {
     dynalock_outcome rc;
 
-    if (!dl_is_ready(client) || object == NULL) return DYNALOCK_BAD_ARGUMENT;
-    dl_enter(client);
-    client->now = dl_now(client);
+    if (object == NULL || !dl_enter(client)) return DYNALOCK_BAD_ARGUMENT;
     rc = start(client, object, wait_ms);
     dl_leave(client);
     return rc;
@@ -5492,7 +5299,8 @@ static dynalock_outcome dl_call(
     if (rc == DYNALOCK_UNKNOWN) {
         dl_wait_while(client, operation, rc, end);
         rc = dl_begin(client, start, object, wait_ms);
-        operation->deadline = dl_least(operation->deadline, end);
+        if (rc == DYNALOCK_AGAIN)
+            operation->deadline = dl_least(operation->deadline, end);
     }
     if (rc != DYNALOCK_AGAIN) return rc;
     dl_wait_while(client, operation, rc, DL_NEVER);
@@ -5558,8 +5366,7 @@ DYNALOCK_API uint32_t dynalock_remaining_ms(
 {
     uint64_t now, until;
 
-    if (!dl_is_ready(client) || lock == NULL) return 0;
-    dl_enter(client);
+    if (lock == NULL || !dl_enter_const(client)) return 0;
     until = lock->until;
     now = dl_now(client);
     dl_leave(client);
@@ -5579,8 +5386,7 @@ DYNALOCK_API dynalock_outcome dynalock_set_lease(
     if (!dl_is_ready(client) || lock == NULL) return DYNALOCK_BAD_ARGUMENT;
     if (lease_ms == 0) lease_ms = client->config.lease_ms;
     if (!dl_lease_is_sound(client, lease_ms)) return DYNALOCK_BAD_LEASE;
-    dl_enter(client);
-    client->now = dl_now(client);
+    (void)dl_enter(client);
     rc = dl_check_held(client, lock);
     if (rc == DYNALOCK_OK) lock->lease_ms = lease_ms;
     dl_leave(client);
@@ -5591,10 +5397,10 @@ DYNALOCK_API dynalock_outcome dynalock_set_lease(
 static void dl_close_begin(dynalock_client *client)
 {
     dynalock_operation *at = client->operations, *next;
-    client->now = dl_now(client);
+
     for (; at != NULL; at = next) {
         next = at->next;
-        at->steps->close(client, at);
+        at->steps->end(at, DL_END_CLOSED);
     }
     client->worst = DYNALOCK_OK;
 }
@@ -5627,12 +5433,11 @@ DYNALOCK_API dynalock_outcome dynalock_client_close(
 {
     dynalock_outcome rc;
 
-    if (!dl_is_ready(client)) return DYNALOCK_BAD_ARGUMENT;
-    dl_enter(client);
+    if (!dl_enter(client)) return DYNALOCK_BAD_ARGUMENT;
     dl_close_begin(client);
     dl_leave(client);
     dl_close_wait(client, wait_ms);
-    dl_enter(client);
+    (void)dl_enter(client);
     dl_close_end(client);
     rc = (dynalock_outcome)client->worst;
     dl_leave(client);

@@ -1,0 +1,130 @@
+# Everything that is built goes to build/. On Debian, tests/setup.sh installs
+# what a target needs and does nothing when it is there.
+
+CC = cc
+CLANG = clang
+FUZZ_SECONDS = 20
+
+# _DEFAULT_SOURCE: the POSIX port and the tests use more than C99 has.
+CFLAGS = -std=c99 -D_DEFAULT_SOURCE= -Wall -Wextra -g -O1
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZER = -fsanitize=fuzzer -DDYNALOCK_NO_TLS
+
+HEADERS = dynalock.h $(wildcard tests/*.h tests/*/*.h)
+UNIT = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+FUZZ = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+CONFORMANCE = $(patsubst tests/%.c,build/%,$(wildcard tests/conformance/*.c))
+EXAMPLES = $(patsubst %.c,build/%,$(wildcard examples/*.c))
+BENCH = $(patsubst tests/%.c,build/%,$(wildcard tests/bench/*.c))
+MANUALS = build/manual build/readme
+
+UNIT_PLAIN = $(UNIT:%=build/unit/%)
+UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
+FUZZERS = $(FUZZ:%=build/fuzz/%)
+
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test programs lint vectors sizes bench clean
+
+help: ## print this table
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
+	@echo '[1] UPDATE=1 puts the figures into README.md, CHECK=1 compares'
+
+setup:
+	@tests/setup.sh test
+
+demo: ## watch two devices contend for a lock on a local server
+	@tests/setup.sh demo
+	@$(MAKE) --no-print-directory build/examples/demo_device
+	@/usr/bin/python3 tests/demo.py
+
+# A program that does not build is missing then, which counts as a failure.
+test: setup ## run every test; the last line is `N passed, N failed`
+	-@$(MAKE) --no-print-directory -k -j2 -O programs
+	@tests/run.py \
+	    $(foreach target,$(FUZZ),'$(fuzz)') \
+	    '$(call same,tools/gen_vectors,tests/vectors.h)' \
+	    '$(call same,tests/gen_json_corpus.py,tests/unit/json_corpus.h)' \
+	    $(EXAMPLES:%='test -x %') $(MANUALS:%='test -x %') \
+	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
+	    --counts tests/options.py \
+	    --alone tests/harness_test.py \
+	    --cmocka $(foreach server,dynoxide dynalite,\
+	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %'))
+
+programs: $(UNIT_PLAIN) $(UNIT_SANITIZED) $(CONFORMANCE) $(FUZZERS) \
+    $(EXAMPLES) $(MANUALS)
+
+lint: setup build/include/jsmn.h ## warnings, layout, symbols, lengths
+	@tests/lint.py
+
+vectors: setup ## write the generated headers of the tests anew
+	tools/gen_vectors tests/vectors.h
+	tests/gen_json_corpus.py tests/unit/json_corpus.h
+
+# Does generator $(1) still write $(2), byte for byte?
+same = $(1) build/$(notdir $(2)) && cmp build/$(notdir $(2)) $(2)
+
+FIGURES = $(if $(UPDATE),--update) $(if $(CHECK),--check)
+
+sizes: setup build/include/jsmn.h ## flash and memory on Cortex-M [1]
+	@tests/sizes.py $(FIGURES)
+
+bench: setup $(BENCH) ## time and bytes on this host [1]
+	@tests/bench.py $(FIGURES)
+
+clean: ## remove what was built, but not the servers in build/npm
+	rm -rf $(filter-out build/npm,$(wildcard build/*))
+
+# ---- programs ----
+
+# $(1): compiler and flags, $(2): libraries. What an earlier build left must
+# not pass for what does not build any more.
+compile = @mkdir -p $(@D) && rm -f $@ && $(1) -I. $< -o $@ $(2)
+
+# The TLS tests take the whole of dynalock.h, the other unit tests what a
+# board without BearSSL has.
+without_tls = $(if $(filter test_tls%,$*),,-DDYNALOCK_NO_TLS)
+test_libraries = -Wl,--as-needed -lcmocka -lbearssl
+
+build/unit/%: tests/unit/%.c $(HEADERS)
+	$(call compile,$(CC) $(CFLAGS) $(without_tls),$(test_libraries))
+
+build/sanitized/%: tests/unit/%.c $(HEADERS)
+	$(call compile,$(CC) $(CFLAGS) $(without_tls) $(SANITIZE),$(test_libraries))
+
+build/conformance/%: tests/conformance/%.c $(HEADERS)
+	$(call compile,$(CC) $(CFLAGS),$(test_libraries))
+
+build/fuzz/%: tests/fuzz/fuzz_%.c $(HEADERS)
+	$(call compile,$(CLANG) $(CFLAGS) $(FUZZER) $(SANITIZE))
+
+build/examples/%: examples/%.c $(HEADERS)
+	$(call compile,$(CC) $(CFLAGS),-lbearssl)
+
+build/bench/%: tests/bench/%.c $(HEADERS)
+	$(call compile,$(CC) $(CFLAGS) -O2)
+
+# A run of one fuzz target; the inputs it finds serve the next run too.
+fuzz = mkdir -p build/fuzz/found/$(target) && build/fuzz/$(target) \
+    -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+    -artifact_prefix=build/fuzz/$(target)- \
+    build/fuzz/found/$(target) tests/fuzz/corpus/$(target)
+
+# The programs that the manual and README.md show are compiled as they say.
+build/manual.c: dynalock.h
+	@mkdir -p $(@D)
+	@sed -n '/^A PROGRAM THAT WORKS/,/^The table has/s/^    //p' $< >$@
+
+build/readme.c: README.md
+	@mkdir -p $(@D)
+	@sed -n '/^```c$$/,/^```$$/{/^```$$/q;/^```/!p}' $< >$@
+
+$(MANUALS): %: %.c dynalock.h
+	$(call compile,$(CC) -Wall -Wextra,-lbearssl)
+
+# Headers for cross compilers: with all of /usr/include they would find the
+# host's libc. jsmn.h comes last and stands for all.
+build/include/jsmn.h: | setup
+	@mkdir -p $(@D)
+	@cp -r /usr/include/bearssl.h /usr/include/bearssl $(@D)
+	@cp /usr/include/jsmn.h $@

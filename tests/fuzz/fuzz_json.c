@@ -1,0 +1,143 @@
+/*
+Fuzzes the filter of == json and what reads its output (libFuzzer). The first
+bytes are the buffer's size above 16 (two of them, so as to be small often) and
+the sizes of the pieces that the rest is fed in, in turn; 0 stands for 256.
+
+    clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined \
+        -DDYNALOCK_NO_TLS -I. tests/fuzz/fuzz_json.c -o fuzz_json
+    ./fuzz_json new/ tests/fuzz/corpus/json/
+*/
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DYNALOCK_IMPLEMENTATION
+#include "dynalock.h"
+
+#define PIECES 4
+#define HEAD (2 + PIECES)
+
+#define REQUIRE(condition)                                                    \
+    do {                                                                      \
+        if (!(condition)) abort();                                            \
+    } while (0)
+
+/* One document's way through the filter. */
+typedef struct sieving {
+    dynalock_filter filter;
+    char *out;
+} sieving;
+
+static char *memory(const void *data, size_t size)
+{
+    char *copy = (char *)malloc(size != 0 ? size : 1);
+
+    REQUIRE(copy != NULL);
+    if (data != NULL) memcpy(copy, data, size);
+    return copy;
+}
+
+/* Document and output lie in memory of their own size; pieces NULL: all at
+   once. */
+static void sieve(sieving *into, uint16_t room, const uint8_t *pieces,
+    const char *document, size_t size)
+{
+    char *copy = memory(document, size);
+    size_t at, n, turn = 0;
+
+    into->out = memory(NULL, room);
+    dl_filter_begin(&into->filter, dl_record_wants, into->out, room);
+    for (at = 0; at < size; at += n) {
+        size_t most = pieces == NULL ? size : pieces[turn++ % PIECES];
+
+        if (most == 0) most = 256;
+        n = size - at < most ? size - at : most;
+        dl_filter_feed(&into->filter, copy + at, n);
+        REQUIRE(into->filter.used <= room);
+    }
+    free(copy);
+}
+
+static void check_same(const sieving *a, const sieving *b)
+{
+    REQUIRE(a->filter.state == b->filter.state);
+    REQUIRE(a->filter.used == b->filter.used);
+    REQUIRE(memcmp(a->out, b->out, a->filter.used) == 0);
+}
+
+/* What was kept is itself a document of which all is kept. */
+static void check_idempotent(const sieving *first, uint16_t room)
+{
+    sieving second;
+
+    sieve(&second, room, NULL, first->out, first->filter.used);
+    check_same(first, &second);
+    free(second.out);
+}
+
+/* What reads the answer finds texts inside it. */
+static void check_text(
+    const sieving *kept, const dl_json *json, const char *name)
+{
+    size_t size;
+    const char *text =
+        dl_json_text(json, dl_json_member(json, 0, name), &size);
+
+    if (text == NULL) return;
+    REQUIRE(text >= kept->out);
+    REQUIRE(size <= kept->filter.used);
+    REQUIRE(text + size < kept->out + kept->filter.used);
+}
+
+static void check_readable(const sieving *kept)
+{
+    dynalock_token tokens[DYNALOCK_TOKENS];
+    dl_json json;
+    dl_item item;
+
+    dl_json_parse(&json, &kept->filter, tokens, DYNALOCK_TOKENS);
+    REQUIRE(json.count > 0);
+    check_text(kept, &json, "__type");
+    check_text(kept, &json, "message");
+    check_text(kept, &json, "Message");
+    dl_read_item(&json, &item);
+    REQUIRE((item.kind == DL_ITEM_ABSENT) ==
+            (dl_json_member(&json, 0, "Item") == 0));
+    if (item.kind == DL_ITEM_LIVE) {
+        REQUIRE(item.lease_ms != 0);
+        REQUIRE(item.owner + item.owner_size < kept->out + kept->filter.used);
+    }
+    if (item.kind == DL_ITEM_LIVE || item.kind == DL_ITEM_FREE)
+        REQUIRE(item.rvn_size != 0 && item.rvn_size < DYNALOCK_RVN_SIZE);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint8_t ones[PIECES] = { 1, 1, 1, 1 };
+    const uint8_t *pieces[3];
+    sieving sieves[3];
+    uint16_t room;
+    int i;
+
+    if (size < HEAD) return 0;
+    room = (uint16_t)(16 + data[0] + 8 * (data[1] & 127));
+    pieces[0] = NULL;
+    pieces[1] = ones;
+    pieces[2] = data + 2;
+    for (i = 0; i < 3; i++)
+        sieve(&sieves[i], room, pieces[i], (const char *)data + HEAD,
+            size - HEAD);
+    for (i = 1; i < 3; i++) {
+        check_same(&sieves[0], &sieves[i]);
+        free(sieves[i].out);
+    }
+    if (sieves[0].filter.state == DL_JSON_DONE) {
+        check_idempotent(&sieves[0], room);
+        check_readable(&sieves[0]);
+    }
+    free(sieves[0].out);
+    return 0;
+}

@@ -1,0 +1,44 @@
+/*
+What an application calls, and nothing else: tests/sizes.py links it to find
+out how much of dynalock.h the linker keeps. It is never run, and has no
+literals, so that none is merged with dynalock.h's.
+
+    (nothing)       the lock over a plain stream
+    WITH_EXPLAIN    and dynalock_explain
+    WITH_TLS        and TLS, small profile
+*/
+#include "dynalock.h"
+
+extern dynalock_client client;
+extern dynalock_config config;
+extern dynalock_lock lock;
+extern dynalock_lock_options options;
+extern dynalock_name name;
+extern dynalock_record record;
+extern volatile int outcome;
+#ifdef WITH_EXPLAIN
+extern const char *volatile text;
+#endif
+#ifdef WITH_TLS
+extern dynalock_tls tls;
+extern const br_x509_trust_anchor anchors[];
+#endif
+
+int main(void)
+{
+#ifdef WITH_TLS
+    dynalock_tls_init(&tls, dynalock_tls_small(), anchors, 1);
+    config.tls = &tls;
+#endif
+    outcome = dynalock_client_init(&client, &config);
+    outcome = dynalock_lock_init(&lock, &options);
+    outcome = dynalock_acquire(&client, &lock, DYNALOCK_FOREVER);
+    outcome = dynalock_renew(&client, &lock);
+    outcome = dynalock_poll(&client);
+    outcome = dynalock_release(&client, &lock);
+    outcome = dynalock_read(&client, &name, &record);
+#ifdef WITH_EXPLAIN
+    text = dynalock_explain((dynalock_outcome)outcome);
+#endif
+    return 0;
+}
