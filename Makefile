@@ -48,7 +48,7 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
 	    --counts tests/options.py \
 	    --alone tests/harness_test.py \
-	    --cmocka $(foreach server,dynoxide dynalite,\
+	    --together --cmocka $(foreach server,dynoxide dynalite,\
 	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %'))
 
 programs: $(UNIT_PLAIN) $(UNIT_SANITIZED) $(CONFORMANCE) $(FUZZERS) \

@@ -635,7 +635,7 @@ typedef struct dynalock_token { /* the shape of jsmn's */
 #define DYNALOCK_TOKENS 40
 #define DYNALOCK_ANSWER_SIZE                                                  \
     (2 * DYNALOCK_OWNER_SIZE + 2 * DYNALOCK_RVN_SIZE +                        \
-        (DYNALOCK_DATA_SIZE * 4) / 3 + 736)
+        (DYNALOCK_DATA_SIZE * 4) / 3 + 768)
 
 /* A request is sent before its answer is read: they share memory. */
 typedef union dynalock_memory {
@@ -779,8 +779,8 @@ DYNALOCK_API dynalock_outcome dynalock_set_data(
 DYNALOCK_API const uint8_t *dynalock_data(
     dynalock_record *record, uint32_t *size);
 
-/* Another lease from the next renewal on. A shorter one counts at once.
-   BAD_LEASE, NOT_HELD. */
+/* Another lease from the next renewal on, which is due at once. A shorter one
+   counts from now on. BAD_LEASE, NOT_HELD. */
 DYNALOCK_API dynalock_outcome dynalock_set_lease(dynalock_client *client,
     dynalock_lock *lock, uint32_t lease_ms) DYNALOCK_CHECKED;
 
@@ -962,13 +962,12 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 #pragma GCC diagnostic ignored "-Wconversion"
 #endif
+#define jsmn_parse DL_APART jsmn_parse
 #include <jsmn.h>
+#undef jsmn_parse
 #if defined(__GNUC__) || defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
-
-JSMN_API DL_APART int jsmn_parse(jsmn_parser *parser, const char *text,
-    const size_t size, jsmntok_t *tokens, const unsigned int capacity);
 
 #ifdef __cplusplus
 extern "C" {
@@ -1326,6 +1325,15 @@ static size_t dl_count_plain(const char *text, const char *others)
     size_t n = 0;
 
     while (dl_is_alphanumeric(text[n]) || dl_is_in(text[n], others)) n++;
+    return n;
+}
+
+/* How many of `set` text begins with. */
+static size_t dl_count(const char *text, size_t size, const char *set)
+{
+    size_t n = 0;
+
+    while (n < size && dl_is_in(text[n], set)) n++;
     return n;
 }
 
@@ -1813,7 +1821,8 @@ static void dl_http_status_line(
 {
     uint32_t status;
 
-    if (size < 12 || !dl_begins(line, size, "http/1.") || line[8] != ' ' ||
+    if (size < 12 || !dl_begins(line, size, "http/1.") ||
+        (line[7] | 1) != '1' || line[8] != ' ' ||
         (size > 12 && line[12] != ' ') ||
         !dl_read_word(line + 9, 3, &status) || status - 100 >= 500)
         return;
@@ -1887,7 +1896,7 @@ static void dl_http_value(dynalock_response *response, uint8_t header,
     case DL_SEEN_CHUNKED: dl_http_transfer(response, value, size); break;
     case DL_SEEN_CLOSE: dl_http_connection(response, value, size); break;
     case DL_SEEN_ENCODED:
-        if (!dl_begins(value, size, "identity"))
+        if (size != 8 || !dl_begins(value, size, "identity"))
             response->seen |= DL_SEEN_ENCODED;
         break;
     default:
@@ -1912,8 +1921,9 @@ static void dl_http_header(
     response->state = DL_HTTP_HEADER;
     for (i = 0; i < DL_COUNT(dl_headers); i++) {
         if (!dl_begins(line, size, dl_headers[i].name)) continue;
+        if (size == sizeof response->line) dl_http_bad(response); /* cut */
         start = strlen(dl_headers[i].name);
-        while (start < size && dl_http_is_space(line[start])) start++;
+        start += dl_count(line + start, size - start, " \t");
         while (size > start && dl_http_is_space(line[size - 1])) size--;
         dl_http_value(
             response, dl_headers[i].header, line + start, size - start);
@@ -1955,7 +1965,9 @@ static void dl_http_chunk_line(
         if (length > 0x7ffffff) return;
         length = length << 4 | (uint32_t)digit;
     }
-    if (i == 0 || (i < size && line[i] != ';' && line[i] != ' ')) return;
+    if (i == 0 || i == sizeof response->line ||
+        (i < size && line[i] != ';' && line[i] != ' '))
+        return;
     response->left = length;
     response->overhead = 0;
     response->state = length != 0 ? DL_HTTP_DATA : DL_HTTP_TRAILER;
@@ -2522,7 +2534,7 @@ enum { /* dl_expect: what a value must be to be kept */
 
 #define DL_TYPE_LIMIT 112
 #define DL_MESSAGE_LIMIT 144
-#define DL_RESERVE 8 /* bytes of the buffer kept for `true` and closing */
+#define DL_RESERVE 12 /* bytes of the buffer kept for `true` and closing */
 
 static const dl_want dl_root_wants[] = {
     { "__type", DL_TYPE_LIMIT, DL_EXPECT_TEXT },
@@ -2652,6 +2664,7 @@ static void dl_filter_want(dynalock_filter *filter, const dl_want *want)
     filter->keep = DL_KEEP_ALL;
     filter->expect = want->expect;
     filter->value_depth = filter->depth;
+    filter->limit = (uint16_t)(filter->limit + 4); /* for :"" of a cut text */
     dl_filter_emit(filter, ':');
     filter->mark = filter->used;
     if (want->limit < filter->limit - filter->used)
@@ -2717,6 +2730,9 @@ static void dl_json_open(dynalock_filter *filter, char c)
 static void dl_json_close(dynalock_filter *filter, char c)
 {
     if (filter->open[filter->depth] != c - 2) return; /* [ and ], { and } */
+    if (filter->depth == 3 && filter->keep == DL_KEEP_ALL &&
+        filter->out[filter->used - 1] == '{')
+        dl_filter_refuse(filter); /* an attribute of no type */
     dl_filter_emit(filter, c);
     filter->depth--;
     dl_filter_after(filter);
@@ -3027,8 +3043,8 @@ static char *dl_json_attribute(const dl_json *json, int item, const char *name,
    linked. */
 struct dynalock_steps {
     /* The connection is ready: name signing.target and settle what the body
-       will say, or return an outcome to send nothing. */
-    dynalock_outcome (*prepare)(dynalock_operation *operation);
+       will say. */
+    void (*prepare)(dynalock_operation *operation);
     /* The exchange has ended; exchange.fate says what may have happened. */
     void (*answer)(dynalock_operation *operation, dynalock_outcome outcome);
     void (*end)(dynalock_operation *operation, unsigned why);
@@ -3214,19 +3230,17 @@ static uint32_t dl_patience(
     return most;
 }
 
-/* The request leaves on a stream that is open. */
 static void dl_exchange_send_first(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
     dynalock_operation *operation = exchange->operation;
-    dynalock_outcome rc = DYNALOCK_CLOCK_UNSET;
 
     exchange->unix_ms = dl_unix_ms(client);
-    if (exchange->unix_ms != 0) rc = operation->steps->prepare(operation);
-    if (rc != DYNALOCK_OK) {
-        dl_exchange_end(client, rc);
+    if (exchange->unix_ms == 0) {
+        dl_exchange_end(client, DYNALOCK_CLOCK_UNSET);
         return;
     }
+    operation->steps->prepare(operation);
     dl_exchange_sign(client);
     exchange->state = DL_EXCHANGE_SEND;
     exchange->deadline =
@@ -3427,7 +3441,8 @@ static int dl_exchange_send(dynalock_client *client)
         n = stream->write(
             client, client->memory.window + at, exchange->window_used - at);
         if (n <= 0) break;
-        exchange->fate = DL_FATE_SENT;
+        if (client->signing.target[0] != 'G') /* a look leaves no trace */
+            exchange->fate = DL_FATE_SENT;
         exchange->sent += (uint32_t)n;
     }
     if (n >= 0 && exchange->sent == exchange->total) n = stream->flush(client);
@@ -3743,8 +3758,8 @@ static void dl_put_read(const dynalock_client *client,
    is understood, escapes included. The first is for dynalock_read alone. */
 static const dl_want dl_record_wants[] = {
     { "data", DYNALOCK_DATA_TEXT + 12, DL_EXPECT_ATTRIBUTE },
-    { "ownerName", 2 * DYNALOCK_OWNER_SIZE, DL_EXPECT_ATTRIBUTE },
-    { "recordVersionNumber", 2 * DYNALOCK_RVN_SIZE, DL_EXPECT_ATTRIBUTE },
+    { "ownerName", 2 * DYNALOCK_OWNER_SIZE + 12, DL_EXPECT_ATTRIBUTE },
+    { "recordVersionNumber", 2 * DYNALOCK_RVN_SIZE + 12, DL_EXPECT_ATTRIBUTE },
     { "isReleased", 24, DL_EXPECT_ATTRIBUTE },
     { "fence", 48, DL_EXPECT_ATTRIBUTE },
     { "leaseDuration", 48, DL_EXPECT_ATTRIBUTE },
@@ -3778,22 +3793,25 @@ typedef struct dl_item {
 static int dl_read_duration(const char *text, size_t size, uint64_t *ms)
 {
     static const char digits[] = ".0123456789";
-    uint32_t part, unit;
-    size_t n;
 
-    for (*ms = 0; size != 0; text += n, size -= n) {
-        for (n = 0; n < size && dl_is_in(text[n], digits + 1);) n++;
-        if (!dl_read_word(text, n, &part) || part > DL_LEASE_MOST) return 0;
-        if (n < size && text[n] == '.') part++;
-        while (n < size && dl_is_in(text[n], digits)) n++;
-        if (n == size) return 0;
-        unit = text[n] == 'h' ? 3600000 : text[n] == 'm' ? 60000 : 1000;
-        if (!dl_is_in(text[n++], "hms")) return 0;
+    for (*ms = 0; size != 0;) {
+        size_t whole = dl_count(text, size, digits + 1);
+        size_t n = whole + dl_count(text + whole, size - whole, digits);
+        uint32_t part, unit = 1000;
+
+        if (n == size || !dl_read_word(text, whole, &part)) return 0;
+        if (part > DL_LEASE_MOST || !dl_is_in(text[n], "hms")) return 0;
+        if (n > whole) part++;
+        if (text[n] == 'h') unit = 3600000;
+        if (text[n] == 'm') unit = 60000;
+        n++;
         if (unit == 60000 && n < size && text[n] == 's') {
             unit = 1;
             n++;
         }
         *ms += (uint64_t)part * unit;
+        text += n;
+        size -= n;
     }
     return *ms <= DL_LEASE_MOST;
 }
@@ -3860,7 +3878,7 @@ static void dl_read_item(const dl_json *json, dl_item *item)
     /* "Released" is exactly what the condition tests: isReleased = S "1" */
     if (dl_equals(found[RELEASED].text, found[RELEASED].size, "1"))
         item->kind = DL_ITEM_FREE;
-    else if (item->owner != NULL &&
+    else if (item->owner != NULL && item->owner_size < DYNALOCK_OWNER_SIZE &&
              (dl_read_lease(&found[LEASE], &item->lease_ms) ||
                  dl_read_lease(&found[LEASE_NUMBER], &item->lease_ms)))
         item->kind = DL_ITEM_LIVE;
@@ -4142,22 +4160,20 @@ static void dl_number_request(dynalock_lock *lock)
     lock->counter++;
     lock->base = client->now;
     lock->sent_lease_ms = dl_lease(client, lock);
-    client->signing.target = "UpdateItem";
 }
 
-static dynalock_outcome dl_prepare_acquire(dynalock_lock *lock)
+static void dl_prepare_acquire(dynalock_lock *lock)
 {
     lock->operation.state = DL_LOCK_ACQUIRE;
     dl_number_request(lock);
     dl_raise_fence(lock);
     lock->through = DL_WATCH_NONE;
     if (dl_watch_left(lock) == 0) lock->through = lock->watch;
-    return DYNALOCK_OK;
 }
 
 /* Whoever reads the shorter lease may take over by it: from before the send
    no more than that is left. */
-static dynalock_outcome dl_prepare_renew(dynalock_lock *lock)
+static void dl_prepare_renew(dynalock_lock *lock)
 {
     dynalock_client *client = lock->operation.client;
 
@@ -4166,31 +4182,24 @@ static dynalock_outcome dl_prepare_renew(dynalock_lock *lock)
     lock->until = dl_least(
         lock->until, client->now + dl_usable(client, lock->sent_lease_ms));
     lock->operation.deadline = lock->until;
-    return DYNALOCK_OK;
 }
 
-static dynalock_outcome dl_lock_prepare(dynalock_operation *operation)
+/* A write costs more than a look, also when it fails: a waiter writes only
+   when it can win. */
+static void dl_lock_prepare(dynalock_operation *operation)
 {
     dynalock_client *client = operation->client;
     dynalock_lock *lock = dl_lock_of(operation);
+    uint8_t state = operation->state;
 
-    switch (operation->state) {
-    case DL_LOCK_ACQUIRE: return dl_prepare_acquire(lock);
-    case DL_LOCK_HOLD:
-    case DL_LOCK_RENEW: return dl_prepare_renew(lock);
-    case DL_LOCK_RELEASE:
-        client->signing.target = "UpdateItem";
-        return DYNALOCK_OK;
-    case DL_LOCK_WATCH:
-        /* a write costs more than a look, also when it fails: only when it
-           can win */
-        if (dl_watch_left(lock) == 0) return dl_prepare_acquire(lock);
-        break;
-    default: break;
-    }
-    operation->eventual = operation->state == DL_LOCK_WATCH;
-    client->signing.target = "GetItem";
-    return DYNALOCK_OK;
+    operation->eventual = state == DL_LOCK_WATCH;
+    client->signing.target = "UpdateItem";
+    if (state == DL_LOCK_ACQUIRE ||
+        (state == DL_LOCK_WATCH && dl_watch_left(lock) == 0))
+        dl_prepare_acquire(lock);
+    else if (state == DL_LOCK_HOLD || state == DL_LOCK_RENEW)
+        dl_prepare_renew(lock);
+    else if (state != DL_LOCK_RELEASE) client->signing.target = "GetItem";
 }
 
 /* ---- ending ---- */
@@ -4388,27 +4397,28 @@ static void dl_grant(dynalock_lock *lock)
     dl_hold(lock);
 }
 
-/* Our write was refused, and this is what stands there instead. */
-static void dl_acquire_refused(dynalock_lock *lock, const dl_item *item)
+/* What stands there: our write was refused, or a waiter has looked. */
+static void dl_acquire_seen(dynalock_lock *lock, const dl_item *item)
 {
+    int refused = lock->operation.state != DL_LOCK_WATCH;
     int whose = dl_whose(lock, item);
-    int can_win;
 
     if (item->kind == DL_ITEM_FOREIGN) {
         dl_give_up(lock, DYNALOCK_NOT_A_LOCK);
         return;
     }
-    if (whose == DL_WHOSE_WRITE) {
+    if (whose == DL_WHOSE_WRITE && refused) {
         dl_grant(lock);
         return;
     }
     dl_observe(lock, item);
-    /* Free, mine from an earlier try, or watched through: then only the fence
-       was behind, and has now caught up. Once; others may be as quick. */
-    can_win = item->kind != DL_ITEM_LIVE || whose == DL_WHOSE_MINE ||
-              dl_watch_left(lock) == 0;
-    if (can_win && (lock->memory & DL_HURRIED) == 0) {
-        lock->memory |= DL_HURRIED;
+    /* Free, mine from an earlier try, or watched through though refused: then
+       only the fence was behind, and has now caught up. After a refusal once;
+       others may be as quick. */
+    if ((lock->memory & DL_HURRIED) == 0 &&
+        (item->kind != DL_ITEM_LIVE || whose != DL_WHOSE_OTHER ||
+            (refused && dl_watch_left(lock) == 0))) {
+        if (refused) lock->memory |= DL_HURRIED;
         dl_turn_to(lock, DL_LOCK_ACQUIRE);
         return;
     }
@@ -4425,19 +4435,6 @@ static void dl_acquire_failed(dynalock_lock *lock, dynalock_outcome outcome)
     dl_note_failure(lock, outcome);
     if (last || !dl_is_passing(outcome)) dl_give_up(lock, outcome);
     else dl_back_off(operation, outcome);
-}
-
-/* A look of a waiter. */
-static void dl_watch_seen(dynalock_lock *lock, const dl_item *item)
-{
-    if (item->kind == DL_ITEM_FOREIGN) {
-        dl_give_up(lock, DYNALOCK_NOT_A_LOCK);
-        return;
-    }
-    dl_observe(lock, item);
-    if (item->kind != DL_ITEM_LIVE || dl_whose(lock, item) != DL_WHOSE_OTHER)
-        dl_turn_to(lock, DL_LOCK_ACQUIRE);
-    else dl_watch_on(lock);
 }
 
 /* ---- renewing ---- */
@@ -4530,8 +4527,8 @@ static void dl_item_seen(dynalock_lock *lock, int refused)
     }
     switch (state) {
     case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM: dl_acquire_refused(lock, &item); break;
-    case DL_LOCK_WATCH: dl_watch_seen(lock, &item); break;
+    case DL_LOCK_CONFIRM:
+    case DL_LOCK_WATCH: dl_acquire_seen(lock, &item); break;
     case DL_LOCK_RENEW:
     case DL_LOCK_CHECK: dl_renew_refused(lock, &item); break;
     default: dl_write_done(lock); break;
@@ -4642,7 +4639,8 @@ static void dl_lock_end(dynalock_operation *operation, unsigned why)
             return;
         }
     }
-    if ((expired || operation->state <= DL_LOCK_WATCH) &&
+    /* what is under way counts for no other call */
+    if ((expired || operation->state < DL_LOCK_LEAVE) &&
         dl_exchange_abandon(operation))
         lock->memory |= DL_UNANSWERED;
     switch (operation->state) {
@@ -4657,7 +4655,7 @@ static void dl_lock_end(dynalock_operation *operation, unsigned why)
         if (expired) dl_release_expire(lock);
         else if (why == DL_END_CANCELLED) dl_release_cancel(lock);
         break;
-    default: /* the heartbeat may have a renewal that is cancelled */
+    default:
         if (expired) dl_lose(lock, DYNALOCK_LOST_EXPIRED);
         else if (operation->outcome == DYNALOCK_AGAIN)
             operation->outcome = DYNALOCK_CANCELLED;
@@ -4693,7 +4691,9 @@ static DL_APART dynalock_outcome dl_check_name(
     const dynalock_client *client, const dynalock_name *name)
 {
     if (!dl_is_name(name->key, 2048)) return DYNALOCK_BAD_KEY;
-    if ((name->sort_key != NULL) != (client->config.sort_key_name != NULL))
+    if (client->config.sort_key_name != NULL
+            ? !dl_is_name(name->sort_key, 1024)
+            : name->sort_key != NULL)
         return DYNALOCK_BAD_KEY;
     return DYNALOCK_OK;
 }
@@ -4821,6 +4821,7 @@ static dynalock_outcome dl_start_renew(
 
     (void)wait_ms;
     if (rc != DYNALOCK_OK) return rc;
+    if (operation->outcome == DYNALOCK_AGAIN) return DYNALOCK_IN_USE;
     if (dl_unix_ms(client) == 0) return DYNALOCK_CLOCK_UNSET;
     operation->outcome = DYNALOCK_AGAIN;
     operation->attempts = 0;
@@ -4845,12 +4846,9 @@ static dynalock_outcome dl_start_release(
 /* == read: look at one item                                              */
 /* ===================================================================== */
 
-static dynalock_outcome dl_record_prepare(dynalock_operation *operation)
+static void dl_record_prepare(dynalock_operation *operation)
 {
-    dynalock_client *client = operation->client;
-
-    client->signing.target = "GetItem";
-    return DYNALOCK_OK;
+    operation->client->signing.target = "GetItem";
 }
 
 static void dl_record_data(
@@ -5378,6 +5376,17 @@ DYNALOCK_API uint64_t dynalock_fence(const dynalock_lock *lock)
     return lock != NULL ? lock->token : 0;
 }
 
+static void dl_change_lease(dynalock_lock *lock, uint32_t lease_ms)
+{
+    dynalock_client *client = lock->operation.client;
+
+    lock->lease_ms = lease_ms;
+    lock->until =
+        dl_least(lock->until, client->now + dl_usable(client, lease_ms));
+    lock->operation.deadline = lock->until;
+    if (!client->config.manual_renew) lock->operation.due = client->now;
+}
+
 DYNALOCK_API dynalock_outcome dynalock_set_lease(
     dynalock_client *client, dynalock_lock *lock, uint32_t lease_ms)
 {
@@ -5388,7 +5397,7 @@ DYNALOCK_API dynalock_outcome dynalock_set_lease(
     if (!dl_lease_is_sound(client, lease_ms)) return DYNALOCK_BAD_LEASE;
     (void)dl_enter(client);
     rc = dl_check_held(client, lock);
-    if (rc == DYNALOCK_OK) lock->lease_ms = lease_ms;
+    if (rc == DYNALOCK_OK) dl_change_lease(lock, lease_ms);
     dl_leave(client);
     return rc;
 }

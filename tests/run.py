@@ -9,7 +9,9 @@ A COMMAND is a line for the shell. The options hold for the commands after them:
     --cmocka      a command reports as cmocka does
     --counts      a command's last line of output is `N passed, N failed`
     --together    two commands at a time (at the start)
-    --alone       one at a time, for what measures time; they wait until the others have ended
+    --alone       one at a time, for what measures time
+
+What stands before --together or --alone has ended before the next command begins.
 
 A command that crashes, says nothing of what it ran or takes too long counts as failed, and so does
 a test that cmocka skipped: what was not run was not passed. The output of a failure is shown.
@@ -26,7 +28,8 @@ import time
 
 JOBS_TOGETHER = 2
 LONGEST_SECONDS = 180
-MOST_OUTPUT = 20000  # bytes shown of a failure
+MOST_OUTPUT = 20000  # characters shown of a failure
+MOST_NAME = 60  # characters shown of a command
 KINDS = ("--status", "--cmocka", "--counts")
 
 ENVIRONMENT = {
@@ -38,33 +41,34 @@ ENVIRONMENT = {
 
 
 def parse(arguments):
-    """Returns the commands to run together and those to run alone, each as (kind, command)."""
-    kind, together, alone = "--status", [], []
-    queue = together
+    """Returns the phases, each as (commands at a time, [(kind, command)])."""
+    kind, phases = "--status", [(JOBS_TOGETHER, [])]
     for argument in arguments:
         if argument in KINDS:
             kind = argument
         elif argument in ("--together", "--alone"):
-            queue = alone if argument == "--alone" else together
+            phases.append((1 if argument == "--alone" else JOBS_TOGETHER, []))
         elif argument.startswith("--"):
             sys.exit(f"run.py: unknown option {argument}\n\n{__doc__}")
         else:
-            queue.append((kind, argument))
-    return together, alone
+            phases[-1][1].append((kind, argument))
+    return phases
 
 
 class Runner:
     def __init__(self):
         self.passed = self.failed = 0
+        self._stopping = False
         self._running = set()
 
-    def run_all(self, jobs, workers):
-        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    def run(self, jobs, width):
+        with concurrent.futures.ThreadPoolExecutor(width) as pool:
             try:
                 ended = [pool.submit(self._run, *job) for job in jobs]
                 for job in concurrent.futures.as_completed(ended):
                     self._report(*job.result())
             except BaseException:
+                self._stopping = True
                 pool.shutdown(wait=False, cancel_futures=True)
                 for process in list(self._running):
                     stop(process)
@@ -83,6 +87,8 @@ class Runner:
                 start_new_session=True,
             )
             self._running.add(process)
+            if self._stopping:
+                stop(process)
             try:
                 status = process.wait(LONGEST_SECONDS)
                 note = "" if status == 0 else f"exit status {status}"
@@ -101,11 +107,13 @@ class Runner:
         verdict = "FAILED" if failed else "ok"
         note = f" ({note})" if note else ""
         counts = f"{passed} passed, {failed} failed" if passed + failed > 1 else ""
-        print(f"{verdict:6} {seconds:5.1f} s  {command}{note}  {counts}".rstrip())
+        name = command if len(command) <= MOST_NAME else command[: MOST_NAME - 3] + "..."
+        print(f"{verdict:6} {seconds:5.1f} s  {name}{note}  {counts}".rstrip())
         if failed:
             if len(output) > MOST_OUTPUT:
                 output = "(...)\n" + output[-MOST_OUTPUT:]
-            print("".join(f"       | {line}\n" for line in output.splitlines()), end="")
+            for line in [f"$ {command}", *output.splitlines()]:
+                print(f"       | {line}")
         sys.stdout.flush()
 
 
@@ -139,10 +147,12 @@ def stop(process):
 
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    together, alone = parse(sys.argv[1:])
     runner = Runner()
-    runner.run_all(together, JOBS_TOGETHER)
-    runner.run_all(alone, 1)
+    try:
+        for width, jobs in parse(sys.argv[1:]):
+            runner.run(jobs, width)
+    except KeyboardInterrupt:
+        return 130
     print(f"{runner.passed} passed, {runner.failed} failed")
     return 1 if runner.failed or not runner.passed else 0
 

@@ -260,6 +260,7 @@ static void quoted_text_is_a_json_string(void **state)
         { "\xc3\xa9\xe2\x82\xac\xf0\x9f\x94\x92",
             "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x94\x92\"" },
         { "\\u0041", "\"\\\\u0041\"" },
+        { "\"\n\\\t", "\"\\\"\\u000a\\\\\\u0009\"" },
     };
     size_t i;
 
