@@ -106,7 +106,7 @@ build/bench/%: tests/bench/%.c $(HEADERS)
 
 # A run of one fuzz target; the inputs it finds serve the next run too.
 fuzz = mkdir -p build/fuzz/found/$(target) && build/fuzz/$(target) \
-    -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+    -max_total_time=$(FUZZ_SECONDS) -verbosity=0 \
     -artifact_prefix=build/fuzz/$(target)- \
     build/fuzz/found/$(target) tests/fuzz/corpus/$(target)
 

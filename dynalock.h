@@ -4924,10 +4924,18 @@ static const dynalock_steps dl_record_steps = { dl_record_prepare,
     dl_record_answer, dl_record_end, dl_put_read, dl_record_rank,
     dl_record_lease, dl_record_wants };
 
-static void dl_record_init(dynalock_record *record, const dynalock_name *name)
+/* A record's memory may hold anything before its first use: only the list says
+   whether it is in use. */
+static dynalock_outcome dl_record_init(const dynalock_client *client,
+    const dynalock_name *name, dynalock_record *record)
 {
+    const dynalock_operation *at = client->operations;
+
+    for (; at != NULL; at = at->next)
+        if (at == &record->operation) return DYNALOCK_IN_USE;
     memset(record, 0, sizeof *record);
     record->operation.name = *name;
+    return DYNALOCK_AGAIN;
 }
 
 static dynalock_outcome dl_start_read(
@@ -5323,11 +5331,25 @@ DYNALOCK_API dynalock_outcome dynalock_start_release(
     return dl_begin(client, dl_start_release, lock, 0);
 }
 
+static dynalock_outcome dl_check_read(dynalock_client *client,
+    const dynalock_name *name, dynalock_record *record)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || name == NULL || record == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    (void)dl_enter(client);
+    rc = dl_record_init(client, name, record);
+    dl_leave(client);
+    return rc;
+}
+
 DYNALOCK_API dynalock_outcome dynalock_start_read(dynalock_client *client,
     const dynalock_name *name, dynalock_record *record)
 {
-    if (name == NULL || record == NULL) return DYNALOCK_BAD_ARGUMENT;
-    dl_record_init(record, name);
+    dynalock_outcome rc = dl_check_read(client, name, record);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
     return dl_begin(client, dl_start_read, record, 0);
 }
 
@@ -5352,8 +5374,9 @@ DYNALOCK_API dynalock_outcome dynalock_release(
 DYNALOCK_API dynalock_outcome dynalock_read(dynalock_client *client,
     const dynalock_name *name, dynalock_record *record)
 {
-    if (name == NULL || record == NULL) return DYNALOCK_BAD_ARGUMENT;
-    dl_record_init(record, name);
+    dynalock_outcome rc = dl_check_read(client, name, record);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
     return dl_call(client, dl_start_read, record, 0);
 }
 

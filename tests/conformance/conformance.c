@@ -1829,7 +1829,6 @@ static void the_servers_own_idle_timeout_is_no_failure(void **state)
     const uint64_t idle_ms = 7000; /* dynalite closes after 6 s */
 
     (void)state;
-    if (strcmp(harness("SERVER"), "dynalite") != 0) skip(); /* never closes */
     if (now_ms() - sleeping_since < idle_ms)
         run_for((uint32_t)(idle_ms - (now_ms() - sleeping_since)));
     wait_for_end(&sleeper);
@@ -3291,10 +3290,14 @@ int main(int argc, char **argv)
         PROMISE(anchor_files_that_are_none_are_refused),
         PROMISE(every_outcome_has_a_sentence),
 
+        /* the last one is dynalite's alone: dynoxide never closes */
         PROMISE(the_servers_own_idle_timeout_is_no_failure),
     };
 
+    size_t promise_count = COUNT(promises);
+
     if (argc > 1) cmocka_set_test_filter(argv[1]); /* a name, * and ? */
-    return cmocka_run_group_tests_name(
-        harness("SERVER"), promises, start_all, NULL);
+    if (strcmp(harness("SERVER"), "dynalite") != 0) promise_count--;
+    return _cmocka_run_group_tests(
+        harness("SERVER"), promises, promise_count, start_all, NULL);
 }
