@@ -23,11 +23,12 @@ UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs lint vectors sizes bench clean
+.PHONY: help setup demo test programs simulate lint vectors sizes bench clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
 	@echo '[1] UPDATE=1 puts the figures into README.md, CHECK=1 compares'
+	@echo '[2] RUNS=n SEED=s DEVICES=d'
 
 setup:
 	@tests/setup.sh test
@@ -42,6 +43,8 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	-@$(MAKE) --no-print-directory -k -j2 -O programs
 	@tests/run.py \
 	    $(foreach target,$(FUZZ),'$(fuzz)') \
+	    'build/simulate --runs 200 --seed 1' \
+	    'build/simulate --runs 1 --seed 1 --devices 200' \
 	    '$(call same,tools/gen_vectors,tests/vectors.h)' \
 	    '$(call same,tests/gen_json_corpus.py,tests/unit/json_corpus.h)' \
 	    $(EXAMPLES:%='test -x %') $(MANUALS:%='test -x %') \
@@ -51,8 +54,15 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    --together --cmocka $(foreach server,dynoxide dynalite,\
 	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %'))
 
-programs: $(UNIT_PLAIN) $(UNIT_SANITIZED) $(CONFORMANCE) $(FUZZERS) \
+programs: build/simulate $(UNIT_PLAIN) $(UNIT_SANITIZED) $(CONFORMANCE) $(FUZZERS) \
     $(EXAMPLES) $(MANUALS)
+
+RUNS = 300
+SEED = 1
+DEVICES = 0# 0: 2 to 6, as the seed has it
+
+simulate: setup build/simulate ## a fleet and its network in one program [2]
+	@build/simulate --runs $(RUNS) --seed $(SEED) --devices $(DEVICES)
 
 lint: setup build/include/jsmn.h ## warnings, layout, symbols, lengths
 	@tests/lint.py
@@ -94,6 +104,10 @@ build/sanitized/%: tests/unit/%.c $(HEADERS)
 
 build/conformance/%: tests/conformance/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS),$(test_libraries))
+
+build/simulate: $(wildcard tests/simulation/*.c) $(HEADERS)
+	@mkdir -p $(@D) && rm -f $@
+	@$(CC) $(CFLAGS) -O2 -I. $(filter %.c,$^) -o $@ -lcjson -lcrypto
 
 build/fuzz/%: tests/fuzz/fuzz_%.c $(HEADERS)
 	$(call compile,$(CLANG) $(CFLAGS) $(FUZZER) $(SANITIZE))

@@ -1173,12 +1173,12 @@ static void dl_put_escaped(const dl_sink *sink, const char *text, size_t size)
     for (; size != 0; text++, size--) {
         uint8_t c = (uint8_t)*text;
 
-        if (c < 0x20) {
+        if (c == '"' || c == '\\') dl_put_text(sink, "\\");
+        if (c >= 0x20) {
+            dl_put(sink, text, 1);
+        } else {
             dl_put_text(sink, "\\u00");
             dl_put_hex(sink, &c, 1);
-        } else {
-            if (c == '"' || c == '\\') dl_put(sink, "\\", 1);
-            dl_put(sink, text, 1);
         }
     }
 }
@@ -1233,20 +1233,22 @@ static size_t dl_unescape(char *text, size_t size)
    cut short is told by the byte behind the text, its NUL or quote. */
 static int dl_utf8_accepts(dynalock_utf8 *utf8, char next)
 {
-    uint8_t c = (uint8_t)next;
-    unsigned pair = (unsigned)utf8->last << 8 | c;
+    uint8_t c = (uint8_t)next, last = utf8->last;
 
     utf8->last = c;
     if (utf8->more != 0) {
         utf8->more--;
-        return (c & 0xc0) == 0x80 &&
-               pair >> 5 != 0xe080 >> 5 && /* E0 80..9F: could be shorter */
-               pair >> 4 != 0xf080 >> 4 && /* F0 80..8F: so could this */
-               pair >> 5 != 0xeda0 >> 5 && /* ED A0..BF: a surrogate */
-               pair < 0xf490;              /* F4 90..: no code point */
+        if (c < 0x80 || c > 0xbf) return 0;
+        switch (last) {
+        case 0xe0: return c >= 0xa0; /* less: it could be shorter */
+        case 0xed: return c < 0xa0;  /* more: a surrogate */
+        case 0xf0: return c >= 0x90; /* less: it could be shorter */
+        case 0xf4: return c < 0x90;  /* more: no code point */
+        default: return 1;
+        }
     }
     if (c < 0x80) return 1;
-    utf8->more = (uint8_t)(c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3);
+    utf8->more = (uint8_t)(1 + (c >= 0xe0) + (c >= 0xf0));
     return c >= 0xc2 && c <= 0xf4;
 }
 
@@ -2838,15 +2840,15 @@ static void dl_json_code_point(dynalock_filter *filter, uint32_t c)
 
 static void dl_json_escape(dynalock_filter *filter, char c)
 {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    unsigned i;
+    static const char pairs[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
+    const char *at = pairs;
 
     if (c == 'u') {
         filter->state = DL_JSON_HEX;
         filter->code_point = 1;
     } else if (filter->surrogate == 0) {
-        for (i = 0; i < sizeof from - 1; i++)
-            if (c == from[i]) dl_json_code_point(filter, (uint8_t)to[i]);
+        while (*at != '\0' && *at != c) at += 2;
+        if (*at != '\0') dl_json_code_point(filter, (uint8_t)at[1]);
     }
 }
 
@@ -3500,6 +3502,14 @@ static int dl_is_passing(dynalock_outcome outcome)
                outcome >= DYNALOCK_BAD_ANSWER) ||
            outcome == DYNALOCK_TLS_NO_HANDSHAKE ||
            outcome == DYNALOCK_THROTTLED || outcome == DYNALOCK_SERVICE_FAILED;
+}
+
+/* The same of a call that has only so many tries. */
+static int dl_is_worth_trying(
+    const dynalock_operation *operation, dynalock_outcome outcome)
+{
+    return dl_is_passing(outcome) &&
+           operation->attempts + 1 < operation->client->config.attempts;
 }
 
 /* Full jitter: anything from 0 to base * 2^n, capped. A connection that the
@@ -4427,14 +4437,13 @@ static void dl_acquire_seen(dynalock_lock *lock, const dl_item *item)
 
 static void dl_acquire_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
-    dynalock_client *client = lock->operation.client;
-    dynalock_operation *operation = &lock->operation;
-    int last = (lock->memory & DL_ONE_TRY) != 0 &&
-               operation->attempts + 1 >= client->config.attempts;
+    int again = (lock->memory & DL_ONE_TRY) != 0
+                    ? dl_is_worth_trying(&lock->operation, outcome)
+                    : dl_is_passing(outcome);
 
     dl_note_failure(lock, outcome);
-    if (last || !dl_is_passing(outcome)) dl_give_up(lock, outcome);
-    else dl_back_off(operation, outcome);
+    if (again) dl_back_off(&lock->operation, outcome);
+    else dl_give_up(lock, outcome);
 }
 
 /* ---- renewing ---- */
@@ -4465,16 +4474,14 @@ static void dl_renew_refused(dynalock_lock *lock, const dl_item *item)
    told after its tries; the heartbeat goes on. */
 static void dl_renew_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
-    dynalock_client *client = lock->operation.client;
     dynalock_operation *operation = &lock->operation;
-    int last = operation->attempts + 1 >= client->config.attempts;
+    int again = dl_is_worth_trying(operation, outcome);
 
     lock->failure = outcome;
     dl_back_off(operation, outcome);
-    if (operation->outcome != DYNALOCK_AGAIN) return;
-    if (!last && dl_is_passing(outcome)) return;
+    if (again || operation->outcome != DYNALOCK_AGAIN) return;
     operation->outcome = outcome;
-    if (client->config.manual_renew) {
+    if (operation->client->config.manual_renew) {
         operation->state = DL_LOCK_HOLD;
         operation->due = DL_NEVER;
     }
@@ -4749,19 +4756,23 @@ static dynalock_outcome dl_draw_acquisition(
     return DYNALOCK_OK;
 }
 
-/* Ends what has ended meanwhile; then says why this lock cannot begin. */
+/* Ends what has ended meanwhile. */
+static void dl_lapse(const dynalock_client *client, dynalock_lock *lock)
+{
+    if (lock->operation.client == client &&
+        client->now >= lock->operation.deadline)
+        dl_lock_end(&lock->operation, DL_END_EXPIRED);
+}
+
+/* Says why this lock cannot begin. */
 static dynalock_outcome dl_check_idle(
     dynalock_client *client, dynalock_lock *lock)
 {
-    dynalock_operation *operation = &lock->operation;
-
-    if (operation->client != NULL && operation->client != client)
-        return DYNALOCK_IN_USE;
-    if (operation->client != NULL && client->now >= operation->deadline)
-        dl_lock_end(operation, DL_END_EXPIRED);
-    if (operation->client == NULL) return DYNALOCK_OK;
+    dl_lapse(client, lock);
+    if (lock->operation.client == NULL) return DYNALOCK_OK;
+    if (lock->operation.client != client) return DYNALOCK_IN_USE;
     if (lock->until != 0) return DYNALOCK_HELD;
-    if (operation->outcome == DYNALOCK_UNKNOWN) return DYNALOCK_UNKNOWN;
+    if (lock->operation.outcome == DYNALOCK_UNKNOWN) return DYNALOCK_UNKNOWN;
     return DYNALOCK_IN_USE;
 }
 
@@ -4798,15 +4809,12 @@ static dynalock_outcome dl_start_acquire(
 static dynalock_outcome dl_check_held(
     dynalock_client *client, dynalock_lock *lock)
 {
-    int outcome = lock->operation.outcome;
+    int outcome;
 
-    if (lock->operation.client == client) {
-        if (client->now >= lock->operation.deadline)
-            dl_lock_end(&lock->operation, DL_END_EXPIRED);
-        if (lock->until != 0) return DYNALOCK_OK;
-        if (lock->operation.client != NULL) return DYNALOCK_IN_USE;
-        outcome = lock->operation.outcome;
-    }
+    dl_lapse(client, lock);
+    if (lock->operation.client == client)
+        return lock->until != 0 ? DYNALOCK_OK : DYNALOCK_IN_USE;
+    outcome = lock->operation.outcome;
     if (outcome <= DYNALOCK_LOST_EXPIRED && outcome >= DYNALOCK_LOST_RELEASED)
         return (dynalock_outcome)outcome;
     return DYNALOCK_NOT_HELD;
@@ -4893,8 +4901,7 @@ static void dl_record_answer(
 
     if (outcome == DYNALOCK_OK)
         dl_record_fill((dynalock_record *)(void *)operation, &json);
-    if (dl_is_passing(outcome) &&
-        operation->attempts + 1 < client->config.attempts)
+    if (dl_is_worth_trying(operation, outcome))
         dl_back_off(operation, outcome);
     else dl_finish(operation, outcome);
 }

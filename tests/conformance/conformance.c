@@ -337,6 +337,16 @@ static void start_with_lease(device *d, const char *owner, uint32_t lease_ms)
     start(d);
 }
 
+/* For the table with a sort key. */
+static void start_sorted(device *d, const char *owner)
+{
+    prepare(d, owner, harness("HTTP"));
+    d->config.table = "sorted";
+    d->config.key_name = "name";
+    d->config.sort_key_name = "part";
+    start(d);
+}
+
 static uint64_t now_ms(void)
 {
     return a.healthy.monotonic_ms(&a.posix);
@@ -650,18 +660,8 @@ static void a_sort_key_tells_locks_apart(void **state)
     dynalock_name name;
 
     (void)state;
-    prepare(&a, "a", harness("HTTP"));
-    a.config.table = "sorted";
-    a.config.key_name = "name";
-    a.config.sort_key_name = "part";
-    start(&a);
-    b = a;
-    b.posix.fd = -1;
-    b.config.platform = &b.platform;
-    b.config.owner = "b";
-    start(&b);
-    b.platform.context = &b.posix;
-    b.healthy.context = &b.posix;
+    start_sorted(&a, "a");
+    start_sorted(&b, "b");
     memset(&options, 0, sizeof options);
     options.key = __func__;
     options.sort_key = "1";
@@ -2873,11 +2873,7 @@ static void a_sort_key_belongs_to_tables_that_have_one(void **state)
     memset(&name, 0, sizeof name);
     options.key = name.key = __func__;
     start_plain(&a, "a");
-    prepare(&b, "b", harness("HTTP"));
-    b.config.table = "sorted";
-    b.config.key_name = "name";
-    b.config.sort_key_name = "part";
-    start(&b);
+    start_sorted(&b, "b");
     assert_outcome(
         dynalock_acquire(&b.client, new_lock(&options), 0), DYNALOCK_BAD_KEY);
     assert_outcome(dynalock_read(&b.client, &name, &record), DYNALOCK_BAD_KEY);

@@ -137,8 +137,7 @@ static void set_attribute(
 
     for (i = 0; a == NULL && i < ATTRIBUTES; i++)
         if (it->attributes[i].type == 0) a = &it->attributes[i];
-    if (a == NULL || strlen(value) >= VALUE_SIZE ||
-        strlen(name) >= NAME_SIZE)
+    if (a == NULL || strlen(value) >= VALUE_SIZE || strlen(name) >= NAME_SIZE)
         die("item too large for the model");
     strcpy(a->name, name);
     strcpy(a->value, value);
@@ -221,8 +220,7 @@ static void path(scope *s, char out[NAME_SIZE])
     token(s, out);
     if (out[0] != '#') {
         for (i = 0; reserved[i] != NULL; i++)
-            if (strcasecmp(out, reserved[i]) == 0)
-                fail(s, "reserved keyword");
+            if (strcasecmp(out, reserved[i]) == 0) fail(s, "reserved keyword");
         return;
     }
     alias = member(s->names, out, &i);
@@ -522,8 +520,8 @@ static size_t refuse(call *c)
 {
     const char *wants =
         text_of(c->body, "ReturnValuesOnConditionCheckFailure");
-    cJSON *json = error_json("ConditionalCheckFailedException",
-        "The conditional request failed");
+    cJSON *json = error_json(
+        "ConditionalCheckFailedException", "The conditional request failed");
 
     if (wants != NULL && strcmp(wants, "ALL_OLD") == 0 &&
         !c->options->hide_item && c->place->now.exists)
@@ -676,8 +674,8 @@ static void hex(const unsigned char *data, size_t size, char *out)
     for (i = 0; i < size; i++) (void)sprintf(out + 2 * i, "%02x", data[i]);
 }
 
-static void hmac(const void *key, size_t key_size, const char *text,
-    unsigned char out[32])
+static void hmac(
+    const void *key, size_t key_size, const char *text, unsigned char out[32])
 {
     unsigned n = 32;
 
@@ -709,8 +707,8 @@ static void digest_hex(const char *text, size_t size, char out[65])
     hex(digest, 32, out);
 }
 
-static void expected_authorization(call *c, const request *r,
-    const char *date, char *out, size_t size)
+static void expected_authorization(
+    call *c, const request *r, const char *date, char *out, size_t size)
 {
     static const char signed_headers[] =
         "content-type;host;x-amz-date;x-amz-target";

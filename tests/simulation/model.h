@@ -42,15 +42,15 @@ size_t model_error(int status, const char *type, const char *message,
 typedef struct model_view {
     const char *owner, *lease, *rvn, *released, *fence, *ttl;
 } model_view;
-int model_look(const model *m, const char *table, const char *key,
-    model_view *view);
+int model_look(
+    const model *m, const char *table, const char *key, model_view *view);
 
 /* What only a table does: deletes what its TTL attribute says is over. Returns
    how many. */
 int model_expire(model *m, const char *ttl_attribute, int64_t now_ms);
 
 /* Somebody deletes or rewrites an item without a condition. */
-void model_delete(model *m, const char *table, const char *key,
-    int64_t now_ms);
+void model_delete(
+    model *m, const char *table, const char *key, int64_t now_ms);
 
 #endif

@@ -5,11 +5,11 @@ The fleet, its clocks and its network in one deterministic program.
 
 The real dynalock.h, unchanged, runs on every device, each on a stack of its
 own, so that a device can stand still or die inside any hook while the world
-goes on. It is driven through its hooks: virtual monotonic clocks that drift and step, wall clocks that jump, a
-network that loses, delays, repeats, reorders and cuts, and the table of
-model.c behind it. Each run derives from one seed; a seed that fails replays
-exactly, and is run again with a trace. After every event the promises of the
-manual are asserted.
+goes on. It is driven through its hooks: virtual monotonic clocks that drift
+and step, wall clocks that jump, a network that loses, delays, repeats,
+reorders and cuts, and the table of model.c behind it. Each run derives from
+one seed; a seed that fails replays exactly, --trace prints its last events.
+After every event the promises of the manual are asserted.
 */
 #define _DEFAULT_SOURCE
 #include "model.h"
@@ -62,22 +62,22 @@ static int one_in(chance *c, uint64_t n)
 
 /* ---- the world ---- */
 
-enum { /* kinds of trouble; --world names them */
-    WORLD_LOSS = 1,      /* lost, cut, refused and silent connections */
-    WORLD_DELAY = 2,     /* long delays: late and reordered requests */
-    WORLD_REPEAT = 4,    /* requests carried out twice; second answers */
-    WORLD_CRASH = 8,     /* devices die and boot */
-    WORLD_PAUSE = 16,    /* devices stand still, anywhere */
-    WORLD_DRIFT = 32,    /* clock rates differ, up to the margin */
-    WORLD_TICK = 64,     /* coarse clocks */
-    WORLD_JUMP = 128,    /* wall clocks jump */
-    WORLD_THROTTLE = 256,/* throttling and 5xx, before and after the write */
-    WORLD_STALE = 512,   /* eventually consistent reads lag */
-    WORLD_SHORTEN = 1024,/* leases change while held */
-    WORLD_HIDE = 2048,   /* a server that shows no item with a refusal */
-    WORLD_TTL = 4096,    /* some devices write a TTL; the table deletes */
-    WORLD_SHORT = 8192,  /* only waits shorter than the lease */
-    WORLD_EDGE = 16384   /* drift at the margin, holders that stand still,
+enum {                    /* kinds of trouble; --world names them */
+    WORLD_LOSS = 1,       /* lost, cut, refused and silent connections */
+    WORLD_DELAY = 2,      /* long delays: late and reordered requests */
+    WORLD_REPEAT = 4,     /* requests carried out twice; second answers */
+    WORLD_CRASH = 8,      /* devices die and boot */
+    WORLD_PAUSE = 16,     /* devices stand still, anywhere */
+    WORLD_DRIFT = 32,     /* clock rates differ, up to the margin */
+    WORLD_TICK = 64,      /* coarse clocks */
+    WORLD_JUMP = 128,     /* wall clocks jump */
+    WORLD_THROTTLE = 256, /* throttling and 5xx, before and after the write */
+    WORLD_STALE = 512,    /* eventually consistent reads lag */
+    WORLD_SHORTEN = 1024, /* leases change while held */
+    WORLD_HIDE = 2048,    /* a server that shows no item with a refusal */
+    WORLD_TTL = 4096,     /* some devices write a TTL; the table deletes */
+    WORLD_SHORT = 8192,   /* only waits shorter than the lease */
+    WORLD_EDGE = 16384    /* drift at the margin, holders that stand still,
                             waiters that look every few ms, a quick network;
                             never drawn, only named */
 };
@@ -111,13 +111,13 @@ typedef struct device {
     int paused; /* within a hook */
     /* the application */
     app app;
-    uint64_t next_at;     /* what it does next */
+    uint64_t next_at; /* what it does next */
     uint64_t work_until;
     uint64_t wake_at;     /* of the step that is scheduled */
     uint64_t wake_number; /* only the newest counts */
     uint64_t deadline_ms; /* of the wait under way, local; 0: none */
     uint64_t asked_at;
-    uint32_t epoch;       /* one more with every boot */
+    uint32_t epoch; /* one more with every boot */
     int was_held;
     uint64_t fence;
     /* the connection */
@@ -211,11 +211,10 @@ static void violate(world *w, const char *format, ...)
 
 static void print_trace(const world *w)
 {
-    unsigned i = w->trace_lines > TRACE_LINES ? w->trace_lines - TRACE_LINES
-                                              : 0;
+    unsigned i =
+        w->trace_lines > TRACE_LINES ? w->trace_lines - TRACE_LINES : 0;
 
-    for (; i < w->trace_lines; i++)
-        printf("%s\n", w->trace[i % TRACE_LINES]);
+    for (; i < w->trace_lines; i++) printf("%s\n", w->trace[i % TRACE_LINES]);
 }
 
 /* ---- the queue: a binary heap by time ---- */
@@ -240,8 +239,8 @@ static event *push(world *w, uint64_t at, event_kind kind, device *d)
 
     if (w->queued > w->queue_room) {
         w->queue_room = w->queue_room == 0 ? 256 : 2 * w->queue_room;
-        w->queue = (event *)realloc(
-            w->queue, w->queue_room * sizeof *w->queue);
+        w->queue =
+            (event *)realloc(w->queue, w->queue_room * sizeof *w->queue);
         if (w->queue == NULL) abort();
     }
     memset(&e, 0, sizeof e);
@@ -370,8 +369,8 @@ static int trouble_answer(world *w, const event *e, char *answer, size_t *size)
     if (!strikes(w, WORLD_THROTTLE, 25)) return 0;
     switch (draw(&w->chance, 4)) {
     case 0:
-        *size = model_error(400, "ProvisionedThroughputExceededException",
-            "too fast", answer);
+        *size = model_error(
+            400, "ProvisionedThroughputExceededException", "too fast", answer);
         return 1;
     case 1:
         *size = model_error(400, "ThrottlingException", "too fast", answer);
@@ -380,8 +379,8 @@ static int trouble_answer(world *w, const event *e, char *answer, size_t *size)
         *size = model_error(500, "InternalServerError", "sorry", answer);
         return 1;
     default: /* carried out all the same */
-        (void)model_serve(w->model, &w->options, server_ms(w), e->text,
-            e->size, answer);
+        (void)model_serve(
+            w->model, &w->options, server_ms(w), e->text, e->size, answer);
         *size = model_error(500, "InternalServerError", "sorry", answer);
         return 1;
     }
@@ -393,11 +392,13 @@ static void serve(world *w, event *e)
     size_t size;
     event *back;
 
-    w->options.stale_ms = has(w, WORLD_STALE) ? draw(&w->chance,
-        one_in(&w->chance, 4) ? 3000 : 200) : 0;
+    w->options.stale_ms =
+        has(w, WORLD_STALE)
+            ? draw(&w->chance, one_in(&w->chance, 4) ? 3000 : 200)
+            : 0;
     if (!trouble_answer(w, e, answer, &size))
-        size = model_serve(w->model, &w->options, server_ms(w), e->text,
-            e->size, answer);
+        size = model_serve(
+            w->model, &w->options, server_ms(w), e->text, e->size, answer);
     say(w, "table answers d%u %.12s %s", e->device->id,
         strstr(e->text, "DynamoDB_20120810.") + 18,
         strstr(answer, "\r\n\r\n") + 4);
@@ -573,8 +574,7 @@ static int64_t hook_unix(void *context)
     device *d = (device *)context;
 
     strike(d);
-    return START_MS + (int64_t)(d->world->now / 1000) +
-           d->wall_off_ms;
+    return START_MS + (int64_t)(d->world->now / 1000) + d->wall_off_ms;
 }
 
 static int32_t hook_entropy(void *context, void *out, size_t size)
@@ -710,7 +710,8 @@ static void ask(device *d)
     d->app = APP_ASK;
     d->asked_at = w->now;
     d->deadline_ms = wait_ms == 0 || wait_ms == DYNALOCK_FOREVER
-                         ? 0 : local_ms(d) + wait_ms;
+                         ? 0
+                         : local_ms(d) + wait_ms;
 }
 
 static void rest(device *d)
@@ -734,8 +735,8 @@ static void change_lease(device *d)
     world *w = d->world;
     static const uint32_t leases[] = { 2000, 2000, 500, 4000 };
 
-    if (dynalock_set_lease(&d->client, &d->lock,
-            leases[draw(&w->chance, 4)]) == DYNALOCK_OK)
+    if (dynalock_set_lease(
+            &d->client, &d->lock, leases[draw(&w->chance, 4)]) == DYNALOCK_OK)
         say(w, "d%u will ask for %u ms", d->id, d->lock.lease_ms);
 }
 
@@ -780,8 +781,9 @@ static void act(device *d)
         }
         judge_grant(w, d);
         d->app = APP_HOLD;
-        d->work_until = w->now + draw(&w->chance,
-            w->now < w->quiet_from ? 6 * SECOND : SECOND);
+        d->work_until =
+            w->now +
+            draw(&w->chance, w->now < w->quiet_from ? 6 * SECOND : SECOND);
         break;
     case APP_HOLD: hold(d); break;
     case APP_GIVE:
@@ -937,14 +939,14 @@ static void make_device(world *w, unsigned i)
     d->rate = (uint64_t)((1 << 20) + drift);
     d->offset_us = draw(&w->chance, 1000000 * (uint64_t)SECOND);
     d->tick_ms = has(w, WORLD_TICK) ? 1 + (uint32_t)draw(&w->chance, 10) : 1;
-    d->wall_off_ms = has(w, WORLD_JUMP)
-                         ? (int64_t)draw(&w->chance, 560000) - 280000 : 0;
+    d->wall_off_ms =
+        has(w, WORLD_JUMP) ? (int64_t)draw(&w->chance, 560000) - 280000 : 0;
     push(w, draw(&w->chance, 50 * MS), EVENT_STEP, d)->value =
         ++d->wake_number;
 }
 
-static void make_world(world *w, uint64_t seed, unsigned devices,
-    unsigned trouble, int tracing)
+static void make_world(
+    world *w, uint64_t seed, unsigned devices, unsigned trouble, int tracing)
 {
     unsigned i;
 
@@ -955,10 +957,10 @@ static void make_world(world *w, uint64_t seed, unsigned devices,
     w->trouble = trouble;
     if (trouble == 0) /* any mixture */
         w->trouble = (unsigned)draw(&w->chance, 1u << DRAWN_NAMES);
-    w->device_count = devices != 0 ? devices : 2 + (unsigned)draw(
-        &w->chance, 5);
-    w->key_count = 1 + (w->device_count > 8 ? (unsigned)draw(
-        &w->chance, KEYS) : 0);
+    w->device_count =
+        devices != 0 ? devices : 2 + (unsigned)draw(&w->chance, 5);
+    w->key_count =
+        1 + (w->device_count > 8 ? (unsigned)draw(&w->chance, KEYS) : 0);
     w->quiet_from = (has(w, WORLD_TTL) ? 20000 : 120) * (uint64_t)SECOND;
     w->model = model_new();
     w->options.key_id = "AKIDSIM";

@@ -490,6 +490,39 @@ static void version_numbers_of_another_type_are_foreign(void **state)
 
 /* ---- the answer's memory ---- */
 
+/* The size of the data that is left of so many characters; there: present. */
+static size_t size_of_data(size_t size, int *there)
+{
+    char document[65536] = "{\"Item\":{\"data\":{\"B\":\"";
+    char *out = exact(NULL, DYNALOCK_ANSWER_SIZE);
+    dynalock_token tokens[DYNALOCK_TOKENS];
+    dynalock_filter filter;
+    dl_json json;
+    size_t left;
+
+    memset(document + strlen(document), 'A', size);
+    strcat(document, "\"}}}");
+    dl_filter_begin(&filter, dl_record_wants, out, DYNALOCK_ANSWER_SIZE);
+    dl_filter_feed(&filter, document, strlen(document));
+    dl_json_parse(&json, &filter, tokens, DYNALOCK_TOKENS);
+    (void)dl_json_attribute(
+        &json, dl_json_member(&json, 0, "Item"), "data", "B", &left, there);
+    free(out);
+    return left;
+}
+
+static void data_up_to_its_size_is_kept(void **state)
+{
+    int there;
+
+    (void)state;
+    assert_int_equal(size_of_data(4, &there), 4);
+    assert_int_equal(
+        size_of_data(DYNALOCK_DATA_TEXT, &there), DYNALOCK_DATA_TEXT);
+    assert_int_equal(size_of_data(DYNALOCK_DATA_TEXT + 4, &there), 0);
+    assert_true(there);
+}
+
 /* So many bytes of x, quoted, behind what is there. */
 static void append(char *document, const char *head, size_t size)
 {
@@ -557,6 +590,7 @@ int main(void)
         cmocka_unit_test(a_version_number_of_quotes_is_understood),
         cmocka_unit_test(version_numbers_that_do_not_fit_are_foreign),
         cmocka_unit_test(version_numbers_of_another_type_are_foreign),
+        cmocka_unit_test(data_up_to_its_size_is_kept),
         cmocka_unit_test(an_answer_holds_the_longest_of_everything),
     };
 
