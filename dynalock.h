@@ -125,7 +125,7 @@ DYNALOCK_TRANSMIT_WINDOW  128..65535, 1536     bytes sent in one write; a
                                                smaller one costs packets, not
                                                function
 DYNALOCK_OWNER_SIZE       40..1024, 128        longest owner name + 1
-DYNALOCK_DATA_SIZE        0..65535, 256        most bytes of data read back
+DYNALOCK_DATA_SIZE        0..32768, 256        most bytes of data read back
 DYNALOCK_RVN_SIZE         42..250, 64          longest version number + 1
 DYNALOCK_HOST_SIZE        64..256, 128         longest host name (:port) + 1
 DYNALOCK_TLS_BUFFER       837..16709, 16709    TLS record buffer; under 16709
@@ -190,8 +190,8 @@ CONTENTS (search for the words)
 #if DYNALOCK_OWNER_SIZE < 40 || DYNALOCK_OWNER_SIZE > 1024
 #error "DYNALOCK_OWNER_SIZE must be 40..1024"
 #endif
-#if DYNALOCK_DATA_SIZE < 0 || DYNALOCK_DATA_SIZE > 65535
-#error "DYNALOCK_DATA_SIZE must be 0..65535"
+#if DYNALOCK_DATA_SIZE < 0 || DYNALOCK_DATA_SIZE > 32768
+#error "DYNALOCK_DATA_SIZE must be 0..32768"
 #endif
 #if DYNALOCK_RVN_SIZE < 42 || DYNALOCK_RVN_SIZE > 250
 #error "DYNALOCK_RVN_SIZE must be 42..250"
@@ -589,7 +589,7 @@ typedef struct dynalock_utf8 {
     uint8_t last; /* byte */
 } dynalock_utf8;
 
-#define DYNALOCK_DEPTH 96 /* containers of an answer, one in another */
+#define DYNALOCK_DEPTH 96 /* one more than containers within another */
 
 typedef struct dynalock_filter {
     uint8_t state;
@@ -1872,9 +1872,10 @@ static void dl_http_transfer(
 static void dl_http_connection(
     dynalock_response *response, const char *value, size_t size)
 {
-    if (dl_begins(value, size, "close")) response->seen |= DL_SEEN_CLOSE;
     if (dl_begins(value, size, "keep-alive"))
         response->seen &= (uint8_t)~DL_SEEN_CLOSE;
+    for (; size != 0; value++, size--) /* anywhere in the list */
+        if (dl_begins(value, size, "close")) response->seen |= DL_SEEN_CLOSE;
 }
 
 static const struct {
@@ -1923,7 +1924,8 @@ static void dl_http_header(
     response->state = DL_HTTP_HEADER;
     for (i = 0; i < DL_COUNT(dl_headers); i++) {
         if (!dl_begins(line, size, dl_headers[i].name)) continue;
-        if (size == sizeof response->line) dl_http_bad(response); /* cut */
+        if (size == sizeof response->line && dl_headers[i].header != 0)
+            dl_http_bad(response); /* cut: what it says at its end is lost */
         start = strlen(dl_headers[i].name);
         start += dl_count(line + start, size - start, " \t");
         while (size > start && dl_http_is_space(line[size - 1])) size--;
@@ -2518,7 +2520,7 @@ where each name is wanted and each value has exactly that shape: a text, the
 Item, or an attribute of one type and one scalar. A wanted value that is too
 long or of another shape is kept as `true`: present, but not understood; only
 texts are cut instead. Malformed JSON, a wanted name met twice and nesting
-over 96 levels end in BAD. Escapes are normalised: \" \\ and \u00XX for
+over 95 levels end in BAD. Escapes are normalised: \" \\ and \u00XX for
 control characters remain, all else becomes UTF-8.
 */
 typedef struct dl_want {
