@@ -137,7 +137,9 @@ DYNALOCK_CLOCK_STEP_MS    1..1000, 10          the coarsest step of
 Client memory: max(DYNALOCK_TRANSMIT_WINDOW, 2 * DYNALOCK_OWNER_SIZE +
 2 * DYNALOCK_RVN_SIZE + 4/3 * DYNALOCK_DATA_SIZE + 1.3 KB) + about 1 KB. Two
 files that disagree on a size do not link: the name of dynalock_client_init
-carries the sizes.
+carries the sizes. A port with more to trust than a host's store sets
+DYNALOCK_ANCHORS (256 certificates) and DYNALOCK_ANCHOR_BYTES (131072) of
+dynalock_anchors; these must be the same in every file that sees one.
 
 CONTENTS (search for the words)
 

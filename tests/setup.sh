@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 # Packages are installed without their recommendations; libc6-dev (gcc) and libc6-dbg (valgrind) are
 # recommendations that are needed.
 demo_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev openssl python3 python3-botocore'
-test_packages='libcmocka-dev libcjson-dev libssl-dev clang libclang-rt-14-dev clang-format python3-boto3 valgrind libc6-dbg
+test_packages='libcmocka-dev libcjson-dev libssl-dev g++ clang libclang-rt-14-dev clang-format python3-boto3 valgrind libc6-dbg
                gcc-arm-none-eabi libnewlib-arm-none-eabi'
 
 dynoxide_sha512='sBHqlxJ9ANkLluFkYRfd5r8Y0ApFew4FhOrlhgRAgD4XzEoFOukEo1nuBTQ1+jTtofqwn4NWQ2k0Tn5mNTjgUg=='
