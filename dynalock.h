@@ -107,9 +107,10 @@ HOW TO USE IT
 
 Without blocking: dynalock_start_acquire() and its kin return at once; then
 
-    while (dynalock_result(&lock.operation) == DYNALOCK_AGAIN) {
+    for (;;) {
         unsigned interest; uint32_t ms;
-        if (dynalock_poll(&client) < 0) { } // nothing to do: see dynalock_poll
+        dynalock_poll(&client);
+        if (dynalock_result(&lock.operation) != DYNALOCK_AGAIN) break;
         dynalock_wants(&client, &interest, &ms);
         // sleep up to ms, or until the socket is ready for `interest`
     }
@@ -272,7 +273,8 @@ typedef enum dynalock_outcome {
     /* The caller. Nothing was sent, nothing has changed. */
     DYNALOCK_BAD_ARGUMENT = -10,   /* NULL, or a hook is missing: all        */
     DYNALOCK_BAD_KEY = -11,        /* empty, over 2048 bytes (sort key 1024),
-                                      not UTF-8: lock_init, read             */
+                                      not UTF-8: lock_init, read; a bad name
+                                      of an attribute: client_init           */
     DYNALOCK_BAD_TABLE = -12,      /* not 3..255 of A-Za-z0-9_.-:
                                       client_init, lock_init, read           */
     DYNALOCK_BAD_LEASE = -13,      /* no use left within the margin, or over
@@ -717,7 +719,8 @@ DYNALOCK_API const dynalock_layout *dynalock_standard(void);
 /*
 Checks the config, copies it, sends nothing. On any outcome but DYNALOCK_OK
 the client is not usable. Returns BAD_ARGUMENT, BAD_TABLE, BAD_REGION,
-BAD_ENDPOINT, BAD_OWNER, BAD_LEASE, BAD_TLS, CREDENTIALS_MISSING, NO_ENTROPY.
+BAD_ENDPOINT, BAD_OWNER, BAD_KEY, BAD_LEASE, BAD_TLS, CREDENTIALS_MISSING,
+NO_ENTROPY.
 */
 DYNALOCK_API dynalock_outcome dynalock_client_init(
     dynalock_client *client, const dynalock_config *config) DYNALOCK_CHECKED;

@@ -122,8 +122,11 @@ def play(servers, resource, devices):
     tell(first.name, "renews; the other one goes on waiting")
 
     first.process.send_signal(signal.SIGSTOP)
+    stopped = time.monotonic()
     tell(first.name, "is stopped (SIGSTOP), past its lease")
     fence_b = acquired(second)
+    waited = time.monotonic() - stopped
+    require(waited > LEASE_MS / 1000 - 0.2, "the take-over waits for the whole lease")
     require(fence_b > fence_a, "the fence rises with the take-over")
 
     first.process.send_signal(signal.SIGCONT)

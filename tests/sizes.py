@@ -78,18 +78,23 @@ def flash(core, implementation, name, *flags):
 
 
 def kept(map_text, wanted):
-    """Adds up an object's sections in a linker map."""
+    """Adds up an object's sections in a linker map. Merged strings may be listed more than once:
+    what counts is the addresses that they cover."""
     # those that were dropped are listed above this heading
     memory = map_text.partition("Linker script and memory map")[2]
-    sections = re.findall(r"^ (\.\S+)\s+0x[0-9a-f]+\s+(0x[0-9a-f]+) (\S+)$", memory, re.M)
-    sizes = [
-        int(size, 16)
-        for section, size, file in sections
+    sections = re.findall(r"^ (\.\S+)\s+(0x[0-9a-f]+)\s+(0x[0-9a-f]+) (\S+)$", memory, re.M)
+    ranges = sorted(
+        (int(address, 16), int(address, 16) + int(size, 16))
+        for section, address, size, file in sections
         if file == str(wanted) and re.match(r"\.(text|rodata)", section)
-    ]
-    if not sizes:
+    )
+    if not ranges:
         raise SystemExit(f"sizes.py: nothing of {wanted} in the linker's map")
-    return sum(sizes)
+    covered, reached = 0, 0
+    for start, end in ranges:
+        covered += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return covered
 
 
 def writable(implementation):
