@@ -23,7 +23,7 @@ UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs simulate lint vectors sizes bench clean
+.PHONY: help setup demo test programs simulate mutants lint vectors sizes bench clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
@@ -63,6 +63,9 @@ DEVICES = 0# 0: 2 to 6, as the seed has it
 
 simulate: setup build/simulate ## a fleet and its network in one program [2]
 	@build/simulate --runs $(RUNS) --seed $(SEED) --devices $(DEVICES)
+
+mutants: setup ## plant faults in dynalock.h: the simulator must notice
+	@tests/mutants.py
 
 lint: setup build/include/jsmn.h ## warnings, layout, symbols, lengths
 	@tests/lint.py
