@@ -322,7 +322,8 @@ typedef enum dynalock_outcome {
     /* The network. */
     DYNALOCK_UNREACHABLE = -50,    /* no connection (detail.port_error): any */
     DYNALOCK_DISCONNECTED = -51,   /* cut before the answer was whole: any   */
-    DYNALOCK_NO_ANSWER = -52,      /* silence for the request timeout: any   */
+    DYNALOCK_NO_ANSWER = -52,      /* silence for the connect or the request
+                                      timeout: any                           */
     DYNALOCK_BAD_ANSWER = -53,     /* not HTTP, not JSON, or damaged: any    */
 
     /* TLS. detail.tls_error has BearSSL's number. */
@@ -509,6 +510,7 @@ struct dynalock_lock {
     int32_t failure;        /* outcome when the deadline passes */
     uint32_t lease_ms;      /* 0: the client's */
     uint32_t sent_lease_ms; /* of the write under way */
+    uint32_t held_lease_ms; /* of the hold */
     uint32_t watch_lease_ms;
     uint32_t counter; /* of the last request sent */
     uint32_t data_size;
@@ -2088,6 +2090,7 @@ struct dynalock_stream {
     int32_t (*read)(dynalock_client *client, void *data, size_t size);
     int (*is_stale)(dynalock_client *client);
     void (*close)(dynalock_client *client);
+    void (*wipe)(dynalock_client *client); /* keys, sessions, last answers */
 };
 
 static int32_t dl_port_failed(
@@ -2155,8 +2158,14 @@ static void dl_plain_close(dynalock_client *client)
     platform->close(platform->context);
 }
 
+static void dl_plain_wipe(dynalock_client *client)
+{
+    (void)client; /* it has no memory */
+}
+
 static const dynalock_stream dl_plain = { dl_plain_open, dl_plain_write,
-    dl_plain_flush, dl_plain_read, dl_plain_is_stale, dl_plain_close };
+    dl_plain_flush, dl_plain_read, dl_plain_is_stale, dl_plain_close,
+    dl_plain_wipe };
 
 /* A tls object begins with a pointer to its stream, so that a program which
    names none links none. */
@@ -2392,6 +2401,7 @@ static int32_t dl_tls_connect(dynalock_client *client)
 static int32_t dl_tls_give_up(dynalock_client *client, int32_t outcome)
 {
     client->config.tls->state = DL_TLS_CLOSED;
+    client->config.tls->session.session_id_len = 0; /* try without it */
     dl_plain_close(client);
     if (outcome == DYNALOCK_EOF || outcome == DYNALOCK_DISCONNECTED)
         return DYNALOCK_TLS_NO_HANDSHAKE;
@@ -2493,12 +2503,23 @@ static void dl_tls_close(dynalock_client *client)
     dl_plain_close(client);
 }
 
+static void dl_tls_wipe(dynalock_client *client)
+{
+    dynalock_tls *tls = client->config.tls;
+
+    dl_wipe(&tls->client, sizeof tls->client);
+    dl_wipe(&tls->x509, sizeof tls->x509);
+    dl_wipe(&tls->session, sizeof tls->session);
+    dl_wipe(tls->buffer, sizeof tls->buffer);
+}
+
 DYNALOCK_API void dynalock_tls_init(dynalock_tls *tls,
     const dynalock_tls_profile *profile, const br_x509_trust_anchor *anchors,
     size_t anchor_count)
 {
     static const dynalock_stream stream = { dl_tls_open, dl_tls_write,
-        dl_tls_flush, dl_tls_read, dl_tls_is_stale, dl_tls_close };
+        dl_tls_flush, dl_tls_read, dl_tls_is_stale, dl_tls_close,
+        dl_tls_wipe };
 
     if (tls == NULL) return;
     memset(tls, 0, sizeof *tls);
@@ -3261,11 +3282,15 @@ static void dl_exchange_start(
 {
     dynalock_exchange *exchange = &client->exchange;
 
-    client->detail.port_error = 0;
-    client->detail.tls_error = 0;
     if (exchange->state == DL_EXCHANGE_READY &&
         client->stream->is_stale(client))
         dl_exchange_close(client);
+    client->detail.port_error = 0;
+    client->detail.tls_error = 0;
+    client->detail.http_status = 0;
+    client->detail.type[0] = '\0';
+    client->detail.message[0] = '\0';
+    client->detail.request_id[0] = '\0';
     exchange->operation = operation;
     exchange->fate = DL_FATE_UNSENT;
     exchange->reused = exchange->state == DL_EXCHANGE_READY;
@@ -3446,7 +3471,9 @@ static int dl_exchange_send(dynalock_client *client)
         if (at == exchange->window_used) {
             dl_exchange_fill(client);
             at = 0;
+            if (exchange->window_used == 0) n = DYNALOCK_DISCONNECTED;
         }
+        if (n < 0) break; /* the request has changed: it cannot be finished */
         n = stream->write(
             client, client->memory.window + at, exchange->window_used - at);
         if (n <= 0) break;
@@ -3454,7 +3481,8 @@ static int dl_exchange_send(dynalock_client *client)
             exchange->fate = DL_FATE_SENT;
         exchange->sent += (uint32_t)n;
     }
-    if (n >= 0 && exchange->sent == exchange->total) n = stream->flush(client);
+    if (i == DL_TURNS) exchange->interest = DYNALOCK_READ | DYNALOCK_WRITE;
+    if (n >= 0 && exchange->sent >= exchange->total) n = stream->flush(client);
     else if (n >= 0) return 0;
     if (n == DYNALOCK_AGAIN) return 0;
     if (n < 0) dl_exchange_end(client, (dynalock_outcome)n);
@@ -3486,6 +3514,8 @@ static int dl_exchange_receive(dynalock_client *client)
         }
         if (dl_http_ended(response)) return dl_exchange_answered(client);
     }
+    /* there may be more in the engine than in the socket: come back at once */
+    client->exchange.interest = DYNALOCK_READ | DYNALOCK_WRITE;
     return 0;
 }
 
@@ -3573,11 +3603,16 @@ static void dl_unlink(dynalock_operation *operation)
 /* Ends an operation for good. */
 static void dl_finish(dynalock_operation *operation, dynalock_outcome outcome)
 {
-    if (outcome != DYNALOCK_OK && outcome != DYNALOCK_CANCELLED)
-        operation->client->worst = outcome;
     dl_unlink(operation);
     operation->state = 0;
     operation->outcome = outcome;
+}
+
+/* Ends one that has not given back what it should have. */
+static void dl_fail(dynalock_operation *operation, dynalock_outcome outcome)
+{
+    operation->client->worst = outcome;
+    dl_finish(operation, outcome);
 }
 
 static dynalock_operation *dl_next_due(const dynalock_client *client)
@@ -3614,7 +3649,7 @@ static dynalock_outcome dl_poll(dynalock_client *client)
             continue;
         }
         next = dl_next_due(client);
-        if (next == NULL) break;
+        if (next == NULL || i == DL_TURNS - 1) break;
         dl_exchange_start(client, next);
     }
     return client->operations != NULL ? DYNALOCK_AGAIN : DYNALOCK_OK;
@@ -3931,7 +3966,6 @@ static void dl_read_item(const dl_json *json, dl_item *item)
     RENEW      lost                                        FREE
     CHECK      the item shows my write                     HOLD
     CHECK      still mine                                  RENEW
-    CHECK      release, with the look under way            LEAVE
     CHECK      release                                     RELEASE
     CHECK      lost                                        FREE
     LEAVE      answered                                    RELEASE
@@ -4281,6 +4315,7 @@ static void dl_hold(dynalock_lock *lock)
     uint32_t third = lock->sent_lease_ms / 3;
 
     lock->until = lock->base + dl_usable(client, lock->sent_lease_ms);
+    lock->held_lease_ms = lock->sent_lease_ms;
     lock->operation.state = DL_LOCK_HOLD;
     lock->operation.outcome = DYNALOCK_OK;
     lock->operation.attempts = 0;
@@ -4289,6 +4324,10 @@ static void dl_hold(dynalock_lock *lock)
         client->config.manual_renew
             ? DL_NEVER
             : lock->base + (third - dl_random(client, third / 8 + 1));
+    /* asked for another lease meanwhile */
+    if (lock->sent_lease_ms != dl_lease(client, lock) &&
+        !client->config.manual_renew)
+        lock->operation.due = client->now;
 }
 
 /* ---- whose record is it? ---- */
@@ -4391,7 +4430,8 @@ static void dl_watch_on(dynalock_lock *lock)
     uint32_t poll_ms = client->config.poll_ms;
     uint64_t wait = (uint64_t)poll_ms + dl_random(client, poll_ms / 4 + 1);
 
-    wait = dl_least(wait, dl_watch_left(lock));
+    /* watched through and refused all the same: not at once again */
+    if (dl_watch_left(lock) != 0) wait = dl_least(wait, dl_watch_left(lock));
     lock->operation.state = DL_LOCK_WATCH;
     lock->operation.due = client->now + wait;
     lock->operation.attempts = 0;
@@ -4507,7 +4547,7 @@ static void dl_release_failed(dynalock_lock *lock, dynalock_outcome outcome)
     }
     /* a write that could not be taken back may stand on the table */
     if ((lock->memory & DL_SETTLING) != 0) outcome = DYNALOCK_UNKNOWN;
-    dl_finish(&lock->operation, outcome);
+    dl_fail(&lock->operation, outcome);
 }
 
 /* ---- the lock's steps ---- */
@@ -4578,10 +4618,10 @@ static void dl_lock_answer(
 static void dl_release_expire(dynalock_lock *lock)
 {
     if ((lock->memory & DL_SETTLING) != 0)
-        dl_finish(&lock->operation, DYNALOCK_UNKNOWN);
+        dl_fail(&lock->operation, DYNALOCK_UNKNOWN);
     else if ((lock->memory & DL_UNANSWERED) != 0)
         dl_give_up(lock, (dynalock_outcome)lock->ending);
-    else dl_finish(&lock->operation, (dynalock_outcome)lock->failure);
+    else dl_fail(&lock->operation, (dynalock_outcome)lock->failure);
 }
 
 /* Renewals before all else, the earliest end first; then what gives back;
@@ -4608,7 +4648,7 @@ static uint32_t dl_lock_lease(const dynalock_client *client,
     if (state == DL_LOCK_HOLD || state == DL_LOCK_RENEW ||
         state == DL_LOCK_CHECK ||
         (sending && client->exchange.operation == operation))
-        return dl_lease(client, lock);
+        return (uint32_t)dl_least(dl_lease(client, lock), lock->held_lease_ms);
     return 0;
 }
 
@@ -4620,9 +4660,11 @@ static void dl_give_back(dynalock_lock *lock)
 {
     dynalock_client *client = lock->operation.client;
     dynalock_operation *operation = &lock->operation;
-    int under_way = client->exchange.operation == operation &&
-                    client->exchange.state != DL_EXCHANGE_OPEN;
+    int renewing = operation->state == DL_LOCK_RENEW &&
+                   client->exchange.operation == operation &&
+                   client->exchange.state != DL_EXCHANGE_OPEN;
 
+    if (!renewing) (void)dl_exchange_abandon(operation);
     lock->until = 0;
     lock->memory = 0;
     lock->ending = DYNALOCK_OK;
@@ -4630,7 +4672,7 @@ static void dl_give_back(dynalock_lock *lock)
     operation->outcome = DYNALOCK_AGAIN;
     operation->deadline = dl_deadline(client, 0);
     dl_release_begin(lock);
-    if (under_way) operation->state = DL_LOCK_LEAVE;
+    if (renewing) operation->state = DL_LOCK_LEAVE;
 }
 
 /* A call that gives back: it goes on in later polls. */
@@ -4639,6 +4681,17 @@ static void dl_release_cancel(dynalock_lock *lock)
     if (lock->operation.outcome == DYNALOCK_AGAIN)
         lock->operation.outcome = DYNALOCK_UNKNOWN;
     dl_settle(lock);
+}
+
+/* The lock stays held; the heartbeat, if there is one, goes on. */
+static void dl_renew_cancel(dynalock_lock *lock)
+{
+    dynalock_operation *operation = &lock->operation;
+
+    operation->outcome = DYNALOCK_CANCELLED;
+    if (!operation->client->config.manual_renew) return;
+    operation->state = DL_LOCK_HOLD;
+    operation->due = DL_NEVER;
 }
 
 static void dl_lock_end(dynalock_operation *operation, unsigned why)
@@ -4671,8 +4724,7 @@ static void dl_lock_end(dynalock_operation *operation, unsigned why)
         break;
     default:
         if (expired) dl_lose(lock, DYNALOCK_LOST_EXPIRED);
-        else if (operation->outcome == DYNALOCK_AGAIN)
-            operation->outcome = DYNALOCK_CANCELLED;
+        else if (operation->outcome == DYNALOCK_AGAIN) dl_renew_cancel(lock);
         break;
     }
 }
@@ -4800,15 +4852,17 @@ static dynalock_outcome dl_start_acquire(
     dynalock_client *client, void *object, uint32_t wait_ms)
 {
     dynalock_lock *lock = (dynalock_lock *)object;
-    dynalock_outcome rc = dl_check_acquire(client, lock);
+    dynalock_outcome rc;
 
+    lock->operation.steps = &dl_lock_steps;
+    rc = dl_check_acquire(client, lock);
     if (rc != DYNALOCK_OK) return rc;
     lock->counter = 0;
     lock->token = 0;
     lock->sent_lease_ms = dl_lease(client, lock);
+    lock->held_lease_ms = lock->sent_lease_ms;
     lock->memory = wait_ms == 0 ? DL_ONE_TRY : 0;
     lock->failure = DYNALOCK_NO_ANSWER;
-    lock->operation.steps = &dl_lock_steps;
     return dl_start_operation(client, &lock->operation, wait_ms);
 }
 
@@ -5185,6 +5239,9 @@ DYNALOCK_API dynalock_outcome dynalock_set_credentials(
     if (!dl_is_ready(client)) return DYNALOCK_BAD_ARGUMENT;
     if (rc != DYNALOCK_OK) return rc;
     (void)dl_enter(client);
+    /* what is half sent was signed with the old ones */
+    if (client->exchange.state == DL_EXCHANGE_SEND)
+        dl_exchange_end(client, DYNALOCK_DISCONNECTED);
     client->config.credentials = credentials;
     client->signing.credentials = credentials;
     dl_wipe(&client->signing_key, sizeof client->signing_key);
@@ -5281,7 +5338,9 @@ static void dl_wait_while(dynalock_client *client,
 
     for (;;) {
         (void)dynalock_poll(client);
-        if (operation->outcome != outcome || client->now >= end) return;
+        if (operation->outcome != outcome || operation->client == NULL ||
+            client->now >= end)
+            return;
         dynalock_wants(client, &interest, &ms);
         ms = (uint32_t)dl_least(ms, end - client->now);
         if (platform->wait(platform->context, interest, ms) == 0) continue;
@@ -5296,10 +5355,13 @@ typedef dynalock_outcome (*dl_start)(
 static dynalock_outcome dl_begin(
     dynalock_client *client, dl_start start, void *object, uint32_t wait_ms)
 {
+    dynalock_operation *operation = (dynalock_operation *)object;
     dynalock_outcome rc;
 
     if (object == NULL || !dl_enter(client)) return DYNALOCK_BAD_ARGUMENT;
     rc = start(client, object, wait_ms);
+    /* dynalock_result must not tell of an earlier call */
+    if (operation->client == NULL) operation->outcome = rc;
     dl_leave(client);
     return rc;
 }
@@ -5471,7 +5533,7 @@ static void dl_close_end(dynalock_client *client)
 {
     dl_exchange_close(client);
     while (client->operations != NULL)
-        dl_finish(client->operations, DYNALOCK_UNKNOWN);
+        dl_fail(client->operations, DYNALOCK_UNKNOWN);
 }
 
 DYNALOCK_API dynalock_outcome dynalock_client_close(
@@ -5485,6 +5547,7 @@ DYNALOCK_API dynalock_outcome dynalock_client_close(
     dl_close_wait(client, wait_ms);
     (void)dl_enter(client);
     dl_close_end(client);
+    client->stream->wipe(client);
     rc = (dynalock_outcome)client->worst;
     dl_leave(client);
     dl_wipe(client, sizeof *client);
@@ -5496,6 +5559,7 @@ DYNALOCK_API dynalock_outcome dynalock_set_data(
 {
     if (lock == NULL || (data == NULL && size != 0))
         return DYNALOCK_BAD_ARGUMENT;
+    if (lock->operation.client != NULL) return DYNALOCK_IN_USE;
     lock->data = (const uint8_t *)data;
     lock->data_size = size;
     lock->put_data = dl_put_base64;

@@ -614,6 +614,110 @@ static void test_acquire_settles_first(void **state)
     acquire(1000);
 }
 
+static void test_acquire_does_not_wait_for_what_cannot_be_settled(void **state)
+{
+    size_t i;
+
+    (void)state;
+    ready();
+    for (i = 0; i < 3; i++) w.faults[i] = FAULT_LOSE_ANSWER;
+    w.faults[3] = FAULT_DENY; /* the release */
+    assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_UNKNOWN);
+    w.cancel_at = w.now + 3600000;
+    acquire(DYNALOCK_FOREVER); /* when the ghost's lease is over */
+    assert_true(w.now < w.cancel_at);
+}
+
+static void test_close_tells_of_its_own_releases_only(void **state)
+{
+    size_t i;
+
+    (void)state;
+    ready();
+    for (i = 0; i < 3; i++) w.faults[i] = FAULT_LOSE_ANSWER;
+    w.latency = 100;
+    assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_UNKNOWN);
+    assert_int_equal(dynalock_client_close(&w.client, 5000), DYNALOCK_OK);
+    assert_true(w.item.released);
+}
+
+static void test_result_is_not_an_earlier_calls(void **state)
+{
+    (void)state;
+    ready();
+    acquire(0);
+    assert_int_equal(dynalock_release(&w.client, &lock), DYNALOCK_OK);
+    w.unix_ms = 0;
+    assert_int_equal(
+        dynalock_acquire(&w.client, &lock, 0), DYNALOCK_CLOCK_UNSET);
+    assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_CLOCK_UNSET);
+}
+
+/* A key that no window holds: the request leaves in parts. */
+static void begin_in_parts(void)
+{
+    static char key[2049];
+
+    memset(key, 'k', sizeof key - 1);
+    ready();
+    world_lock(&lock, key);
+    w.write_most = 700;
+}
+
+static void test_release_while_a_look_is_under_way(void **state)
+{
+    int i;
+
+    (void)state;
+    begin_in_parts();
+    w.never_item = 1;
+    acquire(0);
+    fault(FAULT_REFUSE);
+    w.latency = 100;
+    assert_int_equal(dynalock_start_renew(&w.client, &lock), DYNALOCK_AGAIN);
+    for (i = 0; i < 1000 && lock.operation.state != DL_LOCK_CHECK; i++)
+        world_run(&w, 1);
+    assert_int_equal(lock.operation.state, DL_LOCK_CHECK);
+    assert_int_equal(dynalock_release(&w.client, &lock), DYNALOCK_OK);
+    assert_true(w.item.released);
+}
+
+static void test_data_and_credentials_do_not_change_under_way(void **state)
+{
+    static const dynalock_credentials others = { "AKID2", "secret2", NULL };
+
+    (void)state;
+    begin_in_parts();
+    w.latency = 50;
+    assert_int_equal(
+        dynalock_start_acquire(&w.client, &lock, 0), DYNALOCK_AGAIN);
+    assert_int_equal(dynalock_set_data(&lock, "x", 1), DYNALOCK_IN_USE);
+    (void)dynalock_poll(&w.client);
+    assert_int_equal(
+        dynalock_set_credentials(&w.client, &others), DYNALOCK_OK);
+    world_run(&w, 3000);
+    assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_OK);
+}
+
+static void test_cancelled_renewal_stays_cancelled(void **state)
+{
+    int writes;
+
+    (void)state;
+    w.config.manual_renew = 1;
+    ready();
+    acquire(0);
+    w.latency = 100;
+    assert_int_equal(dynalock_start_renew(&w.client, &lock), DYNALOCK_AGAIN);
+    (void)dynalock_poll(&w.client);
+    dynalock_cancel(&w.client, &lock.operation);
+    writes = w.writes;
+    world_run(&w, 2000);
+    assert_int_equal(w.writes, writes);
+    assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_CANCELLED);
+    assert_true(dynalock_remaining_ms(&w.client, &lock) > 0);
+}
+
 static void test_unreachable_is_not_unknown(void **state)
 {
     (void)state;
@@ -956,6 +1060,12 @@ int main(void)
         TEST(release_after_another_took_it_is_done),
         TEST(unknown_is_settled_by_later_polls),
         TEST(acquire_settles_first),
+        TEST(acquire_does_not_wait_for_what_cannot_be_settled),
+        TEST(close_tells_of_its_own_releases_only),
+        TEST(result_is_not_an_earlier_calls),
+        TEST(release_while_a_look_is_under_way),
+        TEST(data_and_credentials_do_not_change_under_way),
+        TEST(cancelled_renewal_stays_cancelled),
         TEST(unreachable_is_not_unknown),
         TEST(silent_connect_ends_at_the_deadline),
         TEST(held_and_in_use),

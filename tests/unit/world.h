@@ -34,6 +34,7 @@ enum world_fault {
     FAULT_500_AFTER, /* carried out */
     FAULT_DAMAGE,    /* carried out; the answer's checksum is wrong */
     FAULT_HTML,
+    FAULT_DENY,
     FAULT_REFUSE,    /* "the condition failed", though it did not */
     FAULT_CLOSE_IDLE /* answered; then the connection closes */
 };
@@ -328,6 +329,7 @@ static void world_serve(world *w)
         break;
     case FAULT_DAMAGE: world_carry_out(w, 1); break;
     case FAULT_HTML: world_reply(w, 502, "<html>sorry</html>", 0); break;
+    case FAULT_DENY: world_reply_error(w, 400, "AccessDeniedException"); break;
     case FAULT_REFUSE: world_refuse(w); break;
     case FAULT_CLOSE_IDLE:
         world_carry_out(w, 0);
