@@ -392,10 +392,10 @@ static void serve(world *w, event *e)
     size_t size;
     event *back;
 
-    w->options.stale_ms =
-        has(w, WORLD_STALE)
-            ? draw(&w->chance, one_in(&w->chance, 4) ? 3000 : 200)
-            : 0;
+    w->options.stale_ms = 0;
+    if (has(w, WORLD_STALE) && w->now < w->quiet_from)
+        w->options.stale_ms =
+            draw(&w->chance, one_in(&w->chance, 4) ? 3000 : 200);
     if (!trouble_answer(w, e, answer, &size))
         size = model_serve(
             w->model, &w->options, server_ms(w), e->text, e->size, answer);
