@@ -91,6 +91,9 @@ WHAT IT DOES NOT DO
  - Prove that a lock is free by looking at it once: another holder's lease is
    watched for its whole length on this device's own clock.
  - Delete items: deletion forgets the fence. Released items are marked.
+ - Mend a wall clock that is wrong: the call ends in CLOCK_SKEW.
+ - Know its own lock after a reboot: it waits for the old lease like anyone.
+ - Queue waiters: who looks first after a release has the lock.
 
 HOW TO USE IT
 
@@ -740,7 +743,9 @@ DYNALOCK_API dynalock_outcome dynalock_client_close(
 DYNALOCK_API dynalock_outcome dynalock_set_credentials(dynalock_client *client,
     const dynalock_credentials *credentials) DYNALOCK_CHECKED;
 
-/* Readies a lock, and forgets what it watched. BAD_ARGUMENT, BAD_KEY,
+/* Readies a lock, and forgets what it watched. NEVER FOR ONE THAT IS HELD, HAS
+   A CALL UNDER WAY OR ENDED IN UNKNOWN: its client still points to it until
+   dynalock_poll says OK, or dynalock_client_close. BAD_ARGUMENT, BAD_KEY,
    BAD_TABLE. */
 DYNALOCK_API dynalock_outcome dynalock_lock_init(dynalock_lock *lock,
     const dynalock_lock_options *options) DYNALOCK_CHECKED;
@@ -770,8 +775,9 @@ DYNALOCK_API dynalock_outcome dynalock_read(dynalock_client *client,
 DYNALOCK_API uint32_t dynalock_remaining_ms(
     const dynalock_client *client, const dynalock_lock *lock);
 
-/* The fencing token of the hold; 0: not held since lock_init. Stays readable
-   after a loss, to tell what the late write would have carried. */
+/* The fencing token of the hold; 0: not held since lock_init or the last start
+   of an acquire. Stays readable after a loss, to tell what the late write would
+   have carried. */
 DYNALOCK_API uint64_t dynalock_fence(const dynalock_lock *lock);
 
 /* Data to store with the lock at the next acquire; NULL: none, and what the
@@ -787,7 +793,7 @@ DYNALOCK_API const uint8_t *dynalock_data(
     dynalock_record *record, uint32_t *size);
 
 /* Another lease from the next renewal on, which is due at once. A shorter one
-   counts from now on. BAD_LEASE, NOT_HELD. */
+   counts from now on. BAD_LEASE, NOT_HELD, IN_USE, LOST_*. */
 DYNALOCK_API dynalock_outcome dynalock_set_lease(dynalock_client *client,
     dynalock_lock *lock, uint32_t lease_ms) DYNALOCK_CHECKED;
 
