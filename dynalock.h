@@ -375,7 +375,7 @@ typedef struct dynalock_client dynalock_client;
 typedef struct dynalock_lock dynalock_lock;
 typedef struct dynalock_record dynalock_record;
 typedef struct dynalock_tls dynalock_tls;
-struct dl_sink;                                 /* private */
+typedef struct dynalock_sink dynalock_sink;     /* private */
 typedef struct dynalock_steps dynalock_steps;   /* private */
 typedef struct dynalock_stream dynalock_stream; /* private */
 typedef struct dynalock_layout dynalock_layout; /* private */
@@ -518,7 +518,7 @@ struct dynalock_lock {
     uint32_t counter; /* of the last request sent */
     uint32_t data_size;
     const uint8_t *data;
-    void (*put_data)(const struct dl_sink *, const uint8_t *data, size_t size);
+    void (*put_data)(dynalock_sink *, const uint8_t *data, size_t size);
     uint64_t base;      /* before the last request was sent */
     uint64_t until;     /* end of the hold; 0: not held */
     uint64_t token;     /* fence of the hold */
@@ -554,6 +554,10 @@ struct dynalock_record {
 
 /* ---- private types, here because the client holds them ---- */
 
+struct dynalock_sink { /* takes bytes: the first member of what they go to */
+    void (*take)(dynalock_sink *sink, const void *data, size_t size);
+};
+
 typedef struct dynalock_hmac_key { /* SHA-256 states after the two pads */
     uint32_t inner[8];
     uint32_t outer[8];
@@ -587,8 +591,7 @@ typedef struct dynalock_response {
     uint32_t left;      /* of the body or chunk */
     uint32_t crc;       /* of the body so far */
     uint32_t promised_crc;
-    void (*body)(void *context, const void *data, size_t size);
-    void *context;
+    dynalock_sink *body;
     char line[96];
     char request_id[56];
 } dynalock_response;
@@ -601,6 +604,7 @@ typedef struct dynalock_utf8 {
 #define DYNALOCK_DEPTH 96 /* one more than containers within another */
 
 typedef struct dynalock_filter {
+    dynalock_sink sink; /* takes the document */
     uint8_t state;
     uint8_t depth;
     uint8_t keep;        /* dl_keep */
@@ -1000,24 +1004,23 @@ DL_ASSERT_STATIC(answer_offsets_fit, DYNALOCK_ANSWER_SIZE < 65535);
 /* ===================================================================== */
 
 /* Whatever is written goes through a sink, so that the same generator can
-   count, hash, and fill any window of a request. */
-typedef struct dl_sink {
-    void (*take)(void *context, const void *data, size_t size);
-    void *context;
-} dl_sink;
+   count, hash, and fill any window of a request. It is the first member of
+   what it writes to. */
+typedef dynalock_sink dl_sink;
 
-static DL_APART void dl_put(const dl_sink *sink, const void *data, size_t size)
+static DL_APART void dl_put(dl_sink *sink, const void *data, size_t size)
 {
-    if (size != 0) sink->take(sink->context, data, size);
+    if (size != 0) sink->take(sink, data, size);
 }
 
-static void dl_put_text(const dl_sink *sink, const char *text)
+static void dl_put_text(dl_sink *sink, const char *text)
 {
     dl_put(sink, text, strlen(text));
 }
 
 /* A sink of fixed memory: what does not fit is dropped, and counted. */
 typedef struct dl_span {
+    dl_sink sink;
     char *at;
     size_t capacity;
     size_t skip; /* bytes to pass over first */
@@ -1025,9 +1028,9 @@ typedef struct dl_span {
     size_t total; /* bytes offered */
 } dl_span;
 
-static void dl_span_take(void *context, const void *data, size_t size)
+static void dl_span_take(dl_sink *sink, const void *data, size_t size)
 {
-    dl_span *span = (dl_span *)context;
+    dl_span *span = (dl_span *)(void *)sink;
     const char *from = (const char *)data;
     size_t room = span->capacity - span->used;
 
@@ -1044,19 +1047,16 @@ static void dl_span_take(void *context, const void *data, size_t size)
     span->used += size;
 }
 
-static DL_APART dl_sink dl_span_open(
+static DL_APART dl_sink *dl_span_open(
     dl_span *span, char *at, size_t capacity, size_t skip)
 {
-    dl_sink sink;
-
+    span->sink.take = dl_span_take;
     span->at = at;
     span->capacity = capacity;
     span->skip = skip;
     span->used = 0;
     span->total = 0;
-    sink.take = dl_span_take;
-    sink.context = span;
-    return sink;
+    return &span->sink;
 }
 
 /* Divides in place, from the remainder of what stands before; returns the
@@ -1082,7 +1082,7 @@ static uint32_t dl_divide(uint64_t *value, uint32_t divisor)
     return rest;
 }
 
-static void dl_put_decimal(const dl_sink *sink, uint64_t value)
+static void dl_put_decimal(dl_sink *sink, uint64_t value)
 {
     char digits[20];
     size_t at = sizeof digits;
@@ -1093,7 +1093,21 @@ static void dl_put_decimal(const dl_sink *sink, uint64_t value)
     dl_put(sink, digits + at, sizeof digits - at);
 }
 
-static void dl_put_hex(const dl_sink *sink, const uint8_t *data, size_t size)
+static uint32_t dl_load32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 |
+           (uint32_t)at[2] << 8 | at[3];
+}
+
+static DL_APART void dl_store32(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)(value >> 24);
+    at[1] = (uint8_t)(value >> 16);
+    at[2] = (uint8_t)(value >> 8);
+    at[3] = (uint8_t)value;
+}
+
+static void dl_put_hex(dl_sink *sink, const uint8_t *data, size_t size)
 {
     static const char digits[] = "0123456789abcdef";
     char pair[2];
@@ -1106,19 +1120,15 @@ static void dl_put_hex(const dl_sink *sink, const uint8_t *data, size_t size)
     }
 }
 
-static void dl_put_hex32(const dl_sink *sink, uint32_t value)
+static void dl_put_hex32(dl_sink *sink, uint32_t value)
 {
     uint8_t bytes[4];
 
-    bytes[0] = (uint8_t)(value >> 24);
-    bytes[1] = (uint8_t)(value >> 16);
-    bytes[2] = (uint8_t)(value >> 8);
-    bytes[3] = (uint8_t)value;
+    dl_store32(bytes, value);
     dl_put_hex(sink, bytes, sizeof bytes);
 }
 
-static void dl_put_base64(
-    const dl_sink *sink, const uint8_t *data, size_t size)
+static void dl_put_base64(dl_sink *sink, const uint8_t *data, size_t size)
 {
     static const char digits[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -1181,7 +1191,7 @@ static uint32_t dl_base64_decode(
 
 /* The contents of a JSON string: quotes are the caller's. The bytes are
    UTF-8 already (checked when the name was given). */
-static void dl_put_escaped(const dl_sink *sink, const char *text, size_t size)
+static void dl_put_escaped(dl_sink *sink, const char *text, size_t size)
 {
     for (; size != 0; text++, size--) {
         uint8_t c = (uint8_t)*text;
@@ -1196,12 +1206,12 @@ static void dl_put_escaped(const dl_sink *sink, const char *text, size_t size)
     }
 }
 
-static void dl_put_contents(const dl_sink *sink, const char *text)
+static void dl_put_contents(dl_sink *sink, const char *text)
 {
     dl_put_escaped(sink, text, strlen(text));
 }
 
-static void dl_put_quoted(const dl_sink *sink, const char *text)
+static void dl_put_quoted(dl_sink *sink, const char *text)
 {
     dl_put(sink, "\"", 1);
     dl_put_contents(sink, text);
@@ -1363,11 +1373,14 @@ static int dl_begins(const char *text, size_t size, const char *start)
 }
 
 /* What the letters of a template stand for. */
-typedef struct dl_fields {
-    void (*put)(void *context, char letter, const dl_sink *sink);
-    int (*flag)(void *context, char letter);
-    void *context;
-} dl_fields;
+typedef struct dl_fields dl_fields;
+struct dl_fields {
+    void (*put)(const dl_fields *fields, char letter, dl_sink *sink);
+    const void *context;
+    uint32_t flags; /* of the groups that are there: DL_FLAG */
+};
+
+#define DL_FLAG(letter) ((uint32_t)1 << ((letter)&31))
 
 static int dl_is_markup(char c)
 {
@@ -1380,7 +1393,7 @@ there only when flag x is set; groups may nest. Requests are data that way, and
 can be run again and again: to hash, to count, to send any window of them.
 */
 static void dl_put_template(
-    const dl_sink *sink, const char *at, const dl_fields *fields)
+    dl_sink *sink, const char *at, const dl_fields *fields)
 {
     unsigned skipped = 0; /* groups that are open and not there */
     size_t plain;
@@ -1392,12 +1405,12 @@ static void dl_put_template(
         at += plain;
         c = *at++;
         if (c == '[') {
-            if (skipped != 0 || !fields->flag(fields->context, *at)) skipped++;
+            if (skipped != 0 || (fields->flags & DL_FLAG(*at)) == 0) skipped++;
             at++;
         } else if (skipped != 0) {
             if (c == ']') skipped--;
         } else if (c == '$') {
-            fields->put(fields->context, *at++, sink);
+            fields->put(fields, *at++, sink);
         } else if (c == '\'') {
             dl_put(sink, "\"", 1);
         }
@@ -1458,24 +1471,11 @@ static void dl_wipe(void *data, size_t size)
 #define DL_SHA256_SIZE 32
 
 typedef struct dl_sha256 {
+    dl_sink sink;
     uint32_t state[8];
-    uint64_t size;
+    uint32_t size; /* under 4 GB */
     uint8_t block[64];
 } dl_sha256;
-
-static uint32_t dl_load32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 |
-           (uint32_t)at[2] << 8 | at[3];
-}
-
-static void dl_store32(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 24);
-    at[1] = (uint8_t)(value >> 16);
-    at[2] = (uint8_t)(value >> 8);
-    at[3] = (uint8_t)value;
-}
 
 static uint32_t dl_rotate(uint32_t value, unsigned bits)
 {
@@ -1537,18 +1537,12 @@ static void dl_sha256_block(uint32_t state[8], const uint8_t block[64])
 static const uint32_t dl_sha256_start[8] = { 0x6a09e667, 0xbb67ae85,
     0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
 
-static void dl_sha256_init(dl_sha256 *sha)
-{
-    dl_sha256_copy(sha->state, dl_sha256_start);
-    sha->size = 0;
-}
-
 static void dl_sha256_update(dl_sha256 *sha, const void *data, size_t size)
 {
     const uint8_t *from = (const uint8_t *)data;
-    size_t used = (size_t)(sha->size & 63);
+    size_t used = sha->size & 63;
 
-    sha->size += size;
+    sha->size += (uint32_t)size;
     while (size >= 64 - used) {
         memcpy(sha->block + used, from, 64 - used);
         dl_sha256_block(sha->state, sha->block);
@@ -1561,7 +1555,7 @@ static void dl_sha256_update(dl_sha256 *sha, const void *data, size_t size)
 
 static void dl_sha256_final(dl_sha256 *sha, uint8_t out[DL_SHA256_SIZE])
 {
-    size_t used = (size_t)(sha->size & 63);
+    size_t used = sha->size & 63;
     unsigned i;
 
     sha->block[used++] = 0x80;
@@ -1570,24 +1564,29 @@ static void dl_sha256_final(dl_sha256 *sha, uint8_t out[DL_SHA256_SIZE])
         dl_sha256_block(sha->state, sha->block);
         memset(sha->block, 0, 64);
     }
-    dl_store32(sha->block + 56, (uint32_t)(sha->size >> 29));
-    dl_store32(sha->block + 60, (uint32_t)sha->size << 3);
+    dl_store32(sha->block + 56, sha->size >> 29);
+    dl_store32(sha->block + 60, sha->size << 3);
     dl_sha256_block(sha->state, sha->block);
     for (i = 0; i < 8; i++) dl_store32(out + 4 * i, sha->state[i]);
 }
 
-static void dl_sha256_take(void *context, const void *data, size_t size)
+static void dl_sha256_take(dl_sink *sink, const void *data, size_t size)
 {
-    dl_sha256_update((dl_sha256 *)context, data, size);
+    dl_sha256_update((dl_sha256 *)(void *)sink, data, size);
 }
 
-static dl_sink dl_sha256_sink(dl_sha256 *sha)
+/* Goes on from a state after so many whole blocks. */
+static DL_APART void dl_sha256_resume(
+    dl_sha256 *sha, const uint32_t state[8], uint32_t size)
 {
-    dl_sink sink;
+    sha->sink.take = dl_sha256_take;
+    dl_sha256_copy(sha->state, state);
+    sha->size = size;
+}
 
-    sink.take = dl_sha256_take;
-    sink.context = sha;
-    return sink;
+static DL_APART void dl_sha256_init(dl_sha256 *sha)
+{
+    dl_sha256_resume(sha, dl_sha256_start, 0);
 }
 
 /* The state after a block of key and pad. */
@@ -1628,16 +1627,14 @@ static void dl_hmac_key(
 
 static void dl_hmac_init(dl_sha256 *sha, const dynalock_hmac_key *key)
 {
-    dl_sha256_copy(sha->state, key->inner);
-    sha->size = 64;
+    dl_sha256_resume(sha, key->inner, 64);
 }
 
 static void dl_hmac_final(
     dl_sha256 *sha, const dynalock_hmac_key *key, uint8_t out[DL_SHA256_SIZE])
 {
     dl_sha256_final(sha, out);
-    dl_sha256_copy(sha->state, key->outer);
-    sha->size = 64;
+    dl_sha256_resume(sha, key->outer, 64);
     dl_sha256_update(sha, out, DL_SHA256_SIZE);
     dl_sha256_final(sha, out);
     dl_wipe(sha, sizeof *sha);
@@ -1654,7 +1651,7 @@ static uint32_t dl_crc32(uint32_t crc, const void *data, size_t size)
     while (size-- != 0) {
         crc ^= *from++;
         for (bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (0xedb88320 & (0 - (crc & 1)));
+            crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
     }
     return ~crc;
 }
@@ -1669,9 +1666,9 @@ static uint32_t dl_crc32(uint32_t crc, const void *data, size_t size)
 
 typedef dynalock_signing dl_signing;
 
-static void dl_signing_put(void *context, char letter, const dl_sink *sink)
+static void dl_signing_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    const dl_signing *signing = (const dl_signing *)context;
+    const dl_signing *signing = (const dl_signing *)fields->context;
 
     switch (letter) {
     case 'd': dl_put_text(sink, signing->date); break;
@@ -1687,23 +1684,17 @@ static void dl_signing_put(void *context, char letter, const dl_sink *sink)
     }
 }
 
-static int dl_signing_flag(void *context, char letter)
-{
-    const dl_signing *signing = (const dl_signing *)context;
-    const char *token = signing->credentials->token;
-
-    if (letter == 'p') return signing->port != 0;
-    return token != NULL && token[0] != '\0'; /* s */
-}
-
 static void dl_put_signing(
-    const dl_sink *sink, const char *text, dl_signing *signing)
+    dl_sink *sink, const char *text, const dl_signing *signing)
 {
+    const char *token = signing->credentials->token;
     dl_fields fields;
 
     fields.put = dl_signing_put;
-    fields.flag = dl_signing_flag;
     fields.context = signing;
+    fields.flags = 0;
+    if (signing->port != 0) fields.flags |= DL_FLAG('p');
+    if (token != NULL && token[0] != '\0') fields.flags |= DL_FLAG('s');
     dl_put_template(sink, text, &fields);
 }
 
@@ -1745,18 +1736,18 @@ static void dl_signing_key(
 static void dl_sign(dynalock_signing_key *cache, dl_signing *signing)
 {
     dl_sha256 sha;
-    dl_sink sink = dl_sha256_sink(&sha);
 
     dl_signing_key(cache, signing);
     dl_sha256_init(&sha);
-    dl_put_signing(&sink,
+    dl_put_signing(&sha.sink,
         "POST\n/\n\ncontent-type:" DL_CONTENT_TYPE "\nhost:$h[p:$p]\n"
         "x-amz-date:$d\n[sx-amz-security-token:$s\n]"
         "x-amz-target:" DL_TARGET "$o\n\n" DL_SIGNED_HEADERS "\n$x",
         signing);
     dl_sha256_final(&sha, signing->digest);
     dl_hmac_init(&sha, &cache->key);
-    dl_put_signing(&sink, "AWS4-HMAC-SHA256\n$d\n" DL_SCOPE "\n$x", signing);
+    dl_put_signing(
+        &sha.sink, "AWS4-HMAC-SHA256\n$d\n" DL_SCOPE "\n$x", signing);
     dl_hmac_final(&sha, &cache->key, signing->digest);
 }
 
@@ -1765,7 +1756,7 @@ static void dl_sign(dynalock_signing_key *cache, dl_signing *signing)
 /*    RFC 9110, RFC 9112 */
 /* ===================================================================== */
 
-static void dl_put_head(const dl_sink *sink, dl_signing *signing)
+static void dl_put_head(dl_sink *sink, dl_signing *signing)
 {
     dl_put_signing(sink,
         "POST / HTTP/1.1\r\nHost: $h[p:$p]\r\n"
@@ -1817,12 +1808,10 @@ enum {
 
 #define DL_HEADERS_MOST 16384 /* bytes of header lines; more is an attack */
 
-static void dl_response_begin(dynalock_response *response,
-    void (*body)(void *, const void *, size_t), void *context)
+static void dl_response_begin(dynalock_response *response, dl_sink *body)
 {
     memset(response, 0, sizeof *response);
     response->body = body;
-    response->context = context;
 }
 
 static void dl_http_bad(dynalock_response *response)
@@ -2043,7 +2032,7 @@ static size_t dl_http_body(
                 response->state == DL_HTTP_SIZED ? DL_HTTP_DONE : DL_HTTP_GAP;
     }
     response->crc = dl_crc32(response->crc, data, size);
-    response->body(response->context, data, size);
+    dl_put(response->body, data, size);
     return size;
 }
 
@@ -2628,17 +2617,6 @@ enum {            /* dl_keep: what happens to the bytes that go by */
     DL_KEEP_NONE  /* dropped, until the value at value_depth has ended */
 };
 
-static void dl_filter_begin(
-    dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
-{
-    memset(filter, 0, sizeof *filter);
-    filter->wants = wants;
-    filter->out = out;
-    filter->size = size;
-    filter->limit = size;
-    filter->state = DL_JSON_VALUE;
-}
-
 static void dl_filter_bad(dynalock_filter *filter)
 {
     filter->state = DL_JSON_BAD;
@@ -2679,11 +2657,18 @@ static void dl_filter_emit(dynalock_filter *filter, char c)
     }
 }
 
-static void dl_filter_take(void *context, const void *data, size_t size)
+/* The sink that leads into the filter's output. */
+typedef struct dl_emitter {
+    dl_sink sink;
+    dynalock_filter *filter;
+} dl_emitter;
+
+static void dl_emitter_take(dl_sink *sink, const void *data, size_t size)
 {
+    dl_emitter *emitter = (dl_emitter *)(void *)sink;
     const char *from = (const char *)data;
 
-    while (size-- != 0) dl_filter_emit((dynalock_filter *)context, *from++);
+    while (size-- != 0) dl_filter_emit(emitter->filter, *from++);
 }
 
 static void dl_filter_name(dynalock_filter *filter)
@@ -2858,13 +2843,13 @@ static void dl_json_code_point(dynalock_filter *filter, uint32_t c)
 {
     unsigned more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
     char ascii = (char)c;
-    dl_sink sink;
+    dl_emitter emitter;
 
-    sink.take = dl_filter_take;
-    sink.context = filter;
+    emitter.sink.take = dl_emitter_take;
+    emitter.filter = filter;
     filter->state = DL_JSON_STRING;
     if (c < 0x80) {
-        dl_put_escaped(&sink, &ascii, 1);
+        dl_put_escaped(&emitter.sink, &ascii, 1);
         return;
     }
     dl_filter_emit(filter, (char)(0xff80u >> more | c >> 6 * more));
@@ -2986,12 +2971,24 @@ static DL_APART void dl_filter_byte(dynalock_filter *filter, char c)
     else dl_json_step(filter, state, c);
 }
 
-/* Has the signature of a response's body hook. */
-static void dl_filter_feed(void *context, const void *data, size_t size)
+static void dl_filter_take(dl_sink *sink, const void *data, size_t size)
 {
     const char *from = (const char *)data;
 
-    while (size-- != 0) dl_filter_byte((dynalock_filter *)context, *from++);
+    while (size-- != 0)
+        dl_filter_byte((dynalock_filter *)(void *)sink, *from++);
+}
+
+static void dl_filter_begin(
+    dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
+{
+    memset(filter, 0, sizeof *filter);
+    filter->sink.take = dl_filter_take;
+    filter->wants = wants;
+    filter->out = out;
+    filter->size = size;
+    filter->limit = size;
+    filter->state = DL_JSON_VALUE;
 }
 
 /* ---- what was kept ---- */
@@ -3086,7 +3083,7 @@ struct dynalock_steps {
     void (*end)(dynalock_operation *operation, unsigned why);
     /* The body. */
     void (*body)(const dynalock_client *client,
-        const dynalock_operation *operation, const dl_sink *sink);
+        const dynalock_operation *operation, dl_sink *sink);
     /* Who goes first when several are due: the smallest. */
     uint64_t (*rank)(const dynalock_operation *operation);
     /* The lease that a slow answer would endanger; 0: none. */
@@ -3163,7 +3160,7 @@ static uint64_t dl_least(uint64_t a, uint64_t b)
 
 /* A body is generated, not kept: once to hash and count it, and again to send
    each window of it. Its size has no bound. */
-static void dl_put_body(const dynalock_client *client, const dl_sink *sink)
+static void dl_put_body(const dynalock_client *client, dl_sink *sink)
 {
     const dynalock_operation *operation = client->exchange.operation;
 
@@ -3176,18 +3173,16 @@ static void dl_exchange_sign(dynalock_client *client)
     dl_signing *signing = &client->signing;
     uint64_t unix_s = exchange->unix_ms;
     dl_sha256 sha;
-    dl_sink sink = dl_sha256_sink(&sha);
     dl_span span;
 
     (void)dl_divide(&unix_s, 1000);
     dl_date(signing->date, unix_s);
     dl_sha256_init(&sha);
-    dl_put_body(client, &sink);
-    signing->body_size = (uint32_t)sha.size;
+    dl_put_body(client, &sha.sink);
+    signing->body_size = sha.size;
     dl_sha256_final(&sha, signing->digest);
     dl_sign(&client->signing_key, signing);
-    sink = dl_span_open(&span, NULL, 0, 0);
-    dl_put_head(&sink, signing);
+    dl_put_head(dl_span_open(&span, NULL, 0, 0), signing);
     exchange->total = (uint32_t)span.total + signing->body_size;
     exchange->sent = 0;
     exchange->window_at = 0;
@@ -3199,11 +3194,11 @@ static void dl_exchange_fill(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
     dl_span span;
-    dl_sink sink = dl_span_open(&span, client->memory.window,
+    dl_sink *sink = dl_span_open(&span, client->memory.window,
         sizeof client->memory.window, exchange->sent);
 
-    dl_put_head(&sink, &client->signing);
-    dl_put_body(client, &sink);
+    dl_put_head(sink, &client->signing);
+    dl_put_body(client, sink);
     exchange->window_at = exchange->sent;
     exchange->window_used = (uint16_t)span.used;
 }
@@ -3459,7 +3454,7 @@ static void dl_exchange_receive_first(dynalock_client *client)
 
     exchange->state = DL_EXCHANGE_RECEIVE;
     exchange->interest = DYNALOCK_READ;
-    dl_response_begin(&client->response, dl_filter_feed, &client->filter);
+    dl_response_begin(&client->response, &client->filter.sink);
     dl_filter_begin(&client->filter, exchange->operation->steps->wants,
         client->memory.answer.text, sizeof client->memory.answer.text);
 }
@@ -3751,21 +3746,12 @@ static const char *dl_table(
 typedef struct dl_body {
     const dynalock_client *client;
     const dynalock_operation *operation;
-    uint32_t flags;        /* bits by letter */
     const dl_write *write; /* NULL: a read */
-    const dl_fields *fields;
 } dl_body;
 
-#define DL_FLAG(letter) ((uint32_t)1 << ((letter)&31))
-
-static int dl_body_flag(void *context, char letter)
+static void dl_read_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    return (((const dl_body *)context)->flags & DL_FLAG(letter)) != 0;
-}
-
-static void dl_read_put(void *context, char letter, const dl_sink *sink)
-{
-    const dl_body *body = (const dl_body *)context;
+    const dl_body *body = (const dl_body *)fields->context;
     const dynalock_config *config = &body->client->config;
     const char *text;
 
@@ -3780,36 +3766,32 @@ static void dl_read_put(void *context, char letter, const dl_sink *sink)
     dl_put_quoted(sink, text);
 }
 
-static DL_APART void dl_put_request(dl_body *body,
-    void (*put)(void *context, char letter, const dl_sink *sink),
-    const dl_sink *sink)
+static DL_APART void dl_put_request(
+    dl_sink *sink, const dl_body *body, dl_fields *fields)
 {
-    dl_fields fields;
-
+    fields->context = body;
     if (body->client->config.sort_key_name != NULL)
-        body->flags |= DL_FLAG('Q');
-    fields.put = put;
-    fields.flag = dl_body_flag;
-    fields.context = body;
-    body->fields = &fields;
+        fields->flags |= DL_FLAG('Q');
     dl_put_template(sink,
         "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
         "[C,'ConsistentRead':true]"
         "[X,'UpdateExpression':'$U','ConditionExpression':'$C'$N,"
         "'ExpressionAttributeValues':{$V},"
         "'ReturnValuesOnConditionCheckFailure':'ALL_OLD']}",
-        &fields);
+        fields);
 }
 
 static void dl_put_read(const dynalock_client *client,
-    const dynalock_operation *operation, const dl_sink *sink)
+    const dynalock_operation *operation, dl_sink *sink)
 {
     dl_body body;
+    dl_fields fields;
 
     body.client = client;
     body.operation = operation;
-    body.flags = operation->eventual ? 0 : DL_FLAG('C');
-    dl_put_request(&body, dl_read_put, sink);
+    fields.put = dl_read_put;
+    fields.flags = operation->eventual ? 0 : DL_FLAG('C');
+    dl_put_request(sink, &body, &fields);
 }
 
 /* What of an item is kept: the limits hold the text of the longest value that
@@ -4065,7 +4047,7 @@ static uint32_t dl_watch_left(const dynalock_lock *lock)
 /* ---- the request's fields ---- */
 
 static void dl_put_version(
-    const dl_sink *sink, const dynalock_lock *lock, uint32_t counter)
+    dl_sink *sink, const dynalock_lock *lock, uint32_t counter)
 {
     dl_put_hex(sink, lock->acquisition, sizeof lock->acquisition);
     dl_put(sink, ":", 1);
@@ -4074,8 +4056,8 @@ static void dl_put_version(
 
 /* TTL is garbage collection: an hour or more past the lease, by the later of
    clock and fence, and never a sign of expiry. */
-static void dl_put_ttl(const dynalock_client *client,
-    const dynalock_lock *lock, const dl_sink *sink)
+static void dl_put_ttl(
+    const dynalock_client *client, const dynalock_lock *lock, dl_sink *sink)
 {
     uint64_t s = client->exchange.unix_ms;
 
@@ -4085,8 +4067,7 @@ static void dl_put_ttl(const dynalock_client *client,
     dl_put_decimal(sink, s + client->config.ttl_s);
 }
 
-static void dl_put_value_text(
-    const dl_body *body, char letter, const dl_sink *sink)
+static void dl_put_value_text(const dl_body *body, char letter, dl_sink *sink)
 {
     const dynalock_client *client = body->client;
     const dynalock_lock *lock =
@@ -4113,7 +4094,7 @@ static void dl_put_value_text(
 }
 
 /* Value :x as ":x":{"S":"..."}, or of another type. */
-static void dl_put_value(const dl_body *body, char letter, const dl_sink *sink)
+static void dl_put_value(const dl_body *body, char letter, dl_sink *sink)
 {
     char start[] = "\":x\":{\"S\":\"";
 
@@ -4125,9 +4106,9 @@ static void dl_put_value(const dl_body *body, char letter, const dl_sink *sink)
     dl_put(sink, "\"}", 2);
 }
 
-static void dl_write_put(void *context, char letter, const dl_sink *sink)
+static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    const dl_body *body = (const dl_body *)context;
+    const dl_body *body = (const dl_body *)fields->context;
     const char *text;
 
     switch (letter) {
@@ -4138,11 +4119,11 @@ static void dl_write_put(void *context, char letter, const dl_sink *sink)
     case '!': text = "attribute_not_exists"; break;
     default:
         if (letter >= 'a') dl_put_value(body, letter, sink);
-        else if (letter > '9') dl_read_put(context, letter, sink);
+        else if (letter > '9') dl_read_put(fields, letter, sink);
         else dl_put_text(sink, dl_record_wants[letter - '0'].name);
         return;
     }
-    dl_put_template(sink, text, body->fields);
+    dl_put_template(sink, text, fields);
 }
 
 static uint32_t dl_write_flags(
@@ -4161,21 +4142,22 @@ static uint32_t dl_write_flags(
 }
 
 static void dl_put_write(const dynalock_client *client,
-    const dynalock_operation *operation, const dl_write *write,
-    const dl_sink *sink)
+    const dynalock_operation *operation, const dl_write *write, dl_sink *sink)
 {
     dl_body body;
+    dl_fields fields;
 
     body.client = client;
     body.operation = operation;
     body.write = write;
-    body.flags = dl_write_flags(
+    fields.put = dl_write_put;
+    fields.flags = dl_write_flags(
         &client->config, (const dynalock_lock *)(const void *)operation);
-    dl_put_request(&body, dl_write_put, sink);
+    dl_put_request(sink, &body, &fields);
 }
 
 static void dl_lock_body(const dynalock_client *client,
-    const dynalock_operation *operation, const dl_sink *sink)
+    const dynalock_operation *operation, dl_sink *sink)
 {
     const dynalock_layout *layout = client->config.layout;
 
@@ -4343,9 +4325,9 @@ static void dl_hold(dynalock_lock *lock)
 static void dl_version(const dynalock_lock *lock, char out[DL_VERSION_SIZE])
 {
     dl_span span;
-    dl_sink sink = dl_span_open(&span, out, DL_VERSION_SIZE, 0);
 
-    dl_put_version(&sink, lock, lock->counter);
+    dl_put_version(
+        dl_span_open(&span, out, DL_VERSION_SIZE, 0), lock, lock->counter);
 }
 
 enum { /* dl_whose record is it? */
@@ -5115,11 +5097,11 @@ static dynalock_outcome dl_read_endpoint(
 static void dl_region_endpoint(dynalock_client *client)
 {
     dl_span span;
-    dl_sink sink =
+    dl_sink *sink =
         dl_span_open(&span, client->host, sizeof client->host - 1, 0);
 
-    dl_put_signing(&sink, "dynamodb.$g.amazonaws.com", &client->signing);
-    if (dl_begins(client->config.region, 3, "cn-")) dl_put_text(&sink, ".cn");
+    dl_put_signing(sink, "dynamodb.$g.amazonaws.com", &client->signing);
+    if (dl_begins(client->config.region, 3, "cn-")) dl_put_text(sink, ".cn");
     client->port = 443;
 }
 
@@ -5205,12 +5187,11 @@ static dynalock_outcome dl_draw_owner(dynalock_client *client)
     const dynalock_platform *platform = client->config.platform;
     uint8_t seed[20];
     dl_span span;
-    dl_sink sink =
-        dl_span_open(&span, client->owner, sizeof client->owner - 1, 0);
 
     if (platform->entropy(platform->context, seed, sizeof seed) < 0)
         return DYNALOCK_NO_ENTROPY;
-    dl_put_hex(&sink, seed, 16);
+    dl_put_hex(dl_span_open(&span, client->owner, sizeof client->owner - 1, 0),
+        seed, 16);
     client->random = dl_load32(seed + 16) | 1;
     if (client->config.owner == NULL) client->config.owner = client->owner;
     return DYNALOCK_OK;
@@ -5777,9 +5758,8 @@ static int32_t dl_posix_resolve(
     struct addrinfo hints;
     char port[6];
     dl_span span;
-    dl_sink sink = dl_span_open(&span, port, sizeof port - 1, 0);
 
-    dl_put_decimal(&sink, peer->port);
+    dl_put_decimal(dl_span_open(&span, port, sizeof port - 1, 0), peer->port);
     port[span.used] = '\0';
     memset(&hints, 0, sizeof hints);
     hints.ai_family = AF_UNSPEC;

@@ -53,7 +53,7 @@ static void sieve(sieving *into, uint16_t room, const uint8_t *pieces,
 
         if (most == 0) most = 256;
         n = size - at < most ? size - at : most;
-        dl_filter_feed(&into->filter, copy + at, n);
+        dl_put(&into->filter.sink, copy + at, n);
         REQUIRE(into->filter.used <= room);
     }
     free(copy);

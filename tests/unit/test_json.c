@@ -37,7 +37,7 @@ static void feed(sieving *sieve, slice document, size_t way)
 
     for (at = 0; at < document.size; at += n) {
         n = next_piece(way, at, document.size);
-        dl_filter_feed(&sieve->filter, copy + at, n);
+        dl_put(&sieve->filter.sink, copy + at, n);
     }
     free(copy);
 }

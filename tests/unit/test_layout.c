@@ -17,7 +17,7 @@ static void read_answer(answer *into, const char *document)
     into->out = exact(NULL, DYNALOCK_ANSWER_SIZE);
     dl_filter_begin(
         &into->filter, dl_lock_wants, into->out, DYNALOCK_ANSWER_SIZE);
-    dl_filter_feed(&into->filter, document, strlen(document));
+    dl_put(&into->filter.sink, document, strlen(document));
     CHECK(into->filter.state == DL_JSON_DONE, "not JSON: %s", document);
     dl_json_parse(&into->json, &into->filter, into->tokens, DYNALOCK_TOKENS);
     assert_in_range(into->json.count, 1, DYNALOCK_TOKENS);
@@ -503,7 +503,7 @@ static size_t size_of_data(size_t size, int *there)
     memset(document + strlen(document), 'A', size);
     strcat(document, "\"}}}");
     dl_filter_begin(&filter, dl_record_wants, out, DYNALOCK_ANSWER_SIZE);
-    dl_filter_feed(&filter, document, strlen(document));
+    dl_put(&filter.sink, document, strlen(document));
     dl_json_parse(&json, &filter, tokens, DYNALOCK_TOKENS);
     (void)dl_json_attribute(
         &json, dl_json_member(&json, 0, "Item"), "data", "B", &left, there);
@@ -555,7 +555,7 @@ static void an_answer_holds_the_longest_of_everything(void **state)
     }
     strcat(document, "}}");
     dl_filter_begin(&filter, dl_record_wants, out, DYNALOCK_ANSWER_SIZE);
-    dl_filter_feed(&filter, document, strlen(document));
+    dl_put(&filter.sink, document, strlen(document));
     dl_json_parse(&json, &filter, tokens, DYNALOCK_TOKENS);
     assert_in_range(json.count, 1, DYNALOCK_TOKENS);
     for (want = dl_record_wants; want->name != NULL; want++) {
