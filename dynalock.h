@@ -574,8 +574,9 @@ typedef struct dynalock_signing {
     const dynalock_credentials *credentials;
     const char *region;
     const char *host;
-    uint16_t port;      /* part of the Host header; 0: the default one */
-    const char *target; /* "UpdateItem" */
+    uint16_t port;       /* part of the Host header; 0: the default one */
+    const char *target;  /* "UpdateItem" */
+    const char *newline; /* of the headers: as signed, or as sent */
     uint32_t body_size;
     uint8_t digest[32]; /* of the body, of the canonical request, then the
                            signature */
@@ -1661,16 +1662,26 @@ static uint32_t dl_crc32(uint32_t crc, const void *data, size_t size)
 /*    docs.aws.amazon.com, "Create a signed AWS API request"             */
 /* ===================================================================== */
 
-#define DL_CONTENT_TYPE "application/x-amz-json-1.0"
-#define DL_TARGET "DynamoDB_20120810."
-
 typedef dynalock_signing dl_signing;
+
+/* The headers are signed as they are sent, but for the ends of their lines. */
+static const char dl_signed_headers[] =
+    "content-type:application/x-amz-json-1.0$ehost:$h[p:$p]$e"
+    "x-amz-date:$d$e[sx-amz-security-token:$s$e]"
+    "x-amz-target:DynamoDB_20120810.$o$e";
+static const char dl_signed_names[] =
+    "content-type;host;x-amz-date;[sx-amz-security-token;]x-amz-target";
+static const char dl_signed_scope[] = "$y/$g/dynamodb/aws4_request";
 
 static void dl_signing_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
     const dl_signing *signing = (const dl_signing *)fields->context;
 
     switch (letter) {
+    case 'f': dl_put_template(sink, dl_signed_headers, fields); break;
+    case 'l': dl_put_template(sink, dl_signed_names, fields); break;
+    case 'c': dl_put_template(sink, dl_signed_scope, fields); break;
+    case 'e': dl_put_text(sink, signing->newline); break;
     case 'd': dl_put_text(sink, signing->date); break;
     case 'y': dl_put(sink, signing->date, 8); break;
     case 'g': dl_put_text(sink, signing->region); break;
@@ -1697,10 +1708,6 @@ static void dl_put_signing(
     if (token != NULL && token[0] != '\0') fields.flags |= DL_FLAG('s');
     dl_put_template(sink, text, &fields);
 }
-
-#define DL_SCOPE "$y/$g/dynamodb/aws4_request"
-#define DL_SIGNED_HEADERS                                                     \
-    "content-type;host;x-amz-date;[sx-amz-security-token;]x-amz-target"
 
 /* HMAC(key, text), and the result becomes the next key. */
 static void dl_derive(dynalock_hmac_key *key, const void *text, size_t size)
@@ -1739,15 +1746,11 @@ static void dl_sign(dynalock_signing_key *cache, dl_signing *signing)
 
     dl_signing_key(cache, signing);
     dl_sha256_init(&sha);
-    dl_put_signing(&sha.sink,
-        "POST\n/\n\ncontent-type:" DL_CONTENT_TYPE "\nhost:$h[p:$p]\n"
-        "x-amz-date:$d\n[sx-amz-security-token:$s\n]"
-        "x-amz-target:" DL_TARGET "$o\n\n" DL_SIGNED_HEADERS "\n$x",
-        signing);
+    signing->newline = "\n";
+    dl_put_signing(&sha.sink, "POST\n/\n\n$f\n$l\n$x", signing);
     dl_sha256_final(&sha, signing->digest);
     dl_hmac_init(&sha, &cache->key);
-    dl_put_signing(
-        &sha.sink, "AWS4-HMAC-SHA256\n$d\n" DL_SCOPE "\n$x", signing);
+    dl_put_signing(&sha.sink, "AWS4-HMAC-SHA256\n$d\n$c\n$x", signing);
     dl_hmac_final(&sha, &cache->key, signing->digest);
 }
 
@@ -1758,14 +1761,13 @@ static void dl_sign(dynalock_signing_key *cache, dl_signing *signing)
 
 static void dl_put_head(dl_sink *sink, dl_signing *signing)
 {
+    signing->newline = "\r\n";
     dl_put_signing(sink,
-        "POST / HTTP/1.1\r\nHost: $h[p:$p]\r\n"
-        "Content-Type: " DL_CONTENT_TYPE "\r\n"
-        "X-Amz-Target: " DL_TARGET "$o\r\nX-Amz-Date: $d\r\n"
-        "[sX-Amz-Security-Token: $s\r\n]"
-        "Authorization: AWS4-HMAC-SHA256 Credential=$i/" DL_SCOPE
-        ", SignedHeaders=" DL_SIGNED_HEADERS ", Signature=$x\r\n"
-        "Content-Length: $n\r\n\r\n",
+        "POST / HTTP/1.1$e"
+        "$f"
+        "authorization:AWS4-HMAC-SHA256 "
+        "Credential=$i/$c, SignedHeaders=$l, Signature=$x$e"
+        "content-length:$n$e$e",
         signing);
 }
 

@@ -46,8 +46,8 @@ static size_t sign(dynalock_signing_key *key, char *out, size_t capacity)
     dl_sha256_final(&sha, signing.digest);
     dl_sign(key, &signing);
     dl_put_signing(dl_span_open(&span, out, capacity, 0),
-        "Authorization: AWS4-HMAC-SHA256 Credential=$i/" DL_SCOPE
-        ", SignedHeaders=" DL_SIGNED_HEADERS ", Signature=$x\r\n",
+        "Authorization: AWS4-HMAC-SHA256 Credential=$i/$c, "
+        "SignedHeaders=$l, Signature=$x\r\n",
         &signing);
     return span.used;
 }

@@ -349,9 +349,9 @@ static void world_take(world *w)
     end = strstr(w->request, "\r\n\r\n");
     if (end == NULL) return;
     head = (size_t)(end - w->request) + 4;
-    at = strstr(w->request, "Content-Length: ");
+    at = strstr(w->request, "content-length:");
     assert_non_null(at);
-    size = (size_t)strtoul(at + 16, NULL, 10);
+    size = (size_t)strtoul(at + 15, NULL, 10);
     if (w->request_size < head + size) return;
     assert_int_equal(w->request_size, head + size);
     memcpy(w->last_body, w->request + head, size + 1);
