@@ -139,7 +139,7 @@ DYNALOCK_CLOCK_STEP_MS    1..1000, 10          the coarsest step of
                                                monotonic_ms
 
 Client memory: max(DYNALOCK_TRANSMIT_WINDOW, 2 * DYNALOCK_OWNER_SIZE +
-2 * DYNALOCK_RVN_SIZE + 4/3 * DYNALOCK_DATA_SIZE + 1.3 KB) + about 1 KB. Two
+2 * DYNALOCK_RVN_SIZE + 4/3 * DYNALOCK_DATA_SIZE + 1.5 KB) + about 1 KB. Two
 files that disagree on a size do not link: the name of dynalock_client_init
 carries the sizes. A port with more to trust than a host's store sets
 DYNALOCK_ANCHORS (256 certificates) and DYNALOCK_ANCHOR_BYTES (131072) of
@@ -630,9 +630,8 @@ typedef struct dynalock_filter {
 typedef struct dynalock_exchange {
     uint8_t state;
     uint8_t interest;
-    uint8_t fate;        /* dl_fate */
-    uint8_t reused;      /* the stream has served before */
-    uint8_t token_count; /* of the answer; 0: not understood */
+    uint8_t fate;   /* dl_fate */
+    uint8_t reused; /* the stream has served before */
     uint16_t window_used;
     dynalock_operation *operation; /* NULL: nothing is under way */
     uint32_t total;                /* head and body */
@@ -643,10 +642,18 @@ typedef struct dynalock_exchange {
 } dynalock_exchange;
 
 typedef struct dynalock_token { /* the shape of jsmn's */
-    int32_t words[4];
+    int32_t words[5];
 } dynalock_token;
 
-#define DYNALOCK_TOKENS 40
+#define DYNALOCK_TOKENS 36
+
+/* A filtered document and its tokens; token 0 is the root object. */
+typedef struct dynalock_json {
+    char *text;
+    const dynalock_token *tokens;
+    int32_t count; /* 0: nothing was understood */
+} dynalock_json;
+
 #define DYNALOCK_ANSWER_SIZE                                                  \
     (2 * DYNALOCK_OWNER_SIZE + 2 * DYNALOCK_RVN_SIZE +                        \
         (DYNALOCK_DATA_SIZE * 4) / 3 + 768)
@@ -675,6 +682,7 @@ struct dynalock_client {
     uint16_t port;
     dynalock_response response;
     dynalock_filter filter;
+    dynalock_json json; /* what the filter has kept */
     dynalock_signing_key signing_key;
     dynalock_detail detail;
     char owner[36];
@@ -974,6 +982,9 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
    checked reach it, so its non-strict mode is enough. */
 #ifndef JSMN_STATIC
 #define JSMN_STATIC
+#endif
+#ifndef JSMN_PARENT_LINKS /* shorter, both jsmn and what reads its tokens */
+#define JSMN_PARENT_LINKS
 #endif
 #if defined(__GNUC__) || defined(__clang__)
 #pragma GCC diagnostic push
@@ -2995,17 +3006,11 @@ static void dl_filter_begin(
 
 /* ---- what was kept ---- */
 
-/* A filtered document and its tokens; token 0 is the root object. */
-typedef struct dl_json {
-    char *text;
-    const jsmntok_t *tokens;
-    int count; /* 0: nothing was understood */
-} dl_json;
+typedef dynalock_json dl_json;
 
 static void dl_json_parse(dl_json *json, const dynalock_filter *filter,
-    dynalock_token *storage, unsigned capacity)
+    dynalock_token *tokens, unsigned capacity)
 {
-    jsmntok_t *tokens = (jsmntok_t *)(void *)storage;
     jsmn_parser parser;
 
     json->text = filter->out;
@@ -3013,60 +3018,62 @@ static void dl_json_parse(dl_json *json, const dynalock_filter *filter,
     json->count = 0;
     if (filter->state != DL_JSON_DONE) return;
     jsmn_init(&parser);
-    json->count =
-        jsmn_parse(&parser, filter->out, filter->used, tokens, capacity);
+    json->count = jsmn_parse(&parser, filter->out, filter->used,
+        (jsmntok_t *)(void *)tokens, capacity);
     if (json->count < 0) json->count = 0;
 }
 
-static int dl_json_is(const dl_json *json, int token, const char *text)
+static const jsmntok_t *dl_json_token(const dl_json *json, int token)
 {
-    const jsmntok_t *t = &json->tokens[token];
-
-    return dl_equals(json->text + t->start, (size_t)(t->end - t->start), text);
+    return (const jsmntok_t *)(const void *)json->tokens + token;
 }
 
 /* The value of a member of an object; 0: there is none. (No value is the root
    itself.) */
 static int dl_json_member(const dl_json *json, int object, const char *name)
 {
-    int end, i = object + 1;
+    int i;
 
-    if (object >= json->count || json->tokens[object].type != JSMN_OBJECT)
-        return 0;
-    end = json->tokens[object].end;
-    while (i + 1 < json->count && json->tokens[i].start < end) {
-        int value_end = json->tokens[i + 1].end;
+    for (i = object + 1; i < json->count; i++) {
+        const jsmntok_t *t = dl_json_token(json, i);
 
-        if (dl_json_is(json, i, name)) return i + 1;
-        for (i += 2; i < json->count && json->tokens[i].start < value_end; i++)
-            ;
+        if (t->parent == object && dl_equals(json->text + t->start,
+                                       (size_t)(t->end - t->start), name))
+            return i + 1;
     }
     return 0;
 }
 
-/* A string's text, unescaped in place: ask once for each token. NULL: not a
-   string. */
-static char *dl_json_text(const dl_json *json, int token, size_t *size)
-{
-    const jsmntok_t *t = &json->tokens[token];
+/* What stands at a name. */
+typedef struct dl_found {
+    char *text;  /* NULL: no string; otherwise it ends in NUL */
+    size_t size; /* of the text, which may have more NULs */
+    int there;
+} dl_found;
 
-    *size = 0;
-    if (token == 0 || t->type != JSMN_STRING) return NULL;
-    *size = dl_unescape(json->text + t->start, (size_t)(t->end - t->start));
-    return json->text + t->start;
+/* A string's text, unescaped in place: ask once for each token. */
+static void dl_json_text(const dl_json *json, int token, dl_found *found)
+{
+    const jsmntok_t *t = dl_json_token(json, token);
+
+    found->text = NULL;
+    found->size = 0;
+    if (token == 0 || t->type != JSMN_STRING) return;
+    found->text = json->text + t->start;
+    found->size = dl_unescape(found->text, (size_t)(t->end - t->start));
+    found->text[found->size] = '\0'; /* where its quote was, or before */
 }
 
-/* The text of item attribute {"type":"text"}; NULL when it is absent or of
-   another shape, which *there tells apart. */
-static char *dl_json_attribute(const dl_json *json, int item, const char *name,
-    const char *type, size_t *size, int *there)
+/* The text of item attribute {"type":"text"}; none when it is absent or of
+   another shape, which found->there tells apart. */
+static void dl_json_attribute(const dl_json *json, int item, const char *name,
+    const char *type, dl_found *found)
 {
-    int attribute = dl_json_member(json, item, name);
-    int value = 0;
+    int value = dl_json_member(json, item, name);
 
-    *there = attribute != 0;
-    if (attribute != 0) value = dl_json_member(json, attribute, type);
-    return dl_json_text(json, value, size);
+    found->there = value != 0;
+    if (value != 0) value = dl_json_member(json, value, type);
+    dl_json_text(json, value, found);
 }
 
 /* ===================================================================== */
@@ -3327,47 +3334,36 @@ static const int8_t dl_service_outcomes[] = { DL_CONDITION_FAILED,
     DYNALOCK_CREDENTIALS_EXPIRED, DYNALOCK_CLOCK_SKEW,
     DYNALOCK_CREDENTIALS_REFUSED, DYNALOCK_DENIED, DYNALOCK_SERVICE_REFUSED };
 
-static dl_json dl_answer(const dynalock_client *client)
-{
-    dl_json json;
-
-    json.text = client->filter.out;
-    json.tokens =
-        (const jsmntok_t *)(const void *)client->memory.answer.tokens;
-    json.count = client->exchange.token_count;
-    return json;
-}
-
 static void dl_detail_text(
     const dl_json *json, const char *name, char *out, size_t capacity)
 {
-    size_t size;
-    char *text = dl_json_text(json, dl_json_member(json, 0, name), &size);
+    dl_found found;
     size_t i;
 
-    if (text == NULL) return;
-    for (i = 0; i < size; i++) /* "com.amazonaws.dynamodb.v20120810#Type" */
-        if (text[i] == '#' && name[0] == '_') {
-            text += i + 1;
-            size -= i + 1;
+    dl_json_text(json, dl_json_member(json, 0, name), &found);
+    if (found.text == NULL) return;
+    for (i = 0; i < found.size; i++) /* "com.amazonaws.dynamodb#Type" */
+        if (found.text[i] == '#' && name[0] == '_') {
+            found.text += i + 1;
+            found.size -= i + 1;
             break;
         }
-    dl_copy_text(out, capacity, text, size);
+    dl_copy_text(out, capacity, found.text, found.size);
 }
 
 static void dl_detail_read(dynalock_client *client)
 {
     dynalock_detail *detail = &client->detail;
-    dl_json json = dl_answer(client);
+    const dl_json *json = &client->json;
 
     detail->http_status = client->response.status;
     memcpy(detail->request_id, client->response.request_id,
         sizeof detail->request_id);
     detail->type[0] = '\0';
     detail->message[0] = '\0';
-    dl_detail_text(&json, "__type", detail->type, sizeof detail->type);
-    dl_detail_text(&json, "message", detail->message, sizeof detail->message);
-    dl_detail_text(&json, "Message", detail->message, sizeof detail->message);
+    dl_detail_text(json, "__type", detail->type, sizeof detail->type);
+    dl_detail_text(json, "message", detail->message, sizeof detail->message);
+    dl_detail_text(json, "Message", detail->message, sizeof detail->message);
 }
 
 /* Does text begin with start, which ends at a separator? Then that's place. */
@@ -3398,7 +3394,7 @@ static dynalock_outcome dl_service_error(const dynalock_detail *detail)
 static dynalock_outcome dl_classify(dynalock_client *client)
 {
     uint16_t status = client->response.status;
-    int understood = client->exchange.token_count > 0;
+    int understood = client->json.count > 0;
 
     if (client->response.state == DL_HTTP_BAD ||
         dl_response_damaged(&client->response))
@@ -3417,11 +3413,9 @@ static int dl_exchange_answered(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
     dynalock_outcome outcome;
-    dl_json json;
 
-    dl_json_parse(
-        &json, &client->filter, client->memory.answer.tokens, DYNALOCK_TOKENS);
-    exchange->token_count = (uint8_t)json.count;
+    dl_json_parse(&client->json, &client->filter, client->memory.answer.tokens,
+        DYNALOCK_TOKENS);
     dl_detail_read(client);
     outcome = dl_classify(client);
     if (client->response.state == DL_HTTP_DONE &&
@@ -3816,14 +3810,22 @@ typedef enum dl_item_kind {
     DL_ITEM_FOREIGN /* not understood: never taken over */
 } dl_item_kind;
 
+enum { /* dl_found: the lease may be a number, too */
+    DL_FOUND_OWNER,
+    DL_FOUND_VERSION,
+    DL_FOUND_RELEASED,
+    DL_FOUND_FENCE,
+    DL_FOUND_LEASE,
+    DL_FOUND_LEASE_NUMBER,
+    DL_FOUND_ALL
+};
+
 /* Texts point into the answer and last as long as it does. */
 typedef struct dl_item {
     dl_item_kind kind;
-    uint8_t has_fence;
     uint32_t lease_ms;
     uint64_t fence;
-    char *owner, *rvn;
-    size_t owner_size, rvn_size;
+    dl_found found[DL_FOUND_ALL];
 } dl_item;
 
 /* A fence above this leaves no room for the next ones. */
@@ -3858,20 +3860,6 @@ static int dl_read_duration(const char *text, size_t size, uint64_t *ms)
     return *ms <= DL_LEASE_MOST;
 }
 
-static int dl_has_nul(const char *text, size_t size)
-{
-    while (size-- != 0)
-        if (*text++ == '\0') return 1;
-    return 0;
-}
-
-/* Attribute i of dl_item_wants. */
-typedef struct dl_found {
-    char *text; /* NULL: absent, or of another type */
-    size_t size;
-    int there;
-} dl_found;
-
 /* Milliseconds in decimal, as S or N, or a Go duration. */
 static int dl_read_lease(const dl_found *found, uint32_t *lease_ms)
 {
@@ -3887,43 +3875,49 @@ static int dl_read_lease(const dl_found *found, uint32_t *lease_ms)
 
 /* Absent is fine: a foreign client has dropped it. Anything but a whole
    number with room above is not. */
-static int dl_read_fence(const dl_found *found, dl_item *item)
+static int dl_read_fence(dl_item *item)
 {
-    item->has_fence = found->there != 0;
-    if (!found->there) return 1;
-    return found->text != NULL && dl_read_decimal(found->text, found->size,
+    const dl_found *fence = &item->found[DL_FOUND_FENCE];
+
+    if (!fence->there) return 1;
+    return fence->text != NULL && dl_read_decimal(fence->text, fence->size,
                                       DL_FENCE_MOST - 1, &item->fence);
+}
+
+static dl_item_kind dl_judge_item(dl_item *item)
+{
+    const dl_found *found = item->found;
+    size_t version_size = found[DL_FOUND_VERSION].size;
+
+    if (!dl_read_fence(item) || version_size == 0 ||
+        version_size >= DYNALOCK_RVN_SIZE ||
+        version_size != strlen(found[DL_FOUND_VERSION].text))
+        return DL_ITEM_FOREIGN;
+    /* "Released" is exactly what the condition tests: isReleased = S "1" */
+    if (dl_equals(
+            found[DL_FOUND_RELEASED].text, found[DL_FOUND_RELEASED].size, "1"))
+        return DL_ITEM_FREE;
+    if (found[DL_FOUND_OWNER].text == NULL ||
+        found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE ||
+        (!dl_read_lease(&found[DL_FOUND_LEASE], &item->lease_ms) &&
+            !dl_read_lease(&found[DL_FOUND_LEASE_NUMBER], &item->lease_ms)))
+        return DL_ITEM_FOREIGN;
+    return DL_ITEM_LIVE;
 }
 
 static void dl_read_item(const dl_json *json, dl_item *item)
 {
-    static const char types[][2] = { "S", "S", "S", "N", "S", "N" };
-    enum { OWNER, RVN, RELEASED, FENCE, LEASE, LEASE_NUMBER, ALL };
+    static const char types[DL_FOUND_ALL][2] = { "S", "S", "S", "N", "S",
+        "N" };
     int at = dl_json_member(json, 0, "Item"), i;
-    dl_found found[ALL];
 
     memset(item, 0, sizeof *item);
     if (at == 0) return; /* DL_ITEM_ABSENT */
-    for (i = 0; i < ALL; i++)
-        found[i].text = dl_json_attribute(json, at,
-            dl_lock_wants[i < LEASE ? i : LEASE].name, types[i],
-            &found[i].size, &found[i].there);
-    item->kind = DL_ITEM_FOREIGN;
-    item->owner = found[OWNER].text;
-    item->owner_size = found[OWNER].size;
-    item->rvn = found[RVN].text;
-    item->rvn_size = found[RVN].size;
-    if (!dl_read_fence(&found[FENCE], item) || item->rvn == NULL ||
-        item->rvn_size == 0 || item->rvn_size >= DYNALOCK_RVN_SIZE ||
-        dl_has_nul(item->rvn, item->rvn_size))
-        return;
-    /* "Released" is exactly what the condition tests: isReleased = S "1" */
-    if (dl_equals(found[RELEASED].text, found[RELEASED].size, "1"))
-        item->kind = DL_ITEM_FREE;
-    else if (item->owner != NULL && item->owner_size < DYNALOCK_OWNER_SIZE &&
-             (dl_read_lease(&found[LEASE], &item->lease_ms) ||
-                 dl_read_lease(&found[LEASE_NUMBER], &item->lease_ms)))
-        item->kind = DL_ITEM_LIVE;
+    for (i = 0; i < DL_FOUND_ALL; i++)
+        dl_json_attribute(json, at,
+            dl_lock_wants[i < DL_FOUND_LEASE ? i : DL_FOUND_LEASE].name,
+            types[i], &item->found[i]);
+    item->kind = dl_judge_item(item);
 }
 
 /* ===================================================================== */
@@ -4345,12 +4339,16 @@ static int dl_whose(const dynalock_lock *lock, const dl_item *item)
     char version[DL_VERSION_SIZE];
 
     dl_version(lock, version);
-    if (item->kind != DL_ITEM_LIVE || item->rvn_size != DL_VERSION_SIZE ||
-        memcmp(item->rvn, version, DL_VERSION_SIZE - 8) != 0)
+    if (item->kind != DL_ITEM_LIVE ||
+        item->found[DL_FOUND_VERSION].size != DL_VERSION_SIZE ||
+        memcmp(item->found[DL_FOUND_VERSION].text, version,
+            DL_VERSION_SIZE - 8) != 0)
         return DL_WHOSE_OTHER;
-    if (memcmp(item->rvn, version, DL_VERSION_SIZE) == 0 && item->has_fence &&
-        item->fence == lock->fence &&
-        dl_equals(item->owner, item->owner_size, client->config.owner))
+    if (memcmp(item->found[DL_FOUND_VERSION].text, version, DL_VERSION_SIZE) ==
+            0 &&
+        item->found[DL_FOUND_FENCE].there && item->fence == lock->fence &&
+        dl_equals(item->found[DL_FOUND_OWNER].text,
+            item->found[DL_FOUND_OWNER].size, client->config.owner))
         return DL_WHOSE_WRITE;
     return DL_WHOSE_MINE;
 }
@@ -4361,28 +4359,32 @@ static int dl_whose(const dynalock_lock *lock, const dl_item *item)
    new. Ours are told by their fixed width, and order as text. */
 static int dl_is_older(const dynalock_lock *lock, const dl_item *item)
 {
-    return item->rvn_size == DL_VERSION_SIZE &&
+    return item->found[DL_FOUND_VERSION].size == DL_VERSION_SIZE &&
            strlen(lock->watch_rvn) == DL_VERSION_SIZE &&
-           item->rvn[DL_VERSION_SIZE - 9] == ':' &&
-           memcmp(item->rvn, lock->watch_rvn, DL_VERSION_SIZE - 8) == 0 &&
-           memcmp(item->rvn, lock->watch_rvn, DL_VERSION_SIZE) < 0;
+           item->found[DL_FOUND_VERSION].text[DL_VERSION_SIZE - 9] == ':' &&
+           memcmp(item->found[DL_FOUND_VERSION].text, lock->watch_rvn,
+               DL_VERSION_SIZE - 8) == 0 &&
+           memcmp(item->found[DL_FOUND_VERSION].text, lock->watch_rvn,
+               DL_VERSION_SIZE) < 0;
 }
 
 static int dl_is_watched(const dynalock_lock *lock, const dl_item *item)
 {
-    uint32_t watch = item->has_fence ? DL_WATCH_FENCED : DL_WATCH_SEEN;
+    uint32_t watch =
+        item->found[DL_FOUND_FENCE].there ? DL_WATCH_FENCED : DL_WATCH_SEEN;
 
     return lock->watch == watch && lock->watch_fence == item->fence &&
            lock->watch_lease_ms == item->lease_ms &&
-           dl_equals(item->rvn, item->rvn_size, lock->watch_rvn);
+           dl_equals(item->found[DL_FOUND_VERSION].text,
+               item->found[DL_FOUND_VERSION].size, lock->watch_rvn);
 }
 
 static void dl_note_holder(dynalock_client *client, const dl_item *item)
 {
     dynalock_detail *detail = &client->detail;
 
-    dl_copy_text(
-        detail->holder, sizeof detail->holder, item->owner, item->owner_size);
+    dl_copy_text(detail->holder, sizeof detail->holder,
+        item->found[DL_FOUND_OWNER].text, item->found[DL_FOUND_OWNER].size);
     detail->holder_lease_ms = item->lease_ms;
 }
 
@@ -4392,7 +4394,7 @@ static void dl_observe(dynalock_lock *lock, const dl_item *item)
 {
     dynalock_client *client = lock->operation.client;
 
-    if (item->has_fence && item->fence > lock->top_fence)
+    if (item->found[DL_FOUND_FENCE].there && item->fence > lock->top_fence)
         lock->top_fence = item->fence;
     if (item->kind != DL_ITEM_LIVE) {
         lock->watch = DL_WATCH_NONE;
@@ -4402,12 +4404,14 @@ static void dl_observe(dynalock_lock *lock, const dl_item *item)
     if (lock->watch != DL_WATCH_NONE &&
         (dl_is_older(lock, item) || dl_is_watched(lock, item)))
         return;
-    lock->watch = item->has_fence ? DL_WATCH_FENCED : DL_WATCH_SEEN;
+    lock->watch =
+        item->found[DL_FOUND_FENCE].there ? DL_WATCH_FENCED : DL_WATCH_SEEN;
     lock->watch_fence = item->fence;
     lock->watch_lease_ms = item->lease_ms;
     lock->watch_since = client->now;
-    dl_copy_text(
-        lock->watch_rvn, sizeof lock->watch_rvn, item->rvn, item->rvn_size);
+    dl_copy_text(lock->watch_rvn, sizeof lock->watch_rvn,
+        item->found[DL_FOUND_VERSION].text,
+        item->found[DL_FOUND_VERSION].size);
 }
 
 /* ---- acquiring ---- */
@@ -4559,11 +4563,10 @@ static void dl_write_done(dynalock_lock *lock)
    servers never show the item with a refusal; then it takes a look. */
 static void dl_item_seen(dynalock_lock *lock, int refused)
 {
-    dl_json json = dl_answer(lock->operation.client);
     uint8_t state = lock->operation.state;
     dl_item item;
 
-    dl_read_item(&json, &item);
+    dl_read_item(&lock->operation.client->json, &item);
     if (refused && item.kind == DL_ITEM_ABSENT) {
         if (state == DL_LOCK_ACQUIRE) dl_turn_to(lock, DL_LOCK_CONFIRM);
         if (state == DL_LOCK_RENEW) dl_turn_to(lock, DL_LOCK_CHECK);
@@ -4913,15 +4916,13 @@ static void dl_record_prepare(dynalock_operation *operation)
 static void dl_record_data(
     dynalock_record *record, const dl_json *json, int item)
 {
-    size_t size;
-    int there;
-    const char *text =
-        dl_json_attribute(json, item, "data", "B", &size, &there);
+    dl_found found;
 
-    record->data_size = there ? DYNALOCK_TOO_LONG : 0;
-    if (text == NULL || size > DYNALOCK_DATA_TEXT) return;
-    record->data_size = (uint32_t)size;
-    dl_copy_text(record->data, sizeof record->data, text, size);
+    dl_json_attribute(json, item, "data", "B", &found);
+    record->data_size = found.there ? DYNALOCK_TOO_LONG : 0;
+    if (found.text == NULL || found.size > DYNALOCK_DATA_TEXT) return;
+    record->data_size = (uint32_t)found.size;
+    dl_copy_text(record->data, sizeof record->data, found.text, found.size);
 }
 
 DL_ASSERT_STATIC(an_item_kind_is_a_status,
@@ -4938,20 +4939,19 @@ static void dl_record_fill(dynalock_record *record, const dl_json *json)
     record->status = (dynalock_status)item.kind;
     record->lease_ms = item.lease_ms;
     record->fence = item.fence;
-    dl_copy_text(
-        record->owner, sizeof record->owner, item.owner, item.owner_size);
-    dl_copy_text(record->rvn, sizeof record->rvn, item.rvn, item.rvn_size);
+    dl_copy_text(record->owner, sizeof record->owner,
+        item.found[DL_FOUND_OWNER].text, item.found[DL_FOUND_OWNER].size);
+    dl_copy_text(record->rvn, sizeof record->rvn,
+        item.found[DL_FOUND_VERSION].text, item.found[DL_FOUND_VERSION].size);
     dl_record_data(record, json, dl_json_member(json, 0, "Item"));
 }
 
 static void dl_record_answer(
     dynalock_operation *operation, dynalock_outcome outcome)
 {
-    dynalock_client *client = operation->client;
-    dl_json json = dl_answer(client);
-
     if (outcome == DYNALOCK_OK)
-        dl_record_fill((dynalock_record *)(void *)operation, &json);
+        dl_record_fill(
+            (dynalock_record *)(void *)operation, &operation->client->json);
     if (dl_is_worth_trying(operation, outcome))
         dl_back_off(operation, outcome);
     else dl_finish(operation, outcome);

@@ -70,13 +70,13 @@ static void a_live_item_says_all(void **state)
     (void)state;
     read_answer(&got, "{\"Item\":{" KEY OWNER LEASE RVN FENCE "}}");
     assert_int_equal(got.item.kind, DL_ITEM_LIVE);
-    assert_int_equal(got.item.has_fence, 1);
+    assert_int_equal(got.item.found[DL_FOUND_FENCE].there, 1);
     assert_int_equal(got.item.fence, 7);
     assert_int_equal(got.item.lease_ms, 20000);
-    assert_int_equal(got.item.owner_size, 8);
-    assert_memory_equal(got.item.owner, "boiler 3", 8);
-    assert_int_equal(got.item.rvn_size, 2);
-    assert_memory_equal(got.item.rvn, "v1", 2);
+    assert_int_equal(got.item.found[DL_FOUND_OWNER].size, 8);
+    assert_memory_equal(got.item.found[DL_FOUND_OWNER].text, "boiler 3", 8);
+    assert_int_equal(got.item.found[DL_FOUND_VERSION].size, 2);
+    assert_memory_equal(got.item.found[DL_FOUND_VERSION].text, "v1", 2);
     forget(&got);
 }
 
@@ -87,9 +87,9 @@ static void a_released_item_says_its_fence(void **state)
     (void)state;
     read_answer(&got, "{\"Item\":{" KEY OWNER LEASE RVN FENCE RELEASED "}}");
     assert_int_equal(got.item.kind, DL_ITEM_FREE);
-    assert_int_equal(got.item.has_fence, 1);
+    assert_int_equal(got.item.found[DL_FOUND_FENCE].there, 1);
     assert_int_equal(got.item.fence, 7);
-    assert_memory_equal(got.item.rvn, "v1", 2);
+    assert_memory_equal(got.item.found[DL_FOUND_VERSION].text, "v1", 2);
     forget(&got);
 }
 
@@ -333,9 +333,9 @@ static void fences_are_whole_numbers_with_room_above(void **state)
             CHECK(got.item.kind ==
                       (cases[i].understood ? kinds[j] : DL_ITEM_FOREIGN),
                 "%s", document);
-            CHECK(
-                !cases[i].understood || (got.item.has_fence == 1 &&
-                                            got.item.fence == cases[i].value),
+            CHECK(!cases[i].understood ||
+                      (got.item.found[DL_FOUND_FENCE].there == 1 &&
+                          got.item.fence == cases[i].value),
                 "%s", document);
             forget(&got);
         }
@@ -347,7 +347,7 @@ static void an_item_without_fence_has_none(void **state)
 
     (void)state;
     read_answer(&got, "{\"Item\":{" KEY OWNER LEASE RVN "}}");
-    assert_int_equal(got.item.has_fence, 0);
+    assert_int_equal(got.item.found[DL_FOUND_FENCE].there, 0);
     assert_int_equal(got.item.fence, 0);
     forget(&got);
 }
@@ -420,8 +420,9 @@ static void owners_are_unescaped(void **state)
         ",\"ownerName\":{\"S\":\"a\\\"\\\\\\/\\n\\u00e9\\ud83d\\ude00\\u0000z"
         "\"}}}");
     assert_int_equal(got.item.kind, DL_ITEM_LIVE);
-    assert_int_equal(got.item.owner_size, sizeof owner - 1);
-    assert_memory_equal(got.item.owner, owner, sizeof owner - 1);
+    assert_int_equal(got.item.found[DL_FOUND_OWNER].size, sizeof owner - 1);
+    assert_memory_equal(
+        got.item.found[DL_FOUND_OWNER].text, owner, sizeof owner - 1);
     forget(&got);
 }
 
@@ -498,17 +499,18 @@ static size_t size_of_data(size_t size, int *there)
     dynalock_token tokens[DYNALOCK_TOKENS];
     dynalock_filter filter;
     dl_json json;
-    size_t left;
+    dl_found found;
 
     memset(document + strlen(document), 'A', size);
     strcat(document, "\"}}}");
     dl_filter_begin(&filter, dl_record_wants, out, DYNALOCK_ANSWER_SIZE);
     dl_put(&filter.sink, document, strlen(document));
     dl_json_parse(&json, &filter, tokens, DYNALOCK_TOKENS);
-    (void)dl_json_attribute(
-        &json, dl_json_member(&json, 0, "Item"), "data", "B", &left, there);
+    dl_json_attribute(
+        &json, dl_json_member(&json, 0, "Item"), "data", "B", &found);
+    *there = found.there;
     free(out);
-    return left;
+    return found.size;
 }
 
 static void data_up_to_its_size_is_kept(void **state)
@@ -559,11 +561,11 @@ static void an_answer_holds_the_longest_of_everything(void **state)
     dl_json_parse(&json, &filter, tokens, DYNALOCK_TOKENS);
     assert_in_range(json.count, 1, DYNALOCK_TOKENS);
     for (want = dl_record_wants; want->name != NULL; want++) {
-        size_t size = 0;
-        int there, item = dl_json_member(&json, 0, "Item");
+        dl_found found;
 
-        (void)dl_json_attribute(&json, item, want->name, "S", &size, &there);
-        CHECK(size == want->limit - 1u - 8u, "%s", want->name);
+        dl_json_attribute(
+            &json, dl_json_member(&json, 0, "Item"), want->name, "S", &found);
+        CHECK(found.size == want->limit - 1u - 8u, "%s", want->name);
     }
     free(out);
 }
