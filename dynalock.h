@@ -583,6 +583,8 @@ typedef struct dynalock_signing {
     char date[17];      /* YYYYMMDDTHHMMSSZ and NUL */
 } dynalock_signing;
 
+#define DYNALOCK_LINE 96 /* of a header: what comes behind is dropped */
+
 typedef struct dynalock_response {
     uint8_t state;
     uint8_t seen; /* headers that were there: dl_seen */
@@ -593,7 +595,7 @@ typedef struct dynalock_response {
     uint32_t crc;       /* of the body so far */
     uint32_t promised_crc;
     dynalock_sink *body;
-    char line[96];
+    char line[DYNALOCK_LINE + 1];
     char request_id[56];
 } dynalock_response;
 
@@ -1366,22 +1368,26 @@ static size_t dl_count_plain(const char *text, const char *others)
 }
 
 /* How many of `set` text begins with. */
-static size_t dl_count(const char *text, size_t size, const char *set)
+static size_t dl_count(const char *text, const char *set)
 {
     size_t n = 0;
 
-    while (n < size && dl_is_in(text[n], set)) n++;
+    while (dl_is_in(text[n], set)) n++;
     return n;
 }
 
-/* Does text begin with `start` (lower case), in any case? */
-static int dl_begins(const char *text, size_t size, const char *start)
+static int dl_is_mark(char c)
 {
-    size_t i;
+    return c == '\0' || c == ',' || c == '|' || c == '\n';
+}
 
-    for (i = 0; start[i] != '\0'; i++)
-        if (i == size || dl_lower(text[i]) != start[i]) return 0;
-    return 1;
+/* Does text begin with `start` (lower case, up to a mark), in any case? Then
+   that mark's place; NULL: no. */
+static const char *dl_begins(const char *text, const char *start)
+{
+    while (!dl_is_mark(*start))
+        if (dl_lower(*text++) != *start++) return NULL;
+    return start;
 }
 
 /* What the letters of a template stand for. */
@@ -1810,13 +1816,25 @@ enum {
     DL_HTTP_BAD
 };
 
-/* dl_seen: what the headers said */
-enum {
-    DL_SEEN_LENGTH = 1,
-    DL_SEEN_CHUNKED = 2,
-    DL_SEEN_CRC = 4,
-    DL_SEEN_CLOSE = 8,
-    DL_SEEN_ENCODED = 16
+/* The headers that mean something here, and, as it has no name, any other. */
+static const char dl_header_names[] =
+    "content-length:,transfer-encoding:,x-amz-crc32:,connection:,"
+    "content-encoding:,x-amzn-requestid:,";
+enum { /* in that order */
+    DL_HEADER_LENGTH,
+    DL_HEADER_TRANSFER,
+    DL_HEADER_CRC,
+    DL_HEADER_CONNECTION,
+    DL_HEADER_ENCODING,
+    DL_HEADER_REQUEST_ID
+};
+
+enum { /* dl_seen: what they said */
+    DL_SEEN_LENGTH = 1 << DL_HEADER_LENGTH,
+    DL_SEEN_CHUNKED = 1 << DL_HEADER_TRANSFER,
+    DL_SEEN_CRC = 1 << DL_HEADER_CRC,
+    DL_SEEN_CLOSE = 1 << DL_HEADER_CONNECTION,
+    DL_SEEN_ENCODED = 1 << DL_HEADER_ENCODING
 };
 
 #define DL_HEADERS_MOST 16384 /* bytes of header lines; more is an attack */
@@ -1833,15 +1851,13 @@ static void dl_http_bad(dynalock_response *response)
 }
 
 /* "HTTP/1.1 200 OK": the reason may be missing. */
-static void dl_http_status_line(
-    dynalock_response *response, const char *line, size_t size)
+static void dl_http_status_line(dynalock_response *response, const char *line)
 {
     uint32_t status;
 
-    if (size < 12 || !dl_begins(line, size, "http/1.") ||
-        (line[7] | 1) != '1' || line[8] != ' ' ||
-        (size > 12 && line[12] != ' ') ||
-        !dl_read_word(line + 9, 3, &status) || status - 100 >= 500)
+    if (dl_begins(line, "http/1.") == NULL || (line[7] | 1) != '1' ||
+        line[8] != ' ' || !dl_read_word(line + 9, 3, &status) ||
+        (line[12] != '\0' && line[12] != ' ') || status - 100 >= 500)
         return;
     response->status = (uint16_t)status;
     response->seen = line[7] == '0' ? DL_SEEN_CLOSE : 0;
@@ -1859,68 +1875,58 @@ static void dl_http_length(dynalock_response *response, uint32_t length)
     response->seen |= DL_SEEN_LENGTH;
 }
 
-static void dl_http_number(dynalock_response *response, uint8_t header,
-    const char *value, size_t size)
+static void dl_http_crc(dynalock_response *response, uint32_t crc)
 {
-    uint32_t number;
+    response->promised_crc = crc;
+    response->seen |= DL_SEEN_CRC;
+}
 
-    if (!dl_read_word(value, size, &number)) {
-        dl_http_bad(response);
-    } else if (header == DL_SEEN_LENGTH) {
-        dl_http_length(response, number);
-    } else {
-        response->promised_crc = number;
-        response->seen |= DL_SEEN_CRC;
-    }
+static int dl_http_is(const char *value, size_t size, const char *only)
+{
+    return size == strlen(only) && dl_begins(value, only) != NULL;
 }
 
 /* Only "chunked" can be read; anything else is refused. */
 static void dl_http_transfer(
     dynalock_response *response, const char *value, size_t size)
 {
-    if (size != 7 || !dl_begins(value, size, "chunked") ||
+    if (!dl_http_is(value, size, "chunked") ||
         (response->seen & DL_SEEN_CHUNKED) != 0)
         dl_http_bad(response);
     response->seen |= DL_SEEN_CHUNKED;
 }
 
-static void dl_http_connection(
-    dynalock_response *response, const char *value, size_t size)
+static void dl_http_connection(dynalock_response *response, const char *value)
 {
-    if (dl_begins(value, size, "keep-alive"))
+    if (dl_begins(value, "keep-alive") != NULL)
         response->seen &= (uint8_t)~DL_SEEN_CLOSE;
-    for (; size != 0; value++, size--) /* anywhere in the list */
-        if (dl_begins(value, size, "close")) response->seen |= DL_SEEN_CLOSE;
+    for (; *value != '\0'; value++) /* anywhere in the list */
+        if (dl_begins(value, "close") != NULL) response->seen |= DL_SEEN_CLOSE;
 }
 
-static const struct {
-    char name[19];
-    uint8_t header; /* what it sets of dl_seen; 0: the request's id */
-} dl_headers[] = {
-    { "content-length:", DL_SEEN_LENGTH },
-    { "transfer-encoding:", DL_SEEN_CHUNKED },
-    { "content-encoding:", DL_SEEN_ENCODED },
-    { "connection:", DL_SEEN_CLOSE },
-    { "x-amz-crc32:", DL_SEEN_CRC },
-    { "x-amzn-requestid:", 0 },
-};
-
-static void dl_http_value(dynalock_response *response, uint8_t header,
+static void dl_http_value(dynalock_response *response, unsigned header,
     const char *value, size_t size)
 {
+    uint32_t number;
+
     switch (header) {
-    case DL_SEEN_LENGTH:
-    case DL_SEEN_CRC: dl_http_number(response, header, value, size); break;
-    case DL_SEEN_CHUNKED: dl_http_transfer(response, value, size); break;
-    case DL_SEEN_CLOSE: dl_http_connection(response, value, size); break;
-    case DL_SEEN_ENCODED:
-        if (size != 8 || !dl_begins(value, size, "identity"))
+    case DL_HEADER_LENGTH:
+    case DL_HEADER_CRC:
+        if (!dl_read_word(value, size, &number)) dl_http_bad(response);
+        else if (header == DL_HEADER_CRC) dl_http_crc(response, number);
+        else dl_http_length(response, number);
+        break;
+    case DL_HEADER_TRANSFER: dl_http_transfer(response, value, size); break;
+    case DL_HEADER_CONNECTION: dl_http_connection(response, value); break;
+    case DL_HEADER_ENCODING:
+        if (!dl_http_is(value, size, "identity"))
             response->seen |= DL_SEEN_ENCODED;
         break;
-    default:
+    case DL_HEADER_REQUEST_ID:
         dl_copy_text(
             response->request_id, sizeof response->request_id, value, size);
         break;
+    default: break;
     }
 }
 
@@ -1932,21 +1938,22 @@ static int dl_http_is_space(char c)
 static void dl_http_header(
     dynalock_response *response, const char *line, size_t size)
 {
-    size_t i, start;
+    const char *name = dl_header_names, *end = line + size, *mark;
+    unsigned header = 0;
 
     /* A folded line would continue a value we may have judged already. */
     if (dl_http_is_space(line[0])) return;
     response->state = DL_HTTP_HEADER;
-    for (i = 0; i < DL_COUNT(dl_headers); i++) {
-        if (!dl_begins(line, size, dl_headers[i].name)) continue;
-        if (size == sizeof response->line && dl_headers[i].header != 0)
-            dl_http_bad(response); /* cut: what it says at its end is lost */
-        start = strlen(dl_headers[i].name);
-        start += dl_count(line + start, size - start, " \t");
-        while (size > start && dl_http_is_space(line[size - 1])) size--;
-        dl_http_value(
-            response, dl_headers[i].header, line + start, size - start);
+    while ((mark = dl_begins(line, name)) == NULL) {
+        while (*name++ != ',') continue;
+        header++;
     }
+    if (size == DYNALOCK_LINE && header < DL_HEADER_REQUEST_ID)
+        dl_http_bad(response); /* cut: what it says at its end is lost */
+    line += mark - name;
+    line += dl_count(line, " \t");
+    while (end > line && dl_http_is_space(end[-1])) end--;
+    dl_http_value(response, header, line, (size_t)(end - line));
 }
 
 static void dl_http_headers_end(dynalock_response *response)
@@ -1971,21 +1978,19 @@ static void dl_http_headers_end(dynalock_response *response)
 }
 
 /* Hexadecimal, then perhaps an extension. */
-static void dl_http_chunk_line(
-    dynalock_response *response, const char *line, size_t size)
+static void dl_http_chunk_line(dynalock_response *response, const char *line)
 {
+    const char *start = line;
     uint32_t length = 0;
-    size_t i;
+    int digit;
 
-    for (i = 0; i < size; i++) {
-        int digit = dl_hex_digit(line[i]);
-
-        if (digit < 0) break;
+    while ((digit = dl_hex_digit(*line)) >= 0) {
         if (length > 0x7ffffff) return;
         length = length << 4 | (uint32_t)digit;
+        line++;
     }
-    if (i == 0 || i == sizeof response->line ||
-        (i < size && line[i] != ';' && line[i] != ' '))
+    if (line == start || line == start + DYNALOCK_LINE ||
+        (*line != '\0' && *line != ';' && *line != ' '))
         return;
     response->left = length;
     response->overhead = 0;
@@ -1996,21 +2001,22 @@ static void dl_http_chunk_line(
    entered in state BAD and goes on if it likes the line. */
 static void dl_http_line(dynalock_response *response)
 {
-    const char *line = response->line;
+    char *line = response->line;
     size_t size = response->line_size;
     uint8_t state = response->state;
 
-    if (size > sizeof response->line) size = sizeof response->line;
+    if (size > DYNALOCK_LINE) size = DYNALOCK_LINE;
     else if (size != 0 && line[size - 1] == '\r') size--;
+    line[size] = '\0';
     response->line_size = 0;
     dl_http_bad(response);
     switch (state) {
-    case DL_HTTP_STATUS: dl_http_status_line(response, line, size); break;
+    case DL_HTTP_STATUS: dl_http_status_line(response, line); break;
     case DL_HTTP_HEADER:
         if (size != 0) dl_http_header(response, line, size);
         else dl_http_headers_end(response);
         break;
-    case DL_HTTP_CHUNK: dl_http_chunk_line(response, line, size); break;
+    case DL_HTTP_CHUNK: dl_http_chunk_line(response, line); break;
     case DL_HTTP_GAP:
         if (size == 0) response->state = DL_HTTP_CHUNK;
         break;
@@ -2022,12 +2028,12 @@ static void dl_http_line(dynalock_response *response)
 
 static void dl_http_line_byte(dynalock_response *response, char c)
 {
-    if (++response->overhead > DL_HEADERS_MOST) {
+    if (++response->overhead > DL_HEADERS_MOST || c == '\0') {
         dl_http_bad(response);
     } else if (c == '\n') {
         dl_http_line(response);
     } else {
-        if (response->line_size < sizeof response->line)
+        if (response->line_size < DYNALOCK_LINE)
             response->line[response->line_size] = c;
         response->line_size++;
     }
@@ -3366,23 +3372,15 @@ static void dl_detail_read(dynalock_client *client)
     dl_detail_text(json, "Message", detail->message, sizeof detail->message);
 }
 
-/* Does text begin with start, which ends at a separator? Then that's place. */
-static const char *dl_fits(const char *text, const char *start)
-{
-    while (*start != ',' && *start != '|' && *start != '\n')
-        if (dl_lower(*text++) != *start++) return NULL;
-    return start;
-}
-
 static dynalock_outcome dl_service_error(const dynalock_detail *detail)
 {
     const int8_t *outcome = dl_service_outcomes;
     const char *at = dl_service_errors, *end;
 
     for (;;) {
-        end = dl_fits(detail->type, at);
+        end = dl_begins(detail->type, at);
         if (end != NULL && *end == '|')
-            end = dl_fits(detail->message, end + 1);
+            end = dl_begins(detail->message, end + 1);
         if (end != NULL) return (dynalock_outcome)*outcome;
         while (*at != ',' && *at != '\n') at++;
         if (*at++ == '\n') outcome++;
@@ -3833,23 +3831,23 @@ typedef struct dl_item {
 #define DL_LEASE_MOST ((uint64_t)0x7fffffff) /* 24.8 days */
 
 /* Go's time.Duration as text: "20s", "1m30s", "500ms". Of "1.5s" the fraction
-   counts as a whole: longer is safer. */
+   counts as a whole: longer is safer. The text ends in NUL. */
 static int dl_read_duration(const char *text, size_t size, uint64_t *ms)
 {
     static const char digits[] = ".0123456789";
 
     for (*ms = 0; size != 0;) {
-        size_t whole = dl_count(text, size, digits + 1);
-        size_t n = whole + dl_count(text + whole, size - whole, digits);
+        size_t whole = dl_count(text, digits + 1);
+        size_t n = whole + dl_count(text + whole, digits);
         uint32_t part, unit = 1000;
 
-        if (n == size || !dl_read_word(text, whole, &part)) return 0;
+        if (!dl_read_word(text, whole, &part)) return 0;
         if (part > DL_LEASE_MOST || !dl_is_in(text[n], "hms")) return 0;
         if (n > whole) part++;
         if (text[n] == 'h') unit = 3600000;
         if (text[n] == 'm') unit = 60000;
         n++;
-        if (unit == 60000 && n < size && text[n] == 's') {
+        if (unit == 60000 && text[n] == 's') {
             unit = 1;
             n++;
         }
@@ -5086,7 +5084,8 @@ static dynalock_outcome dl_read_endpoint(
 {
     size_t size;
 
-    if (!secure && !dl_begins(at, 7, "http://")) return DYNALOCK_BAD_ENDPOINT;
+    if (!secure && dl_begins(at, "http://") == NULL)
+        return DYNALOCK_BAD_ENDPOINT;
     at += secure ? 8 : 7;
     client->port = secure ? 443 : 80;
     size = dl_count_plain(at, ".-_");
@@ -5103,7 +5102,8 @@ static void dl_region_endpoint(dynalock_client *client)
         dl_span_open(&span, client->host, sizeof client->host - 1, 0);
 
     dl_put_signing(sink, "dynamodb.$g.amazonaws.com", &client->signing);
-    if (dl_begins(client->config.region, 3, "cn-")) dl_put_text(sink, ".cn");
+    if (dl_begins(client->config.region, "cn-") != NULL)
+        dl_put_text(sink, ".cn");
     client->port = 443;
 }
 
@@ -5111,8 +5111,8 @@ static dynalock_outcome dl_check_endpoint(dynalock_client *client)
 {
     const dynalock_config *config = &client->config;
     dynalock_outcome rc = DYNALOCK_OK;
-    int secure =
-        config->endpoint == NULL || dl_begins(config->endpoint, 8, "https://");
+    int secure = config->endpoint == NULL ||
+                 dl_begins(config->endpoint, "https://") != NULL;
 
     if (config->endpoint == NULL) dl_region_endpoint(client);
     else rc = dl_read_endpoint(client, config->endpoint, secure);

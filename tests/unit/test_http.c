@@ -386,6 +386,8 @@ static const struct {
     { "folded", TEXT(OK FIVE " 0\r\n\r\n") },
     { "folded", TEXT(OK FIVE "\t0\r\n\r\n") },
     { "folded", TEXT(OK "X: y\r\n z\r\n\r\n") },
+    { "NUL", TEXT("HTTP/1.1 200 OK\0\r\n" FIVE "\r\n") },
+    { "NUL", TEXT(OK "x: a\0b\r\n" FIVE "\r\n") },
     { "folded", TEXT(OK " Content-Length: 5\r\n\r\n") },
 
     { "chunk size", TEXT(CHUNKED "\r\n") },

@@ -277,7 +277,7 @@ static void durations_are_read_or_refused(void **state)
     (void)state;
     for (i = 0; i < COUNT(cases); i++) {
         size_t size = strlen(cases[i].duration);
-        char *copy = exact(cases[i].duration, size);
+        char *copy = exact(cases[i].duration, size + 1);
         uint64_t ms = 0;
         int fits = dl_read_duration(copy, size, &ms);
 
