@@ -1,0 +1,271 @@
+#!/usr/bin/python3
+"""One table, many languages: this library and others contend for the same locks, for real.
+
+    tests/interop.py [NAME...]
+
+Each check prints a line; the last line is `N passed, N failed`. NAMEs choose scenarios. The packages
+of the others come by `tests/setup.sh interop`; the programs that use them are in tests/interop/.
+"""
+
+import argparse
+import os
+import pathlib
+import select
+import subprocess
+import sys
+import time
+
+TESTS = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(TESTS), str(TESTS / "interop")]
+
+import harness  # noqa: E402
+from witness import Plan, Witness  # noqa: E402
+
+BUILD = TESTS.parent / "build"
+DEVICE = [BUILD / "interop/device"]
+JAVA = ["java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"]
+JAVA += [f"{BUILD}/interop/java/*:{BUILD}/interop/classes", "JavaSide"]
+
+HANDOVERS = 200
+KILLS = 4
+LEASE_MS = 2000
+CONTENTION_SECONDS = 150
+ANSWER_SECONDS = 30
+EARLY_SECONDS = 0.15  # between the request that took the lock and the word to the witness
+
+
+class Checks:
+    """Counts and tells."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def check(self, what, is_so, seen=""):
+        if is_so:
+            self.passed += 1
+        else:
+            self.failed += 1
+        mark = "ok  " if is_so else "FAIL"
+        print(f"{mark} {what}{f' [{seen}]' if seen != '' else ''}", flush=True)
+
+
+class Scenario:
+    """A pair of programs with the values they share, on a running server."""
+
+    def __init__(self, checks, servers, name, table="locks", **values):
+        self.checks = checks
+        self.name = name
+        self.environment = {**os.environ, **servers.environment()}
+        self.environment["AWS_REGION"] = self.environment["AWS_DEFAULT_REGION"] = "us-east-1"
+        self.values = {
+            "endpoint": servers.url["direct"],
+            "table": table,
+            "key": name,
+            "lease": LEASE_MS,
+            **values,
+        }
+
+    def check(self, what, is_so, seen=""):
+        self.checks.check(f"{self.name}: {what}", is_so, seen)
+
+    def start(self, program, mode, stdin=subprocess.DEVNULL, **values):
+        words = [f"{name}={value}" for name, value in {**self.values, **values}.items()]
+        return harness.Child(
+            [*program, mode, *words],
+            env=self.environment,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, program, mode, **values):
+        """Returns what it printed."""
+        child = self.start(program, mode, **values)
+        try:
+            child.wait(ANSWER_SECONDS)
+            return child.stdout.read().strip() if child.wait(0) else "no end"
+        finally:
+            child.stop()
+
+
+def read_line(child):
+    if not select.select([child.stdout], [], [], ANSWER_SECONDS)[0]:
+        return "no line"
+    return child.stdout.readline().strip()
+
+
+class Holder:
+    """A program in mode `hold`, for a `with` statement; .line is what it said when it held."""
+
+    def __init__(self, scenario, program, **values):
+        reader, self.input = os.pipe()
+        self.child = scenario.start(program, "hold", stdin=reader, **values)
+        os.close(reader)
+        self.line = read_line(self.child)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.stop()
+        os.close(self.input)
+
+    def release(self):
+        """Returns what it then says."""
+        os.write(self.input, b"\n")
+        return read_line(self.child)
+
+
+# ---- contention ----
+
+
+def contend(scenario, sides, plan):
+    """Both sides want the lock, until the plan is fulfilled. `sides`: program and values by the name
+    that it gives the witness."""
+    witness = Witness(plan, list(sides))
+    children = {}
+    deadline = time.monotonic() + CONTENTION_SECONDS
+    faults = []
+    try:
+        while not witness.stopping and time.monotonic() < deadline and len(faults) < 3:
+            for side, (program, values) in sides.items():
+                if side in children and children[side].wait(0):
+                    faults += collect(children.pop(side), side)
+                if side not in children:
+                    children[side] = scenario.start(program, "work", witness=witness.port, **values)
+            time.sleep(0.02)
+        for side, child in children.items():
+            if child.wait(ANSWER_SECONDS):
+                faults += collect(child, side)
+            else:
+                faults.append(f"{side} did not stop")
+    finally:
+        for child in children.values():
+            child.stop()
+        witness.close()
+    judge(scenario, witness, plan, faults)
+    return witness
+
+
+def collect(child, side):
+    """What a process that has ended has to say for itself: SIGKILL is the witness's."""
+    words = child.stdout.read().strip()
+    status = child.stop()
+    faults = [f"{side}: {words}"] if words else []
+    if status not in (0, -9):
+        faults.append(f"{side} ended with {status}")
+    return faults
+
+
+def judge(scenario, witness, plan, faults):
+    handovers = ", ".join(f"{a}>{b} {n}" for (a, b), n in sorted(witness.handovers.items()))
+    early = [
+        (killed, after, round(seconds, 3))
+        for killed, after, seconds in witness.waits
+        if seconds < plan.lease - EARLY_SECONDS
+    ]
+    waits = [seconds for _, _, seconds in witness.waits]
+    scenario.check(
+        f"{plan.handovers} hand-overs each way, {plan.kills} holders of each side killed",
+        witness.is_done(),
+        f"{handovers}; {witness.counter} works, {witness.kills.total()} kills",
+    )
+    scenario.check("no two within at once", not witness.doubles, witness.doubles or "")
+    scenario.check("no update lost", not witness.lost_updates, witness.lost_updates or "")
+    scenario.check(
+        "no dead holder's lock is taken before its lease is over",
+        waits and not early,
+        early or f"{min(waits, default=0):.2f} to {max(waits, default=0):.2f} s of {plan.lease:g}",
+    )
+    scenario.check("no lock is lost", not witness.lost, witness.lost or "")
+    scenario.check("every process does as it should", not faults, "; ".join(faults))
+
+
+def check_fences(scenario, witness):
+    rising = all(a < b for a, b in zip(witness.fences, witness.fences[1:]))
+    scenario.check("our fences rise with every grant", witness.fences and rising)
+
+
+# ---- the standard layout with Java ----
+
+BOTH_RENEW = Plan(
+    HANDOVERS, KILLS, LEASE_MS / 1000, {"device": LEASE_MS * 3 // 2, "java": LEASE_MS * 3 // 2}
+)
+
+
+def java_contention(name, table="locks", **values):
+    def scenario(checks, servers):
+        ours = {key: values[key] for key in values if key not in ("keep", "update")}
+        pair = Scenario(checks, servers, name, table)
+        sides = {
+            "device": (DEVICE, {"owner": "device", "data": "from the device", **ours}),
+            "java": (JAVA, {"owner": "java", "data": "from Java", **values}),
+        }
+        witness = contend(pair, sides, BOTH_RENEW)
+        check_fences(pair, witness)
+
+    return scenario
+
+
+def java_data(checks, servers):
+    """Each side sees the other's item as it is, data included, and respects it."""
+    pair = Scenario(checks, servers, "java-data")
+    text = "bureau 7, \"quoted\" \\ and <more>"
+    with Holder(pair, DEVICE, owner="gateway", data=text) as device:
+        seen = pair.run(JAVA, "look")
+        fence = device.line.split()[-1]
+        pair.check(
+            "Java sees our owner, lease, fence and data",
+            seen == f"there owner=gateway lease={LEASE_MS} fence={fence} data={text}",
+            seen,
+        )
+        pair.check("our release", device.release() == "released")
+    seen = pair.run(DEVICE, "look")
+    pair.check("it stays as released", seen.startswith("released owner=gateway"), seen)
+    with Holder(pair, JAVA, owner="service", data="job 12", keep=1) as java:
+        seen = pair.run(DEVICE, "look")
+        pair.check(
+            "we see Java's owner, lease and data; its put has dropped the fence",
+            seen == f"locked owner=service lease={LEASE_MS} fence=0 data=job 12",
+            seen,
+        )
+        seen = pair.run(DEVICE, "try", owner="gateway")
+        pair.check("one try says who holds it", seen == f"busy service {LEASE_MS}", seen)
+        pair.check("Java's release", java.release() == "released")
+    seen = pair.run(DEVICE, "look")
+    pair.check("it stays as released", seen.startswith("released owner=service"), seen)
+    seen = pair.run(DEVICE, "try", owner="gateway")
+    pair.check(
+        "the next fence exceeds the one that Java has dropped",
+        seen.startswith("held ") and int(seen.split()[1]) > int(fence),
+        seen,
+    )
+
+
+SCENARIOS = {
+    "java": java_contention("java"),
+    "java-keep": java_contention("java-keep", keep=1),
+    "java-sorted": java_contention(
+        "java-sorted", "sorted", key_name="name", sort_name="part", sort="left"
+    ),
+    "java-data": java_data,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SCENARIOS))
+    names = parser.parse_args().names or list(SCENARIOS)
+    harness.leave_on_signals()
+    checks = Checks()
+    for name in names:
+        start = time.monotonic()
+        with harness.Servers("dynoxide") as servers:
+            SCENARIOS[name](checks, servers)
+        print(f"     {name} took {time.monotonic() - start:.0f} s", flush=True)
+    print(f"{checks.passed} passed, {checks.failed} failed")
+    return 0 if checks.failed == 0 and checks.passed > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
