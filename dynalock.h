@@ -120,6 +120,40 @@ Without blocking: dynalock_start_acquire() and its kin return at once; then
         // sleep up to ms, or until the socket is ready for `interest`
     }
 
+WHEN THINGS FAIL
+
+What passes is tried again: connections refused, cut or silent, damaged
+answers, throttling, conflicts and 5xx, after a pause drawn from 0 to
+base_ms * 2^n, at most cap_ms. A call with a wait goes on until its deadline;
+one without (acquire with 0, renew, read) after `attempts` tries; a release and
+a heartbeat as long as it makes sense. A signature that is refused for its time
+is tried once more if the service's Date has mended the clock, refused
+credentials if config.refresh brings others. Anything else ends the call at
+once, with the service's own words in client.detail. No request waits longer
+than a quarter of the shortest lease that is held, so that one slow answer
+costs no lock.
+
+A write without an answer ends in UNKNOWN: the lock is not held here, and later
+polls take it back, however long that takes (acquiring it again waits for
+that). A heartbeat that fails leaves what was granted before: see
+dynalock_remaining_ms(), or set an alarm. After a loss nothing is written.
+
+AFTER A REBOOT
+
+Whoever was holding is a stranger to the new life, and waits a lease for
+itself. dynalock_save() and dynalock_restore() spare that with a few bytes of
+flash, DYNALOCK_SAME_OWNER without, where an owner's name is used once.
+
+SEVERAL THREADS
+
+With enter and leave, a mutex, several threads may call one client, each for
+its own locks; the mutex is held for one step at a time, never across wait, and
+must not be entered by the callbacks, which are called with it held. `wait`
+should return after some 20 ms, since another thread may have taken the answer
+it waits for. Ask dynalock_check() then, not dynalock_result() or
+client.detail, which another thread may be writing. examples/threads.c shows
+one thread that keeps every lock alive.
+
 OPTIONS (define before including, the same in every file)
 
 macro                     values, default      effect
@@ -262,7 +296,11 @@ Conventions, said once:
  - A client, a lock, a record or a tls object must not be copied or moved
    while it is in use (a lock: from start until its last outcome).
  - Not one function may be called from two threads at once for one client,
-   unless the platform has enter and leave.
+   unless the platform has enter and leave: see SEVERAL THREADS.
+ - Two locks on one key, in one client: SAME_KEY; in two clients, even of one
+   process and owner: strangers to each other, as on two devices. A lock that
+   is held cannot be acquired: HELD, and nothing is sent. There is no counting:
+   a scope within a scope of the same lock does not run.
 */
 
 /*
