@@ -4,15 +4,18 @@
     tests/interop.py [NAME...]
 
 Each check prints a line; the last line is `N passed, N failed`. NAMEs choose scenarios. The packages
-of the others come by `tests/setup.sh interop`; the programs that use them are in tests/interop/.
+of the others come by `tests/setup.sh interop`; the programs that use them are in tests/interop/. The
+scenarios mostly wait (for leases), so several run at once, each in a process with a server of its own.
 """
 
 import argparse
 import os
 import pathlib
+import re
 import select
 import subprocess
 import sys
+import tempfile
 import time
 
 TESTS = pathlib.Path(__file__).resolve().parent
@@ -25,11 +28,17 @@ BUILD = TESTS.parent / "build"
 DEVICE = [BUILD / "interop/device"]
 JAVA = ["java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"]
 JAVA += [f"{BUILD}/interop/java/*:{BUILD}/interop/classes", "JavaSide"]
+PYTHON = BUILD / "interop/python/bin/python"
+DYNAMOLOCK = [PYTHON, TESTS / "interop/dynamolock.py"]
+DYNALOCK_PY = [PYTHON, TESTS / "interop/dynalock_py.py"]
+DYNALOCK_GO = [PYTHON, TESTS / "interop/dynalock_go.py"]
+DLM = [PYTHON, TESTS / "interop/dlm.py"]
 
 HANDOVERS = 200
 KILLS = 4
 LEASE_MS = 2000
-CONTENTION_SECONDS = 150
+CONTENTION_SECONDS = 240
+AT_ONCE = 3
 ANSWER_SECONDS = 30
 EARLY_SECONDS = 0.15  # between the request that took the lock and the word to the witness
 
@@ -57,6 +66,7 @@ class Scenario:
         self.name = name
         self.environment = {**os.environ, **servers.environment()}
         self.environment["AWS_REGION"] = self.environment["AWS_DEFAULT_REGION"] = "us-east-1"
+        self.environment["AWS_ENDPOINT_URL"] = servers.url["direct"]
         self.values = {
             "endpoint": servers.url["direct"],
             "table": table,
@@ -75,6 +85,7 @@ class Scenario:
             env=self.environment,
             stdin=stdin,
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
 
@@ -242,6 +253,50 @@ def java_data(checks, servers):
     )
 
 
+# ---- the standard layout with cirello-io/dynamolock ----
+
+
+def dynamolock_reads(checks, servers):
+    """Its lease text is understood and its items are respected; of ours it understands nothing."""
+    pair = Scenario(checks, servers, "dynamolock")
+    with Holder(pair, DYNAMOLOCK, owner="service", data="job 12") as go:
+        seen = pair.run(DEVICE, "look")
+        pair.check(
+            "we see its owner, its lease of \"2s\" and its data",
+            seen == f"locked owner=service lease={LEASE_MS} fence=0 data=job 12",
+            seen,
+        )
+        seen = pair.run(DEVICE, "try", owner="gateway")
+        pair.check("one try says who holds it", seen == f"busy service {LEASE_MS}", seen)
+        pair.check("its release", go.release() == "released")
+    seen = pair.run(DEVICE, "look")
+    pair.check("it stays as released", seen.startswith("released owner=service"), seen)
+    with Holder(pair, DEVICE, owner="gateway") as device:
+        seen = pair.run(DYNAMOLOCK, "try")
+        pair.check("ours is an error to it", "missing unit in duration" in seen, seen)
+        pair.check("our release", device.release() == "released")
+    seen = pair.run(DYNAMOLOCK, "try")
+    pair.check("so is what we have released", "missing unit in duration" in seen, seen)
+
+
+def dynamolock_dies(checks, servers):
+    """Its dead holder's item is taken when its lease is over, and not earlier."""
+    pair = Scenario(checks, servers, "dynamolock-dies")
+    for text, seconds in (("1500", 1.5), ("750", 0.75), ("60000", None)):
+        pair.values["key"] = text
+        with Holder(pair, DYNAMOLOCK, owner="service", lease=text):
+            pass
+        start = time.monotonic()
+        device = Holder(pair, DEVICE, owner="gateway")
+        took = time.monotonic() - start
+        with device:
+            if seconds is None:
+                pair.check("a lease of 1m0s outlasts our patience", "failed" in device.line, device.line)
+            else:
+                is_taken = device.line.startswith("held ") and seconds <= took < seconds + 1
+                pair.check(f"taken after its lease of {text} ms", is_taken, f"{took:.2f} s")
+
+
 SCENARIOS = {
     "java": java_contention("java"),
     "java-keep": java_contention("java-keep", keep=1),
@@ -249,22 +304,54 @@ SCENARIOS = {
         "java-sorted", "sorted", key_name="name", sort_name="part", sort="left"
     ),
     "java-data": java_data,
+    "dynamolock": dynamolock_reads,
+    "dynamolock-dies": dynamolock_dies,
 }
+
+
+# ---- running ----
+
+
+def run_one(name):
+    checks = Checks()
+    start = time.monotonic()
+    harness.leave_on_signals()
+    with harness.Servers("dynoxide") as servers:
+        SCENARIOS[name](checks, servers)
+    print(f"     {name} took {time.monotonic() - start:.0f} s", flush=True)
+    return checks.passed, checks.failed
+
+
+def run_all(names):
+    """Each in a process of its own, AT_ONCE of them at a time; what one says is printed when it has
+    ended."""
+    waiting, running, passed, failed = list(names), {}, 0, 0
+    while waiting or running:
+        while waiting and len(running) < AT_ONCE:
+            name = waiting.pop(0)
+            log = tempfile.TemporaryFile("w+")
+            running[name] = log, harness.Child([__file__, name], stdout=log, stderr=log)
+        for name, (log, child) in list(running.items()):
+            if not child.wait(0.05):
+                continue
+            child.stop()
+            del running[name]
+            log.seek(0)
+            *lines, last = log.read().rstrip("\n").split("\n")
+            counts = re.fullmatch("([0-9]+) passed, ([0-9]+) failed", last)
+            print("\n".join(lines if counts else [*lines, last, f"FAIL {name}: no result"]), flush=True)
+            passed += int(counts[1]) if counts else 0
+            failed += int(counts[2]) if counts else 1
+    return passed, failed
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SCENARIOS))
     names = parser.parse_args().names or list(SCENARIOS)
-    harness.leave_on_signals()
-    checks = Checks()
-    for name in names:
-        start = time.monotonic()
-        with harness.Servers("dynoxide") as servers:
-            SCENARIOS[name](checks, servers)
-        print(f"     {name} took {time.monotonic() - start:.0f} s", flush=True)
-    print(f"{checks.passed} passed, {checks.failed} failed")
-    return 0 if checks.failed == 0 and checks.passed > 0 else 1
+    passed, failed = run_one(names[0]) if len(names) == 1 else run_all(names)
+    print(f"{passed} passed, {failed} failed")
+    return 0 if failed == 0 and passed > 0 else 1
 
 
 if __name__ == "__main__":
