@@ -3855,7 +3855,8 @@ static void dl_unlink(dynalock_operation *operation)
 }
 
 /* Ends an operation for good. */
-static void dl_finish(dynalock_operation *operation, dynalock_outcome outcome)
+static DL_APART void dl_finish(
+    dynalock_operation *operation, dynalock_outcome outcome)
 {
     dl_unlink(operation);
     operation->state = 0;
@@ -4266,7 +4267,7 @@ static const dynalock_claim *dl_previous(void)
 
 In the client's list from ACQUIRE until FREE again.
 */
-enum {
+enum { /* in an order that the code relies on */
     DL_LOCK_FREE,
     DL_LOCK_ACQUIRE,
     DL_LOCK_CONFIRM,
@@ -4281,8 +4282,8 @@ enum {
 enum {                 /* dl_memory: what this call must not forget */
     DL_UNANSWERED = 1, /* a write of mine may still be carried out */
     DL_HURRIED = 2,    /* one immediate retry was used up */
-    DL_ONE_TRY = 4,
-    DL_SETTLING = 8 /* the deadline has been reported */
+    DL_COUNTED = 4,    /* only so many tries; an acquire does not wait */
+    DL_SETTLING = 8    /* the deadline has been reported */
 };
 
 /* Signatures older than this are refused, so that no copy of a request can
@@ -4563,6 +4564,7 @@ static void dl_give_up(dynalock_lock *lock, dynalock_outcome outcome)
         dl_finish(&lock->operation, outcome);
         return;
     }
+    lock->memory = DL_UNANSWERED;
     lock->ending = outcome;
     lock->operation.outcome = DYNALOCK_UNKNOWN;
     dl_release_begin(lock);
@@ -4576,14 +4578,6 @@ static void dl_lose(dynalock_lock *lock, dynalock_outcome outcome)
     dl_finish(&lock->operation, outcome);
 }
 
-static void dl_note_failure(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    dynalock_client *client = lock->operation.client;
-
-    if (client->exchange.fate == DL_FATE_SENT) lock->memory |= DL_UNANSWERED;
-    lock->failure = outcome;
-}
-
 /* ---- holding ---- */
 
 static void dl_hold(dynalock_lock *lock)
@@ -4591,6 +4585,9 @@ static void dl_hold(dynalock_lock *lock)
     dynalock_client *client = lock->operation.client;
     uint32_t third = lock->sent_lease_ms / 3;
 
+    lock->claim = NULL;
+    lock->memory = DL_COUNTED; /* as far as renewals are asked for */
+    lock->token = lock->fence;
     lock->until = lock->base + dl_usable(client, lock->sent_lease_ms);
     lock->held_lease_ms = lock->sent_lease_ms;
     lock->operation.state = DL_LOCK_HOLD;
@@ -4701,30 +4698,18 @@ static void dl_watch_on(dynalock_lock *lock)
 /* Not ours now: wait for it, or say so. */
 static void dl_acquire_later(dynalock_lock *lock)
 {
-    if ((lock->memory & DL_ONE_TRY) != 0) dl_give_up(lock, DYNALOCK_BUSY);
+    if ((lock->memory & DL_COUNTED) != 0) dl_give_up(lock, DYNALOCK_BUSY);
     else dl_watch_on(lock);
 }
 
-static void dl_grant(dynalock_lock *lock)
-{
-    lock->claim = NULL;
-    lock->memory = 0;
-    lock->token = lock->fence;
-    dl_hold(lock);
-}
-
 /* What stands there: our write was refused, or a waiter has looked. */
-static void dl_acquire_seen(dynalock_lock *lock, const dl_item *item)
+static void dl_acquire_seen(
+    dynalock_lock *lock, const dl_item *item, int whose)
 {
     int refused = lock->operation.state != DL_LOCK_WATCH;
-    int whose = dl_whose(lock, item);
 
     if (item->kind == DL_ITEM_FOREIGN) {
         dl_give_up(lock, DYNALOCK_NOT_A_LOCK);
-        return;
-    }
-    if (whose == DL_WHOSE_WRITE && refused) {
-        dl_grant(lock);
         return;
     }
     dl_observe(lock, item);
@@ -4741,86 +4726,52 @@ static void dl_acquire_seen(dynalock_lock *lock, const dl_item *item)
     dl_acquire_later(lock);
 }
 
-static void dl_acquire_failed(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    int again = (lock->memory & DL_ONE_TRY) != 0
-                    ? dl_is_worth_trying(&lock->operation, outcome)
-                    : dl_is_passing(lock->operation.client, outcome);
-
-    dl_note_failure(lock, outcome);
-    if (again) dl_back_off(&lock->operation, outcome);
-    else dl_give_up(lock, outcome);
-}
-
 /* ---- renewing ---- */
 
 /* Our renewal was refused, and this is what stands there instead. */
-static void dl_renew_refused(dynalock_lock *lock, const dl_item *item)
+static void dl_renew_refused(
+    dynalock_lock *lock, const dl_item *item, int whose)
 {
-    dynalock_client *client = lock->operation.client;
-    int whose = dl_whose(lock, item);
+    dynalock_outcome loss = DYNALOCK_LOST_STOLEN;
 
-    if (whose == DL_WHOSE_WRITE) {
-        dl_hold(lock);
-    } else if (whose == DL_WHOSE_MINE && item->fence == lock->fence) {
+    if (whose == DL_WHOSE_MINE && item->fence == lock->fence) {
         /* an older copy of our own answered, or a stale one */
         lock->operation.state = DL_LOCK_RENEW;
         dl_back_off(&lock->operation, DYNALOCK_THROTTLED);
-    } else if (item->kind == DL_ITEM_FREE) {
-        dl_lose(lock, DYNALOCK_LOST_RELEASED);
-    } else if (item->kind == DL_ITEM_ABSENT) {
-        dl_lose(lock, DYNALOCK_LOST_VANISHED);
-    } else {
-        if (item->kind == DL_ITEM_LIVE) dl_note_holder(client, item);
-        dl_lose(lock, DYNALOCK_LOST_STOLEN);
-    }
-}
-
-/* The lock stays held as long as before. A call that asked for the renewal is
-   told after its tries; the heartbeat goes on. */
-static void dl_renew_failed(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    dynalock_operation *operation = &lock->operation;
-    int again = dl_is_worth_trying(operation, outcome);
-
-    lock->failure = outcome;
-    dl_back_off(operation, outcome);
-    if (again || operation->outcome != DYNALOCK_AGAIN) return;
-    operation->outcome = outcome;
-    if (operation->client->config.manual_renew) {
-        operation->state = DL_LOCK_HOLD;
-        operation->due = DL_NEVER;
-    }
-}
-
-/* ---- releasing ---- */
-
-/* A refusal means done as well: the item bears our mark already, or is another
-   owner's or nobody's after a release that was sent in time. */
-static void dl_release_failed(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    dl_note_failure(lock, outcome);
-    if (dl_is_passing(lock->operation.client, outcome)) {
-        dl_back_off(&lock->operation, outcome);
         return;
     }
-    /* a write that could not be taken back may stand on the table */
-    if ((lock->memory & DL_SETTLING) != 0) outcome = DYNALOCK_UNKNOWN;
-    dl_fail(&lock->operation, outcome);
+    if (item->kind == DL_ITEM_FREE) loss = DYNALOCK_LOST_RELEASED;
+    if (item->kind == DL_ITEM_ABSENT) loss = DYNALOCK_LOST_VANISHED;
+    if (item->kind == DL_ITEM_LIVE)
+        dl_note_holder(lock->operation.client, item);
+    dl_lose(lock, loss);
+}
+
+/* A call that asked for a renewal has ended, the lock is held as before; the
+   heartbeat, if there is one, goes on. */
+static void dl_renew_end(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    if (operation->outcome != DYNALOCK_AGAIN) return;
+    operation->outcome = outcome;
+    if (!operation->client->config.manual_renew) return;
+    operation->state = DL_LOCK_HOLD;
+    operation->due = DL_NEVER;
 }
 
 /* ---- the lock's steps ---- */
 
-/* The write was carried out. */
+/* The write was carried out. For a release a refusal means that, too: the item
+   bears our mark already, or is another owner's or nobody's after a release
+   that was sent in time. */
 static void dl_write_done(dynalock_lock *lock)
 {
     switch (lock->operation.state) {
-    case DL_LOCK_ACQUIRE: dl_grant(lock); break;
-    case DL_LOCK_RENEW: dl_hold(lock); break;
     case DL_LOCK_LEAVE: dl_release_begin(lock); break;
-    default:
+    case DL_LOCK_RELEASE:
         dl_finish(&lock->operation, (dynalock_outcome)lock->ending);
         break;
+    default: dl_hold(lock); break;
     }
 }
 
@@ -4830,32 +4781,47 @@ static void dl_item_seen(dynalock_lock *lock, int refused)
 {
     uint8_t state = lock->operation.state;
     dl_item item;
+    int whose;
 
     dl_read_item(&lock->operation.client->json, &item);
-    if (refused && item.kind == DL_ITEM_ABSENT) {
-        if (state == DL_LOCK_ACQUIRE) dl_turn_to(lock, DL_LOCK_CONFIRM);
-        if (state == DL_LOCK_RENEW) dl_turn_to(lock, DL_LOCK_CHECK);
-        if (lock->operation.state != state) return;
+    if (refused && item.kind == DL_ITEM_ABSENT &&
+        (state == DL_LOCK_ACQUIRE || state == DL_LOCK_RENEW)) {
+        dl_turn_to(lock, (uint8_t)(state + 1)); /* CONFIRM, CHECK */
+        return;
     }
-    switch (state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH: dl_acquire_seen(lock, &item); break;
-    case DL_LOCK_RENEW:
-    case DL_LOCK_CHECK: dl_renew_refused(lock, &item); break;
-    default: dl_write_done(lock); break;
-    }
+    whose = dl_whose(lock, &item);
+    if (state >= DL_LOCK_LEAVE ||
+        (whose == DL_WHOSE_WRITE && state != DL_LOCK_WATCH))
+        dl_write_done(lock);
+    else if (state < DL_LOCK_HOLD) dl_acquire_seen(lock, &item, whose);
+    else dl_renew_refused(lock, &item, whose);
 }
 
+/* A release goes on until it is answered; a write that could not be taken back
+   may stand on the table. */
 static void dl_lock_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
-    switch (lock->operation.state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH: dl_acquire_failed(lock, outcome); break;
-    case DL_LOCK_LEAVE: dl_release_begin(lock); break;
-    case DL_LOCK_RELEASE: dl_release_failed(lock, outcome); break;
-    default: dl_renew_failed(lock, outcome); break;
+    dynalock_operation *operation = &lock->operation;
+    uint8_t state = operation->state;
+    int again = (lock->memory & DL_COUNTED) != 0
+                    ? dl_is_worth_trying(operation, outcome)
+                    : dl_is_passing(operation->client, outcome);
+
+    if (operation->client->exchange.fate == DL_FATE_SENT)
+        lock->memory |= DL_UNANSWERED;
+    lock->failure = outcome;
+    if (state == DL_LOCK_LEAVE) {
+        dl_release_begin(lock);
+    } else if (again) {
+        dl_back_off(operation, outcome);
+    } else if (state < DL_LOCK_HOLD) {
+        dl_give_up(lock, outcome);
+    } else if (state < DL_LOCK_LEAVE) {
+        dl_back_off(operation, outcome);
+        dl_renew_end(operation, outcome);
+    } else {
+        if ((lock->memory & DL_SETTLING) != 0) outcome = DYNALOCK_UNKNOWN;
+        dl_fail(operation, outcome);
     }
 }
 
@@ -4941,17 +4907,6 @@ static void dl_release_cancel(dynalock_lock *lock)
     dl_settle(lock);
 }
 
-/* The lock stays held; the heartbeat, if there is one, goes on. */
-static void dl_renew_cancel(dynalock_lock *lock)
-{
-    dynalock_operation *operation = &lock->operation;
-
-    operation->outcome = DYNALOCK_CANCELLED;
-    if (!operation->client->config.manual_renew) return;
-    operation->state = DL_LOCK_HOLD;
-    operation->due = DL_NEVER;
-}
-
 static void dl_lock_end(dynalock_operation *operation, unsigned why)
 {
     dynalock_lock *lock = dl_lock_of(operation);
@@ -4968,22 +4923,15 @@ static void dl_lock_end(dynalock_operation *operation, unsigned why)
     if ((expired || operation->state < DL_LOCK_LEAVE) &&
         dl_exchange_abandon(operation))
         lock->memory |= DL_UNANSWERED;
-    switch (operation->state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH:
+    if (operation->state < DL_LOCK_HOLD) {
         dl_give_up(lock,
             expired ? (dynalock_outcome)lock->failure : DYNALOCK_CANCELLED);
-        break;
-    case DL_LOCK_LEAVE:
-    case DL_LOCK_RELEASE:
+    } else if (operation->state < DL_LOCK_LEAVE) {
+        if (expired) dl_lose(lock, DYNALOCK_LOST_EXPIRED);
+        else dl_renew_end(operation, DYNALOCK_CANCELLED);
+    } else {
         if (expired) dl_release_expire(lock);
         else if (why == DL_END_CANCELLED) dl_release_cancel(lock);
-        break;
-    default:
-        if (expired) dl_lose(lock, DYNALOCK_LOST_EXPIRED);
-        else if (operation->outcome == DYNALOCK_AGAIN) dl_renew_cancel(lock);
-        break;
     }
 }
 
@@ -5118,7 +5066,7 @@ static dynalock_outcome dl_start_acquire(
     lock->token = 0;
     lock->sent_lease_ms = dl_lease(client, lock);
     lock->held_lease_ms = lock->sent_lease_ms;
-    lock->memory = wait_ms == 0 ? DL_ONE_TRY : 0;
+    lock->memory = wait_ms == 0 ? DL_COUNTED : 0;
     lock->failure = DYNALOCK_NO_ANSWER;
     return dl_start_operation(client, &lock->operation, wait_ms);
 }
