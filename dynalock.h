@@ -632,7 +632,7 @@ typedef struct dynalock_hmac_key { /* SHA-256 states after the two pads */
 
 typedef struct dynalock_signing_key {
     dynalock_hmac_key key;
-    char day[8]; /* it was made for: YYYYMMDD */
+    char day[9]; /* it was made for: YYYYMMDD and NUL */
 } dynalock_signing_key;
 
 /* All that a signature covers besides the body. The path is always "/", the
@@ -1484,6 +1484,12 @@ static int dl_equals(const char *text, size_t size, const char *other)
     return strlen(other) == size && memcmp(text, other, size) == 0;
 }
 
+/* Where the compiler would put a loop in place of memcpy. */
+static DL_APART void dl_copy(void *to, const void *from, size_t size)
+{
+    memcpy(to, from, size);
+}
+
 static void dl_copy_text(
     char *out, size_t capacity, const char *text, size_t size)
 {
@@ -1596,15 +1602,16 @@ static uint32_t dl_split(uint32_t *value, uint32_t divisor)
 /* Years 1970..9999, no leap seconds. Years begin in March here, so that the
    leap day is the last: four centuries have 146097 days, four years 1461, and
    five months 153 whichever one starts with (30.6 each). */
-static void dl_date(char out[DL_DATE_SIZE], uint64_t unix_s)
+static void dl_date(char out[DL_DATE_SIZE], uint64_t unix_ms)
 {
-    uint32_t part[7], century, year, month;
+    uint32_t part[7], left, century, year, month;
     unsigned i;
 
-    part[6] = dl_divide(&unix_s, 60);
-    part[5] = dl_divide(&unix_s, 60);
-    part[4] = dl_divide(&unix_s, 24);
-    century = 4 * ((uint32_t)unix_s + 719468) + 3; /* since 0000-03-01 */
+    part[6] = dl_divide(&unix_ms, 60000) / 1000;
+    left = (uint32_t)unix_ms;
+    part[5] = dl_split(&left, 60);
+    part[4] = dl_split(&left, 24);
+    century = 4 * (left + 719468) + 3; /* since 0000-03-01 */
     year = dl_split(&century, 146097) | 3;
     month = 5 * (dl_split(&year, 1461) / 4) + 2;
     part[3] = dl_split(&month, 153) / 5 + 1;
@@ -1660,9 +1667,9 @@ static const uint32_t dl_sha256_k[64] = { 0x428a2f98, 0x71374491, 0xb5c0fbcf,
     0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
     0xc67178f2 };
 
-static DL_APART void dl_sha256_copy(uint32_t to[8], const uint32_t from[8])
+static void dl_sha256_copy(uint32_t to[8], const uint32_t from[8])
 {
-    memcpy(to, from, 8 * sizeof *to);
+    dl_copy(to, from, 8 * sizeof *to);
 }
 
 static void dl_sha256_block(uint32_t state[8], const uint8_t block[64])
@@ -1874,13 +1881,13 @@ static void dl_put_signing(
 }
 
 /* HMAC(key, text), and the result becomes the next key. */
-static void dl_derive(dynalock_hmac_key *key, const void *text, size_t size)
+static void dl_derive(dynalock_hmac_key *key, const char *text)
 {
     dl_sha256 sha;
     uint8_t next[DL_SHA256_SIZE];
 
     dl_hmac_init(&sha, key);
-    dl_sha256_update(&sha, text, size);
+    dl_sha256_update(&sha, text, strlen(text));
     dl_hmac_final(&sha, key, next);
     dl_hmac_key(key, "", next, sizeof next);
     dl_wipe(next, sizeof next);
@@ -1893,13 +1900,13 @@ static void dl_signing_key(
 {
     const char *secret = signing->credentials->secret;
 
-    if (memcmp(cache->day, signing->date, sizeof cache->day) == 0) return;
-    memcpy(cache->day, signing->date, sizeof cache->day);
+    if (memcmp(cache->day, signing->date, sizeof cache->day - 1) == 0) return;
+    dl_copy_text(cache->day, sizeof cache->day, signing->date, 8);
     dl_hmac_key(&cache->key, "AWS4", secret, strlen(secret));
-    dl_derive(&cache->key, signing->date, 8);
-    dl_derive(&cache->key, signing->region, strlen(signing->region));
-    dl_derive(&cache->key, "dynamodb", 8);
-    dl_derive(&cache->key, "aws4_request", 12);
+    dl_derive(&cache->key, cache->day);
+    dl_derive(&cache->key, signing->region);
+    dl_derive(&cache->key, "dynamodb");
+    dl_derive(&cache->key, "aws4_request");
 }
 
 /* Turns signing->digest from the body's hash into the signature. The
@@ -2060,18 +2067,21 @@ static void dl_http_connection(dynalock_response *response, const char *value)
 static uint32_t dl_read_date(const char *text, size_t size)
 {
     static const char months[] = "MarAprMayJunJulAugSepOctNovDecJanFeb";
-    uint32_t day, year, hour, minute, second, i;
+    static const uint8_t places[] = { 5, 12, 17, 20, 23 };
+    enum { DAY, YEAR, HOUR, MINUTE, SECOND, ALL };
+    uint32_t part[ALL], year, i;
 
-    if (size != 29 || !dl_read_word(text + 5, 2, &day) ||
-        !dl_read_word(text + 12, 4, &year) || year - 1970 >= 130 ||
-        !dl_read_word(text + 17, 2, &hour) ||
-        !dl_read_word(text + 20, 2, &minute) ||
-        !dl_read_word(text + 23, 2, &second))
-        return 0;
+    if (size != 29) return 0;
+    for (i = 0; i < ALL; i++)
+        if (!dl_read_word(text + places[i], i == YEAR ? 4 : 2, &part[i]))
+            return 0;
+    year = part[YEAR];
+    if (year - 1970 >= 130) return 0;
     for (i = 0; i < 12 && memcmp(text + 8, months + 3 * i, 3) != 0;) i++;
     if (i >= 10) year--;
-    day += 365 * year + year / 4 + (153 * i + 2) / 5 - 719484;
-    return ((day * 24 + hour) * 60 + minute) * 60 + second;
+    part[DAY] += 365 * year + year / 4 + (153 * i + 2) / 5 - 719484;
+    return ((part[DAY] * 24 + part[HOUR]) * 60 + part[MINUTE]) * 60 +
+           part[SECOND];
 }
 
 static void dl_http_value(dynalock_response *response, unsigned header,
@@ -3390,28 +3400,6 @@ static void dl_put_body(const dynalock_client *client, dl_sink *sink)
     operation->steps->body(operation, sink);
 }
 
-static void dl_exchange_sign(dynalock_client *client)
-{
-    dynalock_exchange *exchange = &client->exchange;
-    dl_signing *signing = &client->signing;
-    uint64_t unix_s = exchange->unix_ms;
-    dl_sha256 sha;
-    dl_span span;
-
-    (void)dl_divide(&unix_s, 1000);
-    dl_date(signing->date, unix_s);
-    dl_sha256_init(&sha);
-    dl_put_body(client, &sha.sink);
-    signing->body_size = sha.size;
-    dl_sha256_final(&sha, signing->digest);
-    dl_sign(&client->signing_key, signing);
-    dl_put_head(dl_span_open(&span, NULL, 0, 0), signing);
-    exchange->total = (uint32_t)span.total + signing->body_size;
-    exchange->sent = 0;
-    exchange->window_at = 0;
-    exchange->window_used = 0;
-}
-
 /* Fills the window with what follows the bytes that have left. */
 static void dl_exchange_fill(dynalock_client *client)
 {
@@ -3424,6 +3412,23 @@ static void dl_exchange_fill(dynalock_client *client)
     dl_put_body(client, sink);
     exchange->window_at = exchange->sent;
     exchange->window_used = (uint16_t)span.used;
+    exchange->total = (uint32_t)span.total;
+}
+
+static void dl_exchange_sign(dynalock_client *client)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    dl_signing *signing = &client->signing;
+    dl_sha256 sha;
+
+    dl_date(signing->date, exchange->unix_ms);
+    dl_sha256_init(&sha);
+    dl_put_body(client, &sha.sink);
+    signing->body_size = sha.size;
+    dl_sha256_final(&sha, signing->digest);
+    dl_sign(&client->signing_key, signing);
+    exchange->sent = 0;
+    dl_exchange_fill(client);
 }
 
 /* ---- the exchange ---- */
@@ -3571,10 +3576,8 @@ static void dl_detail_read(dynalock_client *client)
     const dl_json *json = &client->json;
 
     detail->http_status = client->response.status;
-    memcpy(detail->request_id, client->response.request_id,
+    dl_copy(detail->request_id, client->response.request_id,
         sizeof detail->request_id);
-    detail->type[0] = '\0';
-    detail->message[0] = '\0';
     dl_detail_text(json, "__type", detail->type, sizeof detail->type);
     dl_detail_text(json, "message", detail->message, sizeof detail->message);
     dl_detail_text(json, "Message", detail->message, sizeof detail->message);
@@ -3695,9 +3698,11 @@ static int dl_exchange_send(dynalock_client *client)
         uint32_t at = exchange->sent - exchange->window_at;
 
         if (at == exchange->window_used) {
+            uint32_t total = exchange->total;
+
             dl_exchange_fill(client);
             at = 0;
-            if (exchange->window_used == 0) n = DYNALOCK_DISCONNECTED;
+            if (exchange->total != total) n = DYNALOCK_DISCONNECTED;
         }
         if (n < 0) break; /* the request has changed: it cannot be finished */
         n = stream->write(
@@ -4064,25 +4069,26 @@ typedef struct dl_item {
 static int dl_read_duration(const char *text, size_t size, uint64_t *ms)
 {
     static const char digits[] = ".0123456789";
+    const char *end = text + size;
 
-    for (*ms = 0; size != 0;) {
+    for (*ms = 0; text != end;) {
         size_t whole = dl_count(text, digits + 1);
-        size_t n = whole + dl_count(text + whole, digits);
         uint32_t part, unit = 1000;
 
-        if (!dl_read_word(text, whole, &part)) return 0;
-        if (part > DL_LEASE_MOST || !dl_is_in(text[n], "hms")) return 0;
-        if (n > whole) part++;
-        if (text[n] == 'h') unit = 3600000;
-        if (text[n] == 'm') unit = 60000;
-        n++;
-        if (unit == 60000 && text[n] == 's') {
+        if (!dl_read_word(text, whole, &part) || part > DL_LEASE_MOST)
+            return 0;
+        text += whole;
+        if (*text == '.') part++;
+        text += dl_count(text, digits);
+        if (!dl_is_in(*text, "hms")) return 0;
+        if (*text == 'h') unit = 3600000;
+        if (*text == 'm') unit = 60000;
+        text++;
+        if (unit == 60000 && *text == 's') {
             unit = 1;
-            n++;
+            text++;
         }
         *ms += (uint64_t)part * unit;
-        text += n;
-        size -= n;
     }
     return *ms <= DL_LEASE_MOST;
 }
@@ -4092,9 +4098,8 @@ static int dl_read_lease(const dl_found *found, uint32_t *lease_ms)
 {
     uint64_t ms;
 
-    if (found->text == NULL ||
-        (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
-            !dl_read_duration(found->text, found->size, &ms)))
+    if (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
+        !dl_read_duration(found->text, found->size, &ms))
         return 0;
     *lease_ms = (uint32_t)ms;
     return ms != 0;
@@ -5001,12 +5006,11 @@ static dynalock_outcome dl_draw_acquisition(
     struct {
         uint64_t now;
         int64_t unix_ms;
-        uint32_t count;
+        uint64_t count;
         uint8_t bytes[DL_SHA256_SIZE]; /* entropy, then all together */
-    } seed;
+    } seed;                            /* without padding */
     dl_sha256 sha;
 
-    memset(&seed, 0, sizeof seed);
     seed.now = client->now;
     seed.unix_ms = platform->unix_ms(platform->context);
     seed.count = ++client->acquisitions;
@@ -5017,7 +5021,7 @@ static dynalock_outcome dl_draw_acquisition(
     dl_sha256_text(&sha, client->config.owner);
     dl_sha256_text(&sha, lock->operation.name.key);
     dl_sha256_final(&sha, seed.bytes);
-    memcpy(lock->acquisition, seed.bytes, sizeof lock->acquisition);
+    dl_copy(lock->acquisition, seed.bytes, sizeof lock->acquisition);
     return DYNALOCK_OK;
 }
 
