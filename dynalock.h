@@ -526,11 +526,11 @@ typedef struct dynalock_config {
 typedef struct dynalock_detail {
     int32_t port_error; /* of the platform's hooks */
     int32_t tls_error;  /* BearSSL's */
-    uint32_t holder_lease_ms;
     uint16_t http_status;
     char type[48];     /* the service's error type, without prefix */
     char message[128]; /* the service's words */
     char request_id[56];
+    uint32_t holder_lease_ms; /* this and the next outlast later requests */
     char holder[DYNALOCK_OWNER_SIZE]; /* owner name last seen on a live lock
                                          of somebody else */
 } dynalock_detail;
@@ -1727,18 +1727,14 @@ static void dl_sha256_update(dl_sha256 *sha, const void *data, size_t size)
 
 static void dl_sha256_final(dl_sha256 *sha, uint8_t out[DL_SHA256_SIZE])
 {
-    size_t used = sha->size & 63;
-    unsigned i;
+    uint8_t tail[64 + 8]; /* padding to 56 bytes of a block, and the size */
+    unsigned padding = 1 + ((119 - sha->size) & 63), i;
 
-    sha->block[used++] = 0x80;
-    memset(sha->block + used, 0, 64 - used);
-    if (used > 56) {
-        dl_sha256_block(sha->state, sha->block);
-        memset(sha->block, 0, 64);
-    }
-    dl_store32(sha->block + 56, sha->size >> 29);
-    dl_store32(sha->block + 60, sha->size << 3);
-    dl_sha256_block(sha->state, sha->block);
+    memset(tail, 0, sizeof tail);
+    tail[0] = 0x80;
+    dl_store32(tail + padding, sha->size >> 29);
+    dl_store32(tail + padding + 4, sha->size << 3);
+    dl_sha256_update(sha, tail, padding + 8);
     for (i = 0; i < 8; i++) dl_store32(out + 4 * i, sha->state[i]);
 }
 
@@ -3476,8 +3472,8 @@ static int dl_exchange_is_busy(const dynalock_client *client)
 
 /* One slow answer must not cost a lease, neither that of the lock it is for
    nor of any other that is held over this connection. */
-static uint32_t dl_patience(
-    const dynalock_client *client, uint32_t most, int sending)
+static void dl_exchange_allow(
+    dynalock_client *client, uint32_t most, int sending)
 {
     const dynalock_operation *at = client->operations;
 
@@ -3486,7 +3482,7 @@ static uint32_t dl_patience(
 
         if (quarter != 0 && quarter < most) most = quarter;
     }
-    return most;
+    client->exchange.deadline = client->now + most;
 }
 
 static void dl_exchange_send_first(dynalock_client *client)
@@ -3502,8 +3498,7 @@ static void dl_exchange_send_first(dynalock_client *client)
     operation->steps->prepare(operation);
     dl_exchange_sign(client);
     exchange->state = DL_EXCHANGE_SEND;
-    exchange->deadline =
-        client->now + dl_patience(client, client->config.request_ms, 1);
+    dl_exchange_allow(client, client->config.request_ms, 1);
 }
 
 static void dl_exchange_start(
@@ -3514,12 +3509,7 @@ static void dl_exchange_start(
     if (exchange->state == DL_EXCHANGE_READY &&
         client->stream->is_stale(client))
         dl_exchange_close(client);
-    client->detail.port_error = 0;
-    client->detail.tls_error = 0;
-    client->detail.http_status = 0;
-    client->detail.type[0] = '\0';
-    client->detail.message[0] = '\0';
-    client->detail.request_id[0] = '\0';
+    memset(&client->detail, 0, offsetof(dynalock_detail, holder_lease_ms));
     exchange->operation = operation;
     exchange->fate = DL_FATE_UNSENT;
     exchange->reused = exchange->state == DL_EXCHANGE_READY;
@@ -3528,8 +3518,7 @@ static void dl_exchange_start(
         return;
     }
     exchange->state = DL_EXCHANGE_OPEN;
-    exchange->deadline =
-        client->now + dl_patience(client, client->config.connect_ms, 0);
+    dl_exchange_allow(client, client->config.connect_ms, 0);
 }
 
 /* ---- the answer ---- */
@@ -3878,11 +3867,15 @@ static void dl_fail(dynalock_operation *operation, dynalock_outcome outcome)
 static dynalock_operation *dl_next_due(const dynalock_client *client)
 {
     dynalock_operation *at, *first = NULL;
+    uint64_t least = DL_NEVER;
 
-    for (at = client->operations; at != NULL; at = at->next)
-        if (at->due <= client->now &&
-            (first == NULL || at->steps->rank(at) < first->steps->rank(first)))
-            first = at;
+    for (at = client->operations; at != NULL; at = at->next) {
+        uint64_t rank = at->steps->rank(at);
+
+        if (at->due > client->now || rank >= least) continue;
+        least = rank;
+        first = at;
+    }
     return first;
 }
 
