@@ -594,7 +594,7 @@ struct dynalock_lock {
     uint64_t until;     /* end of the hold; 0: not held */
     uint64_t token;     /* fence of the hold */
     uint64_t fence;     /* sent last by this acquisition */
-    uint64_t top_fence; /* highest seen or sent for this key */
+    uint64_t top_fence; /* highest seen or granted for this key */
     uint64_t watch_since;
     uint64_t watch_fence;
     uint8_t acquisition[16];
@@ -3801,14 +3801,15 @@ static void dl_take_credentials(
     dl_wipe(&client->signing_key, sizeof client->signing_key);
 }
 
-/* Asks for other credentials, once until some are accepted. */
+/* Asks for other credentials; but not if those it was given last are refused
+   as well. The next call may ask again. */
 static int dl_refresh(dynalock_client *client)
 {
     const dynalock_config *config = &client->config;
     const dynalock_credentials *fresh;
 
-    if (config->refresh == NULL || client->refreshed) return 0;
-    client->refreshed = 1;
+    client->refreshed = !client->refreshed;
+    if (config->refresh == NULL || !client->refreshed) return 0;
     fresh = config->refresh(config->refresh_context);
     if (fresh != NULL) dl_take_credentials(client, fresh);
     return fresh != NULL;
@@ -4524,15 +4525,22 @@ static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 
 /* ---- sending ---- */
 
-/* A hybrid clock: rises over everything seen or sent for this key, and with
-   time, so that it rises over a deletion of the item too. */
+/* What is signed further ahead of the service's clock is refused. */
+#define DL_SIGNED_AHEAD_MS 300000u
+
+/* A hybrid clock: rises over everything seen or granted for this key, and with
+   time, so that it rises over a deletion of the item too. Within an acquisition
+   it rises over what was sent, which may have been written; but not over what a
+   wrong clock made and the service refused: fences would then run ahead of
+   everybody's time for ever. */
 static void dl_raise_fence(dynalock_lock *lock)
 {
-    const dynalock_client *client = lock->operation.client;
+    uint64_t sent = lock->counter > 1 ? lock->fence : 0;
 
-    lock->fence = client->exchange.unix_ms;
+    lock->fence = lock->operation.client->exchange.unix_ms;
     if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
-    lock->top_fence = lock->fence;
+    if (lock->fence <= sent && lock->fence + DL_SIGNED_AHEAD_MS >= sent)
+        lock->fence = sent + 1;
 }
 
 /* Every request sent has a number of its own, retries too: no two copies of
@@ -4642,6 +4650,7 @@ static void dl_hold(dynalock_lock *lock)
     lock->claim = NULL;
     lock->memory = DL_COUNTED; /* as far as renewals are asked for */
     lock->token = lock->fence;
+    lock->top_fence = lock->fence;
     lock->until = lock->base + dl_usable(client, lock->sent_lease_ms);
     lock->held_lease_ms = lock->sent_lease_ms;
     lock->data_due = 0;
@@ -6138,7 +6147,8 @@ static void dl_change_lease(dynalock_lock *lock, uint32_t lease_ms)
     lock->lease_ms = lease_ms;
     lock->until =
         dl_least(lock->until, client->now + dl_usable(client, lease_ms));
-    lock->operation.deadline = lock->until;
+    /* an alarm is looked after at the next poll */
+    lock->operation.deadline = lock->alarm != NULL ? client->now : lock->until;
     if (!client->config.manual_renew) lock->operation.due = client->now;
 }
 
