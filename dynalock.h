@@ -186,8 +186,8 @@ CONTENTS (search for the words)
     == options      == interface    == text         == sha256
     == sigv4        == http         == stream       == json
     == request      == layout       == lock         == alarm
-    == save         == read         == tidy         == client
-    == posix        == licence
+    == save         == read         == tidy         == seal
+    == client       == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -347,6 +347,8 @@ typedef enum dynalock_outcome {
     DYNALOCK_BAD_FILE = -25,       /* no certificate in it: posix_anchors    */
     DYNALOCK_BAD_BLOB = -26,       /* not a saved one, damaged, or of another
                                       owner: restore                         */
+    DYNALOCK_BAD_SEAL = -27,       /* another key, another item's data, or
+                                      altered: unseal                        */
 
     /* The lock. */
     DYNALOCK_BUSY = -30,           /* held by client.detail.holder: acquire
@@ -582,6 +584,8 @@ struct dynalock_lock {
     uint32_t counter; /* of the last request sent */
     uint32_t data_size;
     const uint8_t *data;
+    char data_letter; /* D: an acquire sets it, N: removes it, 0: keeps it */
+    uint8_t data_due; /* so must the next renewal or release */
     const dynalock_claim *claim;   /* what may entitle it; NULL: nothing */
     const dynalock_claim *through; /* what the write under way relies on */
     struct dynalock_alarm *alarm;
@@ -590,7 +594,7 @@ struct dynalock_lock {
     uint64_t until;     /* end of the hold; 0: not held */
     uint64_t token;     /* fence of the hold */
     uint64_t fence;     /* sent last by this acquisition */
-    uint64_t top_fence; /* highest seen or sent for this key */
+    uint64_t top_fence; /* highest seen or granted for this key */
     uint64_t watch_since;
     uint64_t watch_fence;
     uint8_t acquisition[16];
@@ -938,11 +942,37 @@ DYNALOCK_API dynalock_outcome dynalock_release_restored(
    have carried. */
 DYNALOCK_API uint64_t dynalock_fence(const dynalock_lock *lock);
 
-/* Data to store with the lock at the next acquire; NULL: none, and what the
-   last holder left is removed (as without this call). Kept by pointer.
-   BAD_ARGUMENT. */
+/* What is stored with the lock for others to read: at every acquire from now on
+   and, if it is held, with the next renewal (which is then due at once) or its
+   release. NULL: none, and what the last holder left is removed (as without
+   this call). Kept by pointer, AND MUST NOT CHANGE until other data is set.
+   BAD_ARGUMENT, IN_USE (a request of this lock is under way). */
+#define DYNALOCK_DATA_MOST 400000u /* bytes: an item has room for 409,600 */
 DYNALOCK_API dynalock_outcome dynalock_set_data(
     dynalock_lock *lock, const void *data, uint32_t size) DYNALOCK_CHECKED;
+
+/* What is stored stays as it is, whoever has stored it, at acquires too. */
+DYNALOCK_API dynalock_outcome dynalock_keep_data(
+    dynalock_lock *lock) DYNALOCK_CHECKED;
+
+#ifndef DYNALOCK_NO_TLS
+/*
+Data that only who has the key can read, or make: ChaCha20-Poly1305 (RFC 8439)
+with a random nonce, bound to the item's name. In place: seal makes *size bytes
+DYNALOCK_SEAL_SIZE longer, if capacity has room, ready for dynalock_set_data;
+unseal takes what dynalock_data returns. The lock does not depend on it: a seal
+that is broken costs the data only. At most 2^32 seals to a key.
+seal: BAD_ARGUMENT, BAD_BUFFER, NO_ENTROPY. unseal: BAD_ARGUMENT, BAD_SEAL (the
+data is then wiped).
+*/
+#define DYNALOCK_SEAL_SIZE 28u
+DYNALOCK_API dynalock_outcome dynalock_seal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size, uint32_t capacity) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_unseal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size) DYNALOCK_CHECKED;
+#endif
 
 /* The data of the record that was read: once, in the record's own memory.
    *size: 0 = none, DYNALOCK_TOO_LONG = more than DYNALOCK_DATA_SIZE, or not
@@ -3760,14 +3790,15 @@ static void dl_take_credentials(
     dl_wipe(&client->signing_key, sizeof client->signing_key);
 }
 
-/* Asks for other credentials, once until some are accepted. */
+/* Asks for other credentials; but not if those it was given last are refused
+   as well. The next call may ask again. */
 static int dl_refresh(dynalock_client *client)
 {
     const dynalock_config *config = &client->config;
     const dynalock_credentials *fresh;
 
-    if (config->refresh == NULL || client->refreshed) return 0;
-    client->refreshed = 1;
+    client->refreshed = !client->refreshed;
+    if (config->refresh == NULL || !client->refreshed) return 0;
     fresh = config->refresh(config->refresh_context);
     if (fresh != NULL) dl_take_credentials(client, fresh);
     return fresh != NULL;
@@ -3915,11 +3946,11 @@ static dynalock_outcome dl_poll(dynalock_client *client)
 /*
 A layout has one template for its three writes: [A acquire, [E renew, [G
 release; [B is either of the last, [L the first or second, [F the first or
-last. Other groups: [D data is given, [N not (both in an acquire only); [T a
-TTL attribute is known, [S set, [R removed; [M there are names; [W a claim is
-made (in an acquire only), whose condition and values are $W and $M; [V it
-knows a fence, [U there was none. The values :x are those of dl_put_value; $w is the bare record that a
-claim is about.
+last. Other groups: [D data is given, [N removed, [J either; [T a TTL attribute
+is known, [S set, [R removed, [I without data; [M there are names, [H some
+before the TTL's; [W a claim is made (in an acquire only), whose condition and
+values are $W and $M; [V it knows a fence, [U there was none. The values :x are
+those of dl_put_value; $w is the bare record that a claim is about.
 */
 
 struct dl_item;
@@ -3953,7 +3984,8 @@ static const char dl_standard_write[] =
     "'UpdateExpression':'"
     "SET " DL_VERSION "=:r[A," DL_OWNER "=:o][L," DL_LEASE "=:l][F," DL_FENCE
     "=:f][G," DL_RELEASED "=:y][D,#d=:d][S,#t=:x]"
-    "[A REMOVE " DL_RELEASED "[N,#d][R,#t]][B[R REMOVE #t]]"
+    "[A REMOVE " DL_RELEASED "[N,#d][R,#t]]"
+    "[B[N REMOVE #d[R,#t]][I REMOVE #t]]"
     "','ConditionExpression':'"
     "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
     "<:f) AND (" DL_RELEASED "=:y OR (]" /* free, or */
@@ -3962,7 +3994,7 @@ static const char dl_standard_write[] =
     "[E AND " DL_FENCE "=:f AND " DL_IS_MISSING "(" DL_RELEASED ")]"
     "[G AND " DL_FENCE "<=:f]"
     "'[M,'ExpressionAttributeNames':{"
-    "[A'#k':$P,'#d':'data'[T,]][T'#t':$L]}]"
+    "[A'#k':$P][J[A,]'#d':'data'][T[H,]'#t':$L]}]"
     ",'ExpressionAttributeValues':{"
     "$o,$a,$z,$r,$f[L,$l][F,$y][D,$d][S,$x][W$M]}"
     ",'ReturnValuesOnConditionCheckFailure':'ALL_OLD'";
@@ -4430,14 +4462,13 @@ static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink)
     dl_put_template(sink, text, fields);
 }
 
-/* Of the write under way; 0: it is a look. */
+/* What a write of this state always says; 0: it is a look. */
 static uint32_t dl_write_flags(const dynalock_lock *lock)
 {
     switch (lock->operation.state) {
     case DL_LOCK_ACQUIRE:
         return DL_FLAG('A') | DL_FLAG('L') | DL_FLAG('F') | DL_FLAG('M') |
-               DL_FLAG(lock->data != NULL ? 'D' : 'N') |
-               (lock->through != NULL ? DL_FLAG('W') : 0);
+               DL_FLAG('H') | (lock->through != NULL ? DL_FLAG('W') : 0);
     case DL_LOCK_RENEW:
     case DL_LOCK_LEAVE: return DL_FLAG('B') | DL_FLAG('E') | DL_FLAG('L');
     case DL_LOCK_RELEASE: return DL_FLAG('B') | DL_FLAG('G') | DL_FLAG('F');
@@ -4445,18 +4476,37 @@ static uint32_t dl_write_flags(const dynalock_lock *lock)
     }
 }
 
-static uint32_t dl_lock_flags(const dynalock_lock *lock)
+/* Every acquire says what becomes of the data, other writes only if there is
+   news. */
+static uint32_t dl_data_flags(const dynalock_lock *lock)
+{
+    if (lock->data_letter == 0 ||
+        (!lock->data_due && lock->operation.state != DL_LOCK_ACQUIRE))
+        return 0;
+    return DL_FLAG(lock->data_letter) | DL_FLAG('J') | DL_FLAG('M') |
+           DL_FLAG('H');
+}
+
+static uint32_t dl_ttl_flags(const dynalock_lock *lock, uint32_t flags)
 {
     const dynalock_config *config = &lock->operation.client->config;
+
+    if (config->ttl_attribute == NULL) return 0;
+    if (!config->no_ttl || (config->delete_on_release &&
+                               lock->operation.state == DL_LOCK_RELEASE))
+        return DL_FLAG('T') | DL_FLAG('M') | DL_FLAG('S');
+    return DL_FLAG('T') | DL_FLAG('M') | DL_FLAG('R') |
+           ((flags & DL_FLAG('N')) == 0 ? DL_FLAG('I') : 0);
+}
+
+static uint32_t dl_lock_flags(const dynalock_lock *lock)
+{
     uint32_t flags = dl_write_flags(lock);
-    int ttl = !config->no_ttl || (config->delete_on_release &&
-                                     lock->operation.state == DL_LOCK_RELEASE);
 
     if (flags == 0) /* a waiter's look need not be consistent */
         return lock->operation.state == DL_LOCK_WATCH ? 0 : DL_FLAG('C');
-    flags |= DL_FLAG('X');
-    if (config->ttl_attribute != NULL)
-        flags |= DL_FLAG('T') | DL_FLAG('M') | DL_FLAG(ttl ? 'S' : 'R');
+    flags |= DL_FLAG('X') | dl_data_flags(lock);
+    flags |= dl_ttl_flags(lock, flags);
     return flags | DL_FLAG(lock->watch_fence != DL_NO_FENCE ? 'V' : 'U');
 }
 
@@ -4468,15 +4518,22 @@ static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 
 /* ---- sending ---- */
 
-/* A hybrid clock: rises over everything seen or sent for this key, and with
-   time, so that it rises over a deletion of the item too. */
+/* What is signed further ahead of the service's clock is refused. */
+#define DL_SIGNED_AHEAD_MS 300000u
+
+/* A hybrid clock: rises over everything seen or granted for this key, and with
+   time, so that it rises over a deletion of the item too. Within an acquisition
+   it rises over what was sent, which may have been written; but not over what a
+   wrong clock made and the service refused: fences would then run ahead of
+   everybody's time for ever. */
 static void dl_raise_fence(dynalock_lock *lock)
 {
-    const dynalock_client *client = lock->operation.client;
+    uint64_t sent = lock->counter > 1 ? lock->fence : 0;
 
-    lock->fence = client->exchange.unix_ms;
+    lock->fence = lock->operation.client->exchange.unix_ms;
     if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
-    lock->top_fence = lock->fence;
+    if (lock->fence <= sent && lock->fence + DL_SIGNED_AHEAD_MS >= sent)
+        lock->fence = sent + 1;
 }
 
 /* Every request sent has a number of its own, retries too: no two copies of
@@ -4586,8 +4643,10 @@ static void dl_hold(dynalock_lock *lock)
     lock->claim = NULL;
     lock->memory = DL_COUNTED; /* as far as renewals are asked for */
     lock->token = lock->fence;
+    lock->top_fence = lock->fence;
     lock->until = lock->base + dl_usable(client, lock->sent_lease_ms);
     lock->held_lease_ms = lock->sent_lease_ms;
+    lock->data_due = 0;
     lock->operation.state = DL_LOCK_HOLD;
     lock->operation.outcome = DYNALOCK_OK;
     lock->operation.attempts = 0;
@@ -5482,6 +5541,99 @@ static dynalock_outcome dl_start_tidy(
 }
 
 /* ===================================================================== */
+/* == seal: data for those who have the key (RFC 8439)                    */
+/* ===================================================================== */
+
+#ifndef DYNALOCK_NO_TLS
+
+#define DL_NONCE_SIZE 12u
+#define DL_TAG_SIZE 16u
+
+/* The item's place, so that data of one lock cannot pass for another's. */
+static int dl_seal_place(const dynalock_client *client,
+    const dynalock_name *name, uint8_t place[DL_SHA256_SIZE])
+{
+    const char *table =
+        name->table != NULL ? name->table : client->config.table;
+    dl_sha256 sha;
+
+    if (name->key == NULL) return 0;
+    dl_sha256_init(&sha);
+    dl_sha256_text(&sha, table);
+    dl_sha256_text(&sha, name->key);
+    if (name->sort_key != NULL) dl_sha256_text(&sha, name->sort_key);
+    dl_sha256_final(&sha, place);
+    return 1;
+}
+
+static void dl_seal_run(const uint8_t *key, uint8_t *nonce, uint32_t size,
+    const uint8_t *place, uint8_t tag[DL_TAG_SIZE], int encrypt)
+{
+    br_poly1305_ctmul_run(key, nonce, nonce + DL_NONCE_SIZE, size, place,
+        DL_SHA256_SIZE, tag, br_chacha20_ct_run, encrypt);
+}
+
+/* In a time that does not tell where they differ. */
+static int dl_same_secret(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    uint8_t differences = 0;
+
+    while (size-- != 0) differences |= (uint8_t)(*a++ ^ *b++);
+    return differences == 0;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_seal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size, uint32_t capacity)
+{
+    const dynalock_platform *platform;
+    uint8_t place[DL_SHA256_SIZE], nonce[DL_NONCE_SIZE];
+    uint8_t *at = (uint8_t *)data;
+
+    if (!dl_is_ready(client) || name == NULL || key == NULL || data == NULL ||
+        size == NULL || !dl_seal_place(client, name, place))
+        return DYNALOCK_BAD_ARGUMENT;
+    if (capacity < DYNALOCK_SEAL_SIZE || *size > capacity - DYNALOCK_SEAL_SIZE)
+        return DYNALOCK_BAD_BUFFER;
+    platform = client->config.platform;
+    if (platform->entropy(platform->context, nonce, sizeof nonce) < 0)
+        return DYNALOCK_NO_ENTROPY;
+    memmove(at + DL_NONCE_SIZE, at, *size);
+    memcpy(at, nonce, DL_NONCE_SIZE);
+    dl_seal_run(key, at, *size, place, at + DL_NONCE_SIZE + *size, 1);
+    *size += DYNALOCK_SEAL_SIZE;
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_unseal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size)
+{
+    uint8_t place[DL_SHA256_SIZE], tag[DL_TAG_SIZE];
+    uint8_t *at = (uint8_t *)data;
+    uint32_t sealed;
+
+    if (!dl_is_ready(client) || name == NULL || key == NULL || data == NULL ||
+        size == NULL || !dl_seal_place(client, name, place))
+        return DYNALOCK_BAD_ARGUMENT;
+    sealed = *size;
+    *size = 0;
+    if (sealed < DYNALOCK_SEAL_SIZE || sealed == DYNALOCK_TOO_LONG)
+        return DYNALOCK_BAD_SEAL;
+    sealed -= DYNALOCK_SEAL_SIZE;
+    dl_seal_run(key, at, sealed, place, tag, 0);
+    if (!dl_same_secret(tag, at + DL_NONCE_SIZE + sealed, DL_TAG_SIZE)) {
+        dl_wipe(at, sealed + DYNALOCK_SEAL_SIZE);
+        return DYNALOCK_BAD_SEAL;
+    }
+    memmove(at, at + DL_NONCE_SIZE, sealed);
+    *size = sealed;
+    return DYNALOCK_OK;
+}
+
+#endif /* DYNALOCK_NO_TLS */
+
+/* ===================================================================== */
 /* == client: the public functions                                        */
 /* ===================================================================== */
 
@@ -5708,6 +5860,7 @@ DYNALOCK_API dynalock_outcome dynalock_lock_init(
     lock->operation.steps = &dl_lock_steps;
     lock->lease_ms = options->lease_ms;
     lock->claim = options->claim;
+    lock->data_letter = 'N';
     return DYNALOCK_OK;
 }
 
@@ -5987,7 +6140,8 @@ static void dl_change_lease(dynalock_lock *lock, uint32_t lease_ms)
     lock->lease_ms = lease_ms;
     lock->until =
         dl_least(lock->until, client->now + dl_usable(client, lease_ms));
-    lock->operation.deadline = lock->until;
+    /* an alarm is looked after at the next poll */
+    lock->operation.deadline = lock->alarm != NULL ? client->now : lock->until;
     if (!client->config.manual_renew) lock->operation.due = client->now;
 }
 
@@ -6098,16 +6252,51 @@ DYNALOCK_API dynalock_outcome dynalock_release_all(
     return rc;
 }
 
-DYNALOCK_API dynalock_outcome dynalock_set_data(
-    dynalock_lock *lock, const void *data, uint32_t size)
+/* A request under way must not change: its bytes are made as they leave. */
+static dynalock_outcome dl_change_data(
+    dynalock_lock *lock, const void *data, uint32_t size, char letter)
 {
-    if (lock == NULL || (data == NULL && size != 0))
-        return DYNALOCK_BAD_ARGUMENT;
-    if (lock->operation.client != NULL) return DYNALOCK_IN_USE;
+    dynalock_operation *operation = &lock->operation;
+    dynalock_client *client = operation->client;
+
+    if (client != NULL &&
+        (lock->until == 0 || client->exchange.operation == operation))
+        return DYNALOCK_IN_USE;
     lock->data = (const uint8_t *)data;
     lock->data_size = size;
     lock->put_data = dl_put_base64;
+    lock->data_letter = letter;
+    if (client == NULL) return DYNALOCK_OK;
+    lock->data_due = 1;
+    if (!client->config.manual_renew) operation->due = client->now;
     return DYNALOCK_OK;
+}
+
+static dynalock_outcome dl_enter_and_change(
+    dynalock_lock *lock, const void *data, uint32_t size, char letter)
+{
+    dynalock_client *client = lock->operation.client;
+    dynalock_outcome rc;
+
+    if (client != NULL) (void)dl_enter(client);
+    rc = dl_change_data(lock, data, size, letter);
+    if (client != NULL) dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_set_data(
+    dynalock_lock *lock, const void *data, uint32_t size)
+{
+    if (lock == NULL || (data == NULL && size != 0) ||
+        size > DYNALOCK_DATA_MOST)
+        return DYNALOCK_BAD_ARGUMENT;
+    return dl_enter_and_change(lock, data, size, data != NULL ? 'D' : 'N');
+}
+
+DYNALOCK_API dynalock_outcome dynalock_keep_data(dynalock_lock *lock)
+{
+    if (lock == NULL) return DYNALOCK_BAD_ARGUMENT;
+    return dl_enter_and_change(lock, NULL, 0, 0);
 }
 
 DYNALOCK_API const uint8_t *dynalock_data(
@@ -6198,6 +6387,9 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
     X(DYNALOCK_NOT_A_LOCK,                                                    \
         "The item at this key is not a lock that this layout understands; "   \
         "it was left alone.")                                                 \
+    X(DYNALOCK_BAD_SEAL,                                                      \
+        "The data was not sealed with this key for this item, or was "        \
+        "altered.")                                                           \
     X(DYNALOCK_DANGER, "The lock is held, but not for long any more.")        \
     X(DYNALOCK_KEPT,                                                          \
         "The item is held, was released less than an hour ago, or is not "    \
