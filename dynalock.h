@@ -166,7 +166,7 @@ DYNALOCK_TRANSMIT_WINDOW  128..65535, 1536     bytes sent in one write; a
                                                function
 DYNALOCK_OWNER_SIZE       40..1024, 128        longest owner name + 1
 DYNALOCK_DATA_SIZE        0..32768, 256        most bytes of data read back
-DYNALOCK_RVN_SIZE         42..250, 64          longest version number + 1
+DYNALOCK_RVN_SIZE         42..250, 78          longest version number + 1
 DYNALOCK_HOST_SIZE        64..256, 128         longest host name (:port) + 1
 DYNALOCK_TLS_BUFFER       837..16709, 16709    TLS record buffer; under 16709
                                                asks for max_fragment_length
@@ -215,7 +215,7 @@ CONTENTS (search for the words)
 #define DYNALOCK_DATA_SIZE 256
 #endif
 #ifndef DYNALOCK_RVN_SIZE
-#define DYNALOCK_RVN_SIZE 64
+#define DYNALOCK_RVN_SIZE 78
 #endif
 #ifndef DYNALOCK_HOST_SIZE
 #define DYNALOCK_HOST_SIZE 128
@@ -584,8 +584,6 @@ struct dynalock_lock {
     uint32_t counter; /* of the last request sent */
     uint32_t data_size;
     const uint8_t *data;
-    char data_letter; /* D: an acquire sets it, N: removes it, 0: keeps it */
-    uint8_t data_due; /* so must the next renewal or release */
     const dynalock_claim *claim;   /* what may entitle it; NULL: nothing */
     const dynalock_claim *through; /* what the write under way relies on */
     struct dynalock_alarm *alarm;
@@ -599,6 +597,8 @@ struct dynalock_lock {
     uint64_t watch_fence;
     uint8_t acquisition[16];
     char claim_rvn[DYNALOCK_RVN_SIZE];
+    char data_letter; /* D: an acquire sets it, N: removes it, 0: keeps it */
+    uint8_t data_due; /* so must the next renewal or release */
 };
 
 typedef enum dynalock_status {
@@ -618,6 +618,7 @@ struct dynalock_record {
     uint32_t lease_ms;
     uint64_t fence;     /* 0: none */
     uint32_t data_size; /* of the base64 text */
+    uint32_t data_is_text;
     char owner[DYNALOCK_OWNER_SIZE];
     char rvn[DYNALOCK_RVN_SIZE];
     char data[DYNALOCK_DATA_TEXT + 1];
@@ -750,6 +751,7 @@ struct dynalock_client {
     dynalock_config config;
     dynalock_signing signing;
     const dynalock_stream *stream;
+    const struct dl_want *wants; /* the layout's: what of an item is read */
     uint32_t random;
     uint32_t acquisitions;
     int32_t worst;   /* outcome of what has ended, for close */
@@ -3321,7 +3323,7 @@ struct dynalock_steps {
     /* The lease that a slow answer would endanger; 0: none. */
     uint32_t (*lease)(const dynalock_client *client,
         const dynalock_operation *operation, int sending);
-    const dl_want *wants;
+    uint32_t passed_over; /* of the client's wants */
 };
 
 enum {              /* why an operation must end */
@@ -3702,7 +3704,8 @@ static void dl_exchange_receive_first(dynalock_client *client)
     exchange->state = DL_EXCHANGE_RECEIVE;
     exchange->interest = DYNALOCK_READ;
     dl_response_begin(&client->response, &client->filter.sink);
-    dl_filter_begin(&client->filter, exchange->operation->steps->wants,
+    dl_filter_begin(&client->filter,
+        client->wants + exchange->operation->steps->passed_over,
         client->memory.answer.text, sizeof client->memory.answer.text);
 }
 
@@ -3955,6 +3958,13 @@ those of dl_put_value; $w is the bare record that a claim is about.
 
 struct dl_item;
 
+typedef enum dl_item_kind {
+    DL_ITEM_ABSENT,
+    DL_ITEM_FREE,   /* released by its last holder */
+    DL_ITEM_LIVE,   /* held, or left by a holder that died */
+    DL_ITEM_FOREIGN /* not understood: never taken over */
+} dl_item_kind;
+
 /* What entitles an acquire to an item that is neither free nor its own: one
    more alternative of its condition. `of` tells whether a record is the one
    that the claim is about. */
@@ -3967,6 +3977,14 @@ struct dynalock_claim {
 struct dynalock_layout {
     const char *write;
     dynalock_claim watched;
+    const dl_want *wants; /* what of an item is read */
+    const char *data_type;
+    const char *sort_type;
+    const char *key_name; /* where the config has none */
+    uint32_t flags;       /* groups of this layout's own */
+    dl_item_kind (*judge)(const dynalock_client *client, struct dl_item *item);
+    void (*put)(const dl_fields *fields, char letter, dl_sink *sink);
+    void (*granted)(dynalock_lock *lock); /* an acquire was carried out */
 };
 
 /* The item of awslabs/amazon-dynamodb-lock-client, and a fence. The names that
@@ -4021,6 +4039,7 @@ static void dl_read_put(const dl_fields *fields, char letter, dl_sink *sink)
     case 'P': text = config->key_name; break;
     case 'K': text = operation->name.key; break;
     case 'Q': text = config->sort_key_name; break;
+    case 'O': text = config->layout->sort_type; break;
     case 'S': text = operation->name.sort_key; break;
     default: text = config->ttl_attribute; break; /* L */
     }
@@ -4041,7 +4060,7 @@ static DL_APART void dl_put_request(dl_sink *sink,
     if (operation->client->config.sort_key_name != NULL)
         fields.flags |= DL_FLAG('Q');
     dl_put_template(sink,
-        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
+        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{$O:$S}]}"
         "[C,'ConsistentRead':true][X,$X]}",
         &fields);
 }
@@ -4057,14 +4076,6 @@ static const dl_want dl_record_wants[] = {
     { "leaseDuration", 48, DL_EXPECT_ATTRIBUTE },
     { NULL, 0, 0 },
 };
-static const dl_want *const dl_lock_wants = dl_record_wants + 1;
-
-typedef enum dl_item_kind {
-    DL_ITEM_ABSENT,
-    DL_ITEM_FREE,   /* released by its last holder */
-    DL_ITEM_LIVE,   /* held, or left by a holder that died */
-    DL_ITEM_FOREIGN /* not understood: never taken over */
-} dl_item_kind;
 
 enum { /* dl_found: the lease may be a number, too */
     DL_FOUND_OWNER,
@@ -4142,11 +4153,12 @@ static int dl_read_fence(dl_item *item)
                                       DL_FENCE_MOST - 1, &item->fence);
 }
 
-static dl_item_kind dl_judge_item(dl_item *item)
+static dl_item_kind dl_judge_item(const dynalock_client *client, dl_item *item)
 {
     const dl_found *found = item->found;
     size_t version_size = found[DL_FOUND_VERSION].size;
 
+    (void)client;
     if (!dl_read_fence(item) || version_size == 0 ||
         version_size >= DYNALOCK_RVN_SIZE ||
         version_size != strlen(found[DL_FOUND_VERSION].text))
@@ -4163,19 +4175,20 @@ static dl_item_kind dl_judge_item(dl_item *item)
     return DL_ITEM_LIVE;
 }
 
-static void dl_read_item(const dl_json *json, dl_item *item)
+static void dl_read_item(const dynalock_client *client, dl_item *item)
 {
     static const char types[DL_FOUND_ALL][2] = { "S", "S", "S", "N", "S",
         "N" };
-    int at = dl_json_member(json, 0, "Item"), i;
+    const dl_want *wants = client->wants + 1;
+    int at = dl_json_member(&client->json, 0, "Item"), i;
 
     memset(item, 0, sizeof *item);
     if (at == 0) return; /* DL_ITEM_ABSENT */
     for (i = 0; i < DL_FOUND_ALL; i++)
-        dl_json_attribute(json, at,
-            dl_lock_wants[i < DL_FOUND_LEASE ? i : DL_FOUND_LEASE].name,
-            types[i], &item->found[i]);
-    item->kind = dl_judge_item(item);
+        dl_json_attribute(&client->json, at,
+            wants[i < DL_FOUND_LEASE ? i : DL_FOUND_LEASE].name, types[i],
+            &item->found[i]);
+    item->kind = client->config.layout->judge(client, item);
 }
 
 /* ---- claims: what a lock knows of a record it does not hold ---- */
@@ -4212,12 +4225,15 @@ static int dl_is_watched(const dynalock_lock *lock, const dl_item *item)
                    item->found[DL_FOUND_VERSION].size, lock->claim_rvn));
 }
 
+/* in == lock */
+static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink);
+static void dl_hold(dynalock_lock *lock);
+
 DYNALOCK_API const dynalock_layout *dynalock_standard(void)
 {
-    static const dynalock_layout layout = {
-        dl_standard_write,
-        { dl_watched_if, dl_watched_values, dl_is_watched },
-    };
+    static const dynalock_layout layout = { dl_standard_write,
+        { dl_watched_if, dl_watched_values, dl_is_watched }, dl_record_wants,
+        "B", "S", "key", 0, dl_judge_item, dl_write_put, dl_hold };
 
     return &layout;
 }
@@ -4445,18 +4461,19 @@ static void dl_put_value(const dynalock_lock *lock, char letter, dl_sink *sink)
 static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
     const dynalock_lock *lock = (const dynalock_lock *)fields->context;
+    const dynalock_layout *layout = lock->operation.client->config.layout;
     const char *text;
 
     switch (letter) {
     case 'w': dl_put_contents(sink, lock->claim_rvn); return;
-    case 'X': text = lock->operation.client->config.layout->write; break;
+    case 'X': text = layout->write; break;
     case 'W': text = lock->through->condition; break;
     case 'M': text = lock->through->values; break;
     case '!': text = "attribute_not_exists"; break;
     default:
         if (letter >= 'a') dl_put_value(lock, letter, sink);
         else if (letter > '9') dl_read_put(fields, letter, sink);
-        else dl_put_text(sink, dl_record_wants[letter - '0'].name);
+        else dl_put_text(sink, layout->wants[letter - '0'].name);
         return;
     }
     dl_put_template(sink, text, fields);
@@ -4505,14 +4522,15 @@ static uint32_t dl_lock_flags(const dynalock_lock *lock)
 
     if (flags == 0) /* a waiter's look need not be consistent */
         return lock->operation.state == DL_LOCK_WATCH ? 0 : DL_FLAG('C');
-    flags |= DL_FLAG('X') | dl_data_flags(lock);
+    flags |= lock->operation.client->config.layout->flags | DL_FLAG('X') |
+             dl_data_flags(lock);
     flags |= dl_ttl_flags(lock, flags);
     return flags | DL_FLAG(lock->watch_fence != DL_NO_FENCE ? 'V' : 'U');
 }
 
 static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 {
-    dl_put_request(sink, operation, dl_write_put,
+    dl_put_request(sink, operation, operation->client->config.layout->put,
         dl_lock_flags((const dynalock_lock *)(const void *)operation));
 }
 
@@ -4687,13 +4705,13 @@ static int dl_whose(const dynalock_lock *lock, const dl_item *item)
     if (item->kind != DL_ITEM_LIVE ||
         item->found[DL_FOUND_VERSION].size != DL_VERSION_SIZE ||
         memcmp(item->found[DL_FOUND_VERSION].text, version,
-            DL_VERSION_SIZE - 8) != 0)
+            DL_VERSION_SIZE - 8) != 0 ||
+        !dl_equals(item->found[DL_FOUND_OWNER].text,
+            item->found[DL_FOUND_OWNER].size, client->config.owner))
         return DL_WHOSE_OTHER;
     if (memcmp(item->found[DL_FOUND_VERSION].text, version, DL_VERSION_SIZE) ==
             0 &&
-        item->fence == lock->fence &&
-        dl_equals(item->found[DL_FOUND_OWNER].text,
-            item->found[DL_FOUND_OWNER].size, client->config.owner))
+        item->fence == lock->fence)
         return DL_WHOSE_WRITE;
     return DL_WHOSE_MINE;
 }
@@ -4824,6 +4842,9 @@ static void dl_renew_end(
 static void dl_write_done(dynalock_lock *lock)
 {
     switch (lock->operation.state) {
+    case DL_LOCK_ACQUIRE:
+        lock->operation.client->config.layout->granted(lock);
+        break;
     case DL_LOCK_LEAVE: dl_release_begin(lock); break;
     case DL_LOCK_RELEASE:
         dl_finish(&lock->operation, (dynalock_outcome)lock->ending);
@@ -4840,7 +4861,7 @@ static void dl_item_seen(dynalock_lock *lock, int refused)
     dl_item item;
     int whose;
 
-    dl_read_item(&lock->operation.client->json, &item);
+    dl_read_item(lock->operation.client, &item);
     if (refused && item.kind == DL_ITEM_ABSENT &&
         (state == DL_LOCK_ACQUIRE || state == DL_LOCK_RENEW)) {
         dl_turn_to(lock, (uint8_t)(state + 1)); /* CONFIRM, CHECK */
@@ -4993,8 +5014,7 @@ static void dl_lock_end(dynalock_operation *operation, unsigned why)
 }
 
 static const dynalock_steps dl_lock_steps = { dl_lock_prepare, dl_lock_answer,
-    dl_lock_end, dl_lock_body, dl_lock_rank, dl_lock_lease,
-    dl_record_wants + 1 };
+    dl_lock_end, dl_lock_body, dl_lock_rank, dl_lock_lease, 1 };
 
 /* ---- starting ---- */
 
@@ -5237,7 +5257,7 @@ static void dl_alarm_end(dynalock_operation *operation, unsigned why)
 
 static const dynalock_steps dl_alarm_steps = { dl_alarm_prepare,
     dl_alarm_answer, dl_alarm_end, dl_lock_body, dl_lock_rank, dl_lock_lease,
-    dl_record_wants + 1 };
+    1 };
 
 DYNALOCK_API dynalock_outcome dynalock_set_alarm(
     dynalock_lock *lock, dynalock_alarm *alarm)
@@ -5387,11 +5407,14 @@ static void dl_record_prepare(dynalock_operation *operation)
 }
 
 static void dl_record_data(
-    dynalock_record *record, const dl_json *json, int item)
+    const dynalock_client *client, dynalock_record *record)
 {
+    const char *type = client->config.layout->data_type;
     dl_found found;
 
-    dl_json_attribute(json, item, "data", "B", &found);
+    dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
+        "data", type, &found);
+    record->data_is_text = type[0] == 'S';
     record->data_size = found.there ? DYNALOCK_TOO_LONG : 0;
     if (found.text == NULL || found.size > DYNALOCK_DATA_TEXT) return;
     record->data_size = (uint32_t)found.size;
@@ -5404,11 +5427,12 @@ DL_ASSERT_STATIC(an_item_kind_is_a_status,
         (int)DL_ITEM_LIVE == (int)DYNALOCK_LOCKED &&
         (int)DL_ITEM_FOREIGN == (int)DYNALOCK_FOREIGN);
 
-static void dl_record_fill(dynalock_record *record, const dl_json *json)
+static void dl_record_fill(
+    const dynalock_client *client, dynalock_record *record)
 {
     dl_item item;
 
-    dl_read_item(json, &item);
+    dl_read_item(client, &item);
     record->status = (dynalock_status)item.kind;
     record->lease_ms = item.lease_ms;
     record->fence = item.fence != DL_NO_FENCE ? item.fence : 0;
@@ -5416,7 +5440,7 @@ static void dl_record_fill(dynalock_record *record, const dl_json *json)
         item.found[DL_FOUND_OWNER].text, item.found[DL_FOUND_OWNER].size);
     dl_copy_text(record->rvn, sizeof record->rvn,
         item.found[DL_FOUND_VERSION].text, item.found[DL_FOUND_VERSION].size);
-    dl_record_data(record, json, dl_json_member(json, 0, "Item"));
+    dl_record_data(client, record);
 }
 
 static void dl_record_answer(
@@ -5424,7 +5448,7 @@ static void dl_record_answer(
 {
     if (outcome == DYNALOCK_OK)
         dl_record_fill(
-            (dynalock_record *)(void *)operation, &operation->client->json);
+            operation->client, (dynalock_record *)(void *)operation);
     if (dl_is_worth_trying(operation, outcome))
         dl_back_off(operation, outcome);
     else dl_finish(operation, outcome);
@@ -5453,7 +5477,7 @@ static uint32_t dl_record_lease(const dynalock_client *client,
 
 static const dynalock_steps dl_record_steps = { dl_record_prepare,
     dl_record_answer, dl_record_end, dl_record_body, dl_record_rank,
-    dl_record_lease, dl_record_wants };
+    dl_record_lease, 0 };
 
 /* A record's memory may hold anything before its first use: only the list says
    whether it is in use. */
@@ -5527,8 +5551,7 @@ static void dl_tidy_answer(
 }
 
 static const dynalock_steps dl_tidy_steps = { dl_tidy_prepare, dl_tidy_answer,
-    dl_record_end, dl_tidy_body, dl_record_rank, dl_record_lease,
-    dl_record_wants + 1 };
+    dl_record_end, dl_tidy_body, dl_record_rank, dl_record_lease, 1 };
 
 static dynalock_outcome dl_start_tidy(
     dynalock_client *client, void *object, uint32_t wait_ms)
@@ -5754,8 +5777,8 @@ static void dl_config_defaults(dynalock_config *config)
     if (config->ttl_s < 3600) config->ttl_s = 3600;
     if (config->attempts == 0) config->attempts = 3;
     if (config->margin_per_mille == 0) config->margin_per_mille = 10;
-    if (config->key_name == NULL) config->key_name = "key";
     if (config->layout == NULL) config->layout = dynalock_standard();
+    if (config->key_name == NULL) config->key_name = config->layout->key_name;
 }
 
 static dynalock_outcome dl_check_config(dynalock_client *client)
@@ -5807,6 +5830,7 @@ DYNALOCK_API dynalock_outcome dynalock_client_init(
     client->config = *config;
     dl_config_defaults(&client->config);
     client->stream = dl_stream(config);
+    client->wants = client->config.layout->wants;
     client->signing.credentials = config->credentials;
     client->signing.region = config->region;
     client->signing.host = client->host;
@@ -6304,7 +6328,7 @@ DYNALOCK_API const uint8_t *dynalock_data(
 {
     uint8_t *out = (uint8_t *)(void *)record->data;
 
-    if (record->data_size != DYNALOCK_TOO_LONG)
+    if (record->data_size != DYNALOCK_TOO_LONG && !record->data_is_text)
         record->data_size = dl_base64_decode(
             out, DYNALOCK_DATA_SIZE, record->data, record->data_size);
     *size = record->data_size;
