@@ -84,8 +84,9 @@ FIGURES = $(if $(UPDATE),--update) $(if $(CHECK),--check)
 sizes: setup build/include/jsmn.h ## flash and memory on Cortex-M [1]
 	@tests/sizes.py $(FIGURES)
 
-bench: setup $(BENCH) ## time and bytes on this host [1]
+bench: setup $(BENCH) ## time, bytes and capacity units [1]
 	@tests/bench.py $(FIGURES)
+	@tests/capacity.py $(FIGURES)
 
 clean: ## remove what was built, but not the servers in build/npm
 	rm -rf $(filter-out build/npm,$(wildcard build/*))
