@@ -45,6 +45,25 @@ static uint32_t number(const char *name, const char *otherwise)
     return (uint32_t)strtoul(value(name, otherwise), NULL, 10);
 }
 
+static const dynalock_layout *layout(void)
+{
+    static const struct {
+        const char *name;
+        const dynalock_layout *(*get)(void);
+    } layouts[] = { { "standard", dynalock_standard },
+        { "dynamolock", dynalock_for_dynamolock },
+        { "dynalock_py", dynalock_for_dynalock_py },
+        { "dynamo_dlm", dynalock_for_dynamo_dlm },
+        { "chainsaws", dynalock_for_chainsaws },
+        { "dynalock_go", dynalock_for_dynalock_go } };
+    const char *name = value("layout", "standard");
+    size_t i;
+
+    for (i = 0; i < sizeof layouts / sizeof *layouts; i++)
+        if (strcmp(layouts[i].name, name) == 0) return layouts[i].get();
+    return NULL;
+}
+
 static int fail(const char *what, dynalock_outcome rc)
 {
     printf("failed %s %d: %s (%s: %s)\n", what, (int)rc, dynalock_explain(rc),
@@ -70,6 +89,7 @@ static dynalock_outcome set_up(void)
     config.endpoint = value("endpoint", NULL);
     config.region = "us-east-1";
     config.table = value("table", NULL);
+    config.layout = layout();
     config.owner = value("owner", NULL);
     config.key_name = value("key_name", NULL);
     config.sort_key_name = value("sort_name", NULL);
