@@ -213,10 +213,10 @@ CONTENTS (search for the words)
 
     == options      == interface    == text         == sha256
     == sigv4        == http         == stream       == json
-    == request      == layout       == lock         == alarm
-    == save         == read         == tidy         == seal
-    == group        == semaphore    == client       == posix
-    == licence
+    == request      == layout       == lock         == layouts
+    == alarm        == save         == read         == tidy
+    == seal         == group        == semaphore    == client
+    == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -838,8 +838,29 @@ DYNALOCK_API void dynalock_tls_init(dynalock_tls *tls,
     size_t anchor_count);
 #endif
 
-/* The item of the AWS lock client for Java, and a fence. */
+/*
+Layouts, for config.layout: whose items these are, so that devices share locks
+with that library. What each can promise stands in README.md, "Sharing a table".
+sort_key_name, where the table has a sort key, is up to the caller, as always.
+
+standard            awslabs/amazon-dynamodb-lock-client (Java), and a fence
+for_dynamolock      cirello-io/dynamolock (Go): the same, with leases that it
+                    can read ("20000ms"); Java cannot
+for_dynalock_py     DynaLock, the Python package dynalock: key LockId
+for_dynamo_dlm      the Python package dynamo-dlm: key resource_id; for 2.x
+                    sort_key_name is "concurrency_id", and the sort key the
+                    number of a permit ("0", "1" ...)
+for_chainsaws       the Python package chainsaws, 0.0.183: key _pk, which is
+                    "distributed_lock#lock_id#" and its lock_id; sort key _sk,
+                    which is "lock_key#Slock|"
+for_dynalock_go     kmdeveloping/dynalock (Go); data is text
+*/
 DYNALOCK_API const dynalock_layout *dynalock_standard(void);
+DYNALOCK_API const dynalock_layout *dynalock_for_dynamolock(void);
+DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_py(void);
+DYNALOCK_API const dynalock_layout *dynalock_for_dynamo_dlm(void);
+DYNALOCK_API const dynalock_layout *dynalock_for_chainsaws(void);
+DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_go(void);
 
 /* For dynalock_lock_options.claim. */
 #define DYNALOCK_SAME_OWNER dynalock_same_owner()
@@ -5316,6 +5337,286 @@ static dynalock_outcome dl_start_release(
 }
 
 /* ===================================================================== */
+/* == layouts: of other libraries                                         */
+/* ===================================================================== */
+
+/* ---- cirello-io/dynamolock: the standard one, with a unit ---- */
+
+static void dl_dynamolock_put(
+    const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_lock *lock = (const dynalock_lock *)fields->context;
+
+    if (letter != 'l') {
+        dl_write_put(fields, letter, sink);
+        return;
+    }
+    dl_put_text(sink, "\":l\":{\"S\":\"");
+    dl_put_decimal(sink, lock->sent_lease_ms);
+    dl_put_text(sink, "ms\"}");
+}
+
+DYNALOCK_API const dynalock_layout *dynalock_for_dynamolock(void)
+{
+    static const dynalock_layout layout = { dl_standard_write,
+        { dl_watched_if, dl_watched_values, dl_is_watched }, dl_record_wants,
+        "B", "S", "key", 0, dl_judge_item, dl_dynamolock_put, dl_hold };
+
+    return &layout;
+}
+
+/* ---- those that expire by the wall clock ---- */
+
+/*
+DynaLock, dynamo-dlm and chainsaws let an item go when $3, in whole seconds, is
+over on the clock of whoever asks. Ours says so much later than our hold ends,
+and theirs is taken so much later than it says: wall clocks may differ by the
+grace. A release sets it to a day ago instead of deleting the item: to the
+others that is as free, the fence stays, and the DynamoDB TTL deletes it. Groups
+besides those of == layout: [Y chainsaws. $5 is when chainsaws renewed last; its
+release makes $3 the same. Values: :t expiry ($E), :g the latest that is over
+($G).
+*/
+#define DL_GRACE_MS 2000
+#define DL_DAY_MS 86400000u
+#define DL_EXPIRY "$3"
+#define DL_RENEWED "$5"
+
+static const char dl_expiry_write[] =
+    "'UpdateExpression':'"
+    "SET " DL_VERSION "=:r,#e=:t[A," DL_OWNER "=:o[Y,#p=:p]][F," DL_FENCE
+    "=:f][D,#d=:d][N REMOVE #d]"
+    "','ConditionExpression':'"
+    "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
+    "<:f) AND (#e<:g OR [Y#e<=" DL_RENEWED " OR ](]" /* free, or */
+    DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z"
+    "[A)[W OR ($W)]))]"
+    "[E AND " DL_FENCE "=:f][G AND " DL_FENCE "<=:f]"
+    "','ExpressionAttributeNames':{'#e':'" DL_EXPIRY "'[A,'#k':$P[Y,'#p':"
+    "'_ptn']][J,'#d':'data']}"
+    ",'ExpressionAttributeValues':{"
+    "$o,$a,$z,$r,$f,':t':{'N':'$E'}[A,':g':{'N':'$G'}[Y,':p':{'S':"
+    "'distributed_lock'}]][D,$d][W$M]}";
+
+/* A watch is only how long to sleep: the condition has its own say. */
+static const char dl_expired_if[] = "#e<:g";
+
+static int dl_is_new(const dynalock_lock *lock, const dl_item *item)
+{
+    (void)lock;
+    (void)item;
+    return 0;
+}
+
+static void dl_expiry_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_lock *lock = (const dynalock_lock *)fields->context;
+    const dynalock_client *client = lock->operation.client;
+    uint64_t ms = client->exchange.unix_ms;
+
+    switch (letter) {
+    case 'E':
+        if (lock->operation.state == DL_LOCK_RELEASE) ms -= DL_DAY_MS;
+        else ms += lock->sent_lease_ms + DL_GRACE_MS + 1000;
+        break;
+    case 'G': ms -= DL_GRACE_MS + client->config.lock_delay_ms; break;
+    default: dl_write_put(fields, letter, sink); return;
+    }
+    (void)dl_divide(&ms, 1000);
+    dl_put_decimal(sink, ms);
+}
+
+/* Not a time: too far ahead, as milliseconds are, or more than five years ago,
+   as durations are. The DynamoDB TTL does not believe the latter either. */
+#define DL_EXPIRY_OLDEST_MS ((uint64_t)5 * 365 * DL_DAY_MS)
+
+static int dl_read_seconds(
+    const dynalock_client *client, const dl_found *found, uint64_t *ms)
+{
+    uint64_t now = client->exchange.unix_ms;
+
+    if (found->text == NULL ||
+        !dl_read_decimal(found->text, found->size, DL_FENCE_MOST / 1000, ms))
+        return 0;
+    *ms *= 1000;
+    return *ms <= now + DL_LEASE_MOST && *ms + DL_EXPIRY_OLDEST_MS >= now;
+}
+
+static dl_item_kind dl_judge_expiry(
+    const dynalock_client *client, dl_item *item)
+{
+    uint64_t now = client->exchange.unix_ms - client->config.lock_delay_ms;
+    uint64_t end, renewed;
+    dl_found found;
+
+    dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
+        client->wants[DL_FOUND_RELEASED + 1].name, "N", &found);
+    if (!dl_read_fence(item) || !dl_read_seconds(client, &found, &end) ||
+        item->found[DL_FOUND_VERSION].size >= DYNALOCK_RVN_SIZE ||
+        item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
+        return DL_ITEM_FOREIGN;
+    if (dl_read_seconds(
+            client, &item->found[DL_FOUND_LEASE_NUMBER], &renewed) &&
+        renewed >= end)
+        return DL_ITEM_FREE;
+    end += 1000 + DL_GRACE_MS; /* a second counts until it is over */
+    if (end <= now) return DL_ITEM_FREE;
+    item->lease_ms = (uint32_t)(end - now);
+    return DL_ITEM_LIVE;
+}
+
+#define DL_EXPIRY_LAYOUT(wants, sort_type, key, flags)                        \
+    {                                                                         \
+        dl_expiry_write, { dl_expired_if, "", dl_is_new }, wants, "B",        \
+            sort_type, key, flags, dl_judge_expiry, dl_expiry_put, dl_hold    \
+    }
+
+/* The attributes that a layout reads: data, owner, version, expiry, fence, and
+   when it was renewed. */
+#define DL_EXPIRY_WANTS(owner, version, expiry)                               \
+    {                                                                         \
+        { "data", DYNALOCK_DATA_TEXT + 12, DL_EXPECT_ATTRIBUTE },             \
+            { owner, 2 * DYNALOCK_OWNER_SIZE + 12, DL_EXPECT_ATTRIBUTE },     \
+            { version, 2 * DYNALOCK_RVN_SIZE + 12, DL_EXPECT_ATTRIBUTE },     \
+            { expiry, 48, DL_EXPECT_ATTRIBUTE },                              \
+            { "fence", 48, DL_EXPECT_ATTRIBUTE },                             \
+            { "last_renewed_at", 48, DL_EXPECT_ATTRIBUTE }, { NULL, 0, 0 },   \
+    }
+
+DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_py(void)
+{
+    static const dl_want wants[] =
+        DL_EXPIRY_WANTS("ownerName", "recordVersionNumber", "TTL");
+    static const dynalock_layout layout =
+        DL_EXPIRY_LAYOUT(wants, "S", "LockId", 0);
+
+    return &layout;
+}
+
+DYNALOCK_API const dynalock_layout *dynalock_for_dynamo_dlm(void)
+{
+    static const dl_want wants[] =
+        DL_EXPIRY_WANTS("ownerName", "release_code", "expires");
+    static const dynalock_layout layout =
+        DL_EXPIRY_LAYOUT(wants, "N", "resource_id", 0);
+
+    return &layout;
+}
+
+/* It updates items where the others replace them: our version, fence and mark
+   stay under its owner's name. */
+DYNALOCK_API const dynalock_layout *dynalock_for_chainsaws(void)
+{
+    static const dl_want wants[] =
+        DL_EXPIRY_WANTS("owner_id", "recordVersionNumber", "expires_at");
+    static const dynalock_layout layout =
+        DL_EXPIRY_LAYOUT(wants, "S", "_pk", DL_FLAG('Y'));
+
+    return &layout;
+}
+
+/* ---- kmdeveloping/dynalock: no expiry, and it puts without a condition ----
+
+It reads seven attributes, which must all be there with their types, and lets an
+item go only when isReleased is true. Ours has besides what the standard one
+has, so that devices take over from one another; an item without a version is
+Go's, and never over. It may overwrite ours between its look and its put: a
+grant counts only when it still stands a while later. Values: :s now ($H), :n
+its constant, :i what isReleased becomes, :d data as text ($D). */
+#define DL_PUT_RACE_MS 1000
+
+static const char dl_go_write[] =
+    "'UpdateExpression':'"
+    "SET " DL_VERSION "=:r,#s=:s[A,#o=:o,#t=:n,deleteOnRelease=:i,#d=:d]"
+    "[B[J,#d=:d]][L," DL_LEASE "=:l][F," DL_FENCE "=:f,isReleased=:i]"
+    "','ConditionExpression':'"
+    "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
+    "<:f) AND (isReleased=:y OR (]" /* free, or */
+    "#o=:o AND " DL_VERSION " BETWEEN :a AND :z"
+    "[A)[W OR ($W)]))]"
+    "[E AND " DL_FENCE "=:f AND isReleased=:i][G AND " DL_FENCE "<=:f]"
+    "','ExpressionAttributeNames':{'#o':'owner','#s':'timestamp'"
+    "[A,'#k':$P,'#t':'ttl','#d':'data'][B[J,'#d':'data']]}"
+    ",'ExpressionAttributeValues':{"
+    "$o,$a,$z,$r,$f,':s':{'N':'$H'},':i':{'BOOL':[Gtrue][Lfalse]}[L,$l]"
+    "[A,':y':{'BOOL':true},':n':{'N':'2592000'},':d':{'S':'$D'}]"
+    "[B[J,':d':{'S':'$D'}]][W$M]}";
+
+static void dl_go_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_lock *lock = (const dynalock_lock *)fields->context;
+    uint64_t s = lock->operation.client->exchange.unix_ms;
+
+    switch (letter) {
+    case '1': dl_put_text(sink, "#o"); break;
+    case 'D':
+        if (lock->data_letter == 'D')
+            dl_put_escaped(sink, (const char *)lock->data, lock->data_size);
+        break;
+    case 'H':
+        (void)dl_divide(&s, 1000);
+        dl_put_decimal(sink, s);
+        break;
+    default: dl_write_put(fields, letter, sink); break;
+    }
+}
+
+/* The literal of attribute isReleased: 't', 'f', or 0. */
+static char dl_go_released(const dl_json *json)
+{
+    int at = dl_json_member(json, 0, "Item");
+    const jsmntok_t *t;
+
+    at = dl_json_member(json, at, "isReleased");
+    if (at != 0) at = dl_json_member(json, at, "BOOL");
+    t = dl_json_token(json, at);
+    return at != 0 && t->type == JSMN_PRIMITIVE ? json->text[t->start] : '\0';
+}
+
+static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
+{
+    dl_item_kind kind = dl_judge_item(client, item);
+    char released = dl_go_released(&client->json);
+
+    if (kind == DL_ITEM_FREE || item->found[DL_FOUND_OWNER].text == NULL ||
+        item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
+        return DL_ITEM_FOREIGN;
+    if (!item->found[DL_FOUND_VERSION].there) {
+        item->lease_ms = (uint32_t)DL_LEASE_MOST;
+        kind = DL_ITEM_LIVE;
+    }
+    if (released == 't') return DL_ITEM_FREE;
+    return released == 'f' ? kind : DL_ITEM_FOREIGN;
+}
+
+/* Written, but a put may be under way: look again after a while. */
+static void dl_go_granted(dynalock_lock *lock)
+{
+    lock->memory |= DL_UNANSWERED;
+    dl_turn_to(lock, DL_LOCK_CONFIRM);
+    lock->operation.due += DL_PUT_RACE_MS;
+}
+
+DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_go(void)
+{
+    static const dl_want wants[] = {
+        { "data", DYNALOCK_DATA_TEXT + 12, DL_EXPECT_ATTRIBUTE },
+        { "owner", 2 * DYNALOCK_OWNER_SIZE + 12, DL_EXPECT_ATTRIBUTE },
+        { "recordVersionNumber", 2 * DYNALOCK_RVN_SIZE + 12,
+            DL_EXPECT_ATTRIBUTE },
+        { "isReleased", 24, DL_EXPECT_ATTRIBUTE },
+        { "fence", 48, DL_EXPECT_ATTRIBUTE },
+        { "leaseDuration", 48, DL_EXPECT_ATTRIBUTE },
+        { NULL, 0, 0 },
+    };
+    static const dynalock_layout layout = { dl_go_write,
+        { dl_watched_if, dl_watched_values, dl_is_watched }, wants, "S", "S",
+        "key", 0, dl_judge_go, dl_go_put, dl_go_granted };
+
+    return &layout;
+}
+
+/* ===================================================================== */
 /* == alarm: who is told before a lock is lost, and when                  */
 /* ===================================================================== */
 
@@ -5956,7 +6257,7 @@ static void dl_group_seen(dynalock_group *group)
     dl_item item;
     int whose;
 
-    dl_read_item(&group->operation.client->json, &item);
+    dl_read_item(group->operation.client, &item);
     whose = dl_whose(lock, &item);
     if (item.kind != DL_ITEM_FOREIGN) dl_observe(lock, &item);
     if (item.kind == DL_ITEM_FOREIGN)

@@ -297,6 +297,81 @@ def dynamolock_dies(checks, servers):
                 pair.check(f"taken after its lease of {text} ms", is_taken, f"{took:.2f} s")
 
 
+def dynamolock_contention(checks, servers):
+    """Under our layout for it the two contend as equals."""
+    pair = Scenario(checks, servers, "dynamolock-contention", layout="dynamolock")
+    sides = {
+        "device": (DEVICE, {"owner": "device", "data": "from the device"}),
+        "go": (DYNAMOLOCK, {"owner": "go", "name": "go", "data": "from Go"}),
+    }
+    long_work = {"device": LEASE_MS * 3 // 2, "go": LEASE_MS * 3 // 2}
+    witness = contend(pair, sides, Plan(HANDOVERS, KILLS, LEASE_MS / 1000, long_work))
+    check_fences(pair, witness)
+
+
+# ---- those that expire by the wall clock ----
+
+
+def create_table(servers, name, **keys):
+    """keys: the type by the name, partition key first."""
+    port = int(servers.url["direct"].rpartition(":")[2])
+    definition = harness.table_definition(name, list(keys))
+    for attribute in definition["AttributeDefinitions"]:
+        attribute["AttributeType"] = keys[attribute["AttributeName"]]
+    status, answer = harness.call(port, "CreateTable", definition)
+    if status != 200:
+        raise harness.HarnessError(f"CreateTable {name}: {answer}")
+    harness.wait_until_active(port, name)
+
+
+# A second may be all but over when an item says that it ends then.
+WHOLE_SECOND = 1.0
+
+
+def dynalock_py_contention(checks, servers):
+    create_table(servers, "LockTable", LockId="S")
+    pair = Scenario(checks, servers, "dynalock-py", "LockTable", layout="dynalock_py")
+    sides = {
+        "device": (DEVICE, {"owner": "device"}),
+        "python": (DYNALOCK_PY, {"name": "python"}),
+    }
+    # it cannot renew: its works stay within its lease
+    plan = Plan(HANDOVERS, KILLS, LEASE_MS / 1000, {"device": LEASE_MS * 3 // 2})
+    contend(pair, sides, plan)
+
+
+def dlm_contention(name, permits, **keys):
+    def scenario(checks, servers):
+        create_table(servers, "dynamo_dlm_locks", **keys)
+        pair = Scenario(checks, servers, name, "dynamo_dlm_locks", layout="dynamo_dlm")
+        place = {"sort_name": "concurrency_id", "sort": 0} if permits else {}
+        if not permits:
+            pair.environment["PYTHONPATH"] = str(BUILD / "interop/dlm1")
+        sides = {
+            "device": (DEVICE, {"owner": "device", **place}),
+            "python": (DLM, {"name": "python", "permits": permits}),
+        }
+        plan = Plan(
+            HANDOVERS, KILLS, LEASE_MS / 1000 - WHOLE_SECOND, {"device": LEASE_MS * 3 // 2}
+        )
+        contend(pair, sides, plan)
+
+    return scenario
+
+
+# ---- kmdeveloping/dynalock ----
+
+
+def dynalock_go_contention(checks, servers):
+    """Without its race: it looks, and puts at once."""
+    pair = Scenario(checks, servers, "dynalock-go", layout="dynalock_go")
+    sides = {
+        "device": (DEVICE, {"owner": "device", "data": "from the device"}),
+        "go": (DYNALOCK_GO, {"owner": "go", "name": "go", "data": "from Go"}),
+    }
+    contend(pair, sides, Plan(20, 0, 0, {"device": LEASE_MS * 3 // 2, "go": LEASE_MS * 3 // 2}))
+
+
 SCENARIOS = {
     "java": java_contention("java"),
     "java-keep": java_contention("java-keep", keep=1),
@@ -306,6 +381,11 @@ SCENARIOS = {
     "java-data": java_data,
     "dynamolock": dynamolock_reads,
     "dynamolock-dies": dynamolock_dies,
+    "dynamolock-contention": dynamolock_contention,
+    "dynalock-py": dynalock_py_contention,
+    "dlm": dlm_contention("dlm", 1, resource_id="S", concurrency_id="N"),
+    "dlm1": dlm_contention("dlm1", 0, resource_id="S"),
+    "dynalock-go": dynalock_go_contention,
 }
 
 
