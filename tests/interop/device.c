@@ -95,6 +95,7 @@ static dynalock_outcome set_up(void)
     config.sort_key_name = value("sort_name", NULL);
     config.ttl_attribute = value("ttl", NULL);
     config.lease_ms = number("lease", "2000");
+    config.lock_delay_ms = number("delay", "0");
     config.poll_ms = 20;
     rc = dynalock_client_init(&client, &config);
     if (rc != DYNALOCK_OK) return rc;
@@ -105,7 +106,8 @@ static dynalock_outcome set_up(void)
     return dynalock_set_data(&lock, data, (uint32_t)strlen(data));
 }
 
-/* Renews the lease for so long. Whether it is held still. */
+/* Renews the lease for so long, or until it is lost. Whether it is held
+   still. */
 static int work(uint32_t ms)
 {
     uint64_t end = platform.monotonic_ms(&posix) + ms, now;
@@ -114,6 +116,7 @@ static int work(uint32_t ms)
 
     while ((now = platform.monotonic_ms(&posix)) < end) {
         (void)dynalock_poll(&client);
+        if (dynalock_remaining_ms(&client, &lock) == 0) return 0;
         dynalock_wants(&client, &interest, &wants);
         if (wants > end - now) wants = (uint32_t)(end - now);
         (void)platform.wait(&posix, interest, wants);
@@ -137,10 +140,11 @@ static FILE *connect_to_witness(void)
     return fdopen(fd, "r+");
 }
 
-/* Enters, works as long as it is told, adds one to the counter and leaves.
-   The lease may have run out while this process slept: then no word of it. */
+/* Enters, works as long as it is told, adds one to the counter, leaves, and
+   gives the lock back; or says why it cannot. */
 static int work_once(int *stop)
 {
+    dynalock_outcome rc;
     char line[64];
     long counter;
     unsigned ms;
@@ -151,13 +155,16 @@ static int work_once(int *stop)
         sscanf(line, "%ld %u", &counter, &ms) != 2)
         return fail("witness", DYNALOCK_OK);
     fseek(witness, 0, SEEK_CUR); /* from reading to writing */
-    if (work(ms)) fprintf(witness, "leave %ld\n", counter + 1);
-    else fprintf(witness, "lost %d\n", (int)dynalock_check(&client, &lock));
+    rc = work(ms) ? DYNALOCK_OK : dynalock_check(&client, &lock);
+    if (rc == DYNALOCK_OK) fprintf(witness, "leave %ld\n", counter + 1);
+    else fprintf(witness, "lost %d\n", (int)rc);
     if (fflush(witness) != 0 || fgets(line, sizeof line, witness) == NULL)
         return fail("witness", DYNALOCK_OK);
     *stop = strcmp(line, "stop\n") == 0;
     fseek(witness, 0, SEEK_CUR);
-    return 0;
+    if (rc != DYNALOCK_OK) return 0;
+    rc = dynalock_release(&client, &lock);
+    return rc == DYNALOCK_OK ? 0 : fail("release", rc);
 }
 
 static int mode_work(void)
@@ -172,9 +179,6 @@ static int mode_work(void)
         rc = dynalock_acquire(&client, &lock, DYNALOCK_FOREVER);
         if (rc != DYNALOCK_OK) return fail("acquire", rc);
         if (work_once(&stop) != 0) return 1;
-        rc = dynalock_release(&client, &lock);
-        if (rc != DYNALOCK_OK && rc != DYNALOCK_NOT_HELD)
-            printf("release %d\n", (int)rc);
         (void)platform.wait(&posix, 0, number("pause", "60"));
     }
     return 0;
@@ -185,7 +189,8 @@ static int mode_work(void)
 static int mode_hold(void)
 {
     struct pollfd input = { 0, POLLIN, 0 };
-    dynalock_outcome rc = dynalock_acquire(&client, &lock, 20000);
+    dynalock_outcome rc =
+        dynalock_acquire(&client, &lock, number("wait", "20000"));
 
     if (rc != DYNALOCK_OK) return fail("acquire", rc);
     printf("held %llu\n", (unsigned long long)dynalock_fence(&lock));

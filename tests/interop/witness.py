@@ -13,6 +13,7 @@ lets nobody off the clock: who enters next must have waited for the lease.
 """
 
 import collections
+import dataclasses
 import os
 import signal
 import socket
@@ -23,18 +24,20 @@ import time
 Entry = collections.namedtuple("Entry", "side fence at")
 
 
+@dataclasses.dataclass
 class Plan:
-    """What a contention is to have: so many hand-overs each way, so many kills of each side, so
-    many long works (at most as long as the side's lease, unless it renews)."""
+    """What a contention is to have: so many hand-overs each way, and so many kills of each side, whose
+    dead holder's lock is left alone for least_wait[side] seconds. Every so many entries of a side its
+    work is a long one (long_work[side] milliseconds): longer than its lease, if it renews."""
 
-    def __init__(self, handovers, kills, lease, long_work):
-        self.handovers = handovers
-        self.kills = kills  # of each side
-        self.lease = lease  # seconds
-        self.long_work = long_work  # milliseconds, by side; 0: none
+    handovers: int
+    kills: int
+    least_wait: dict
+    long_work: dict
+    long_every: int = 61
+    seconds: int = 240  # at most
 
     KILL_EVERY = 29  # entries of a side
-    LONG_EVERY = 61
     SHORT_WORK = 2
 
 
@@ -49,9 +52,9 @@ class Witness:
         self.handovers = collections.Counter()  # by (from, to)
         self.kills = collections.Counter()  # by side
         self.waits = []  # (killed side, next side, seconds between)
-        self.doubles = []
+        self.doubles = []  # (who was within, who entered, when)
         self.lost_updates = []
-        self.lost = []  # (side, outcome): told by the library
+        self.lost = []  # (side, outcome, when): told by the library
         self.fences = []  # ours, in the order of the grants
         self.stopping = False
         self.processes = {}  # pid: side, of those who are connected
@@ -113,7 +116,7 @@ class Witness:
             if word == "leave":
                 self.counter = number
             else:
-                self.lost.append((who.side, number))
+                self.lost.append((who.side, number, time.monotonic()))
             if self.within is not None and self.within.at is who:
                 self.within = None
             self.stopping = self.stopping or self.is_done()
@@ -122,7 +125,7 @@ class Witness:
     def _enter(self, who, fence):
         side = who.side
         if self.within is not None:
-            self.doubles.append((self.within.side, side, self.entries.total()))
+            self.doubles.append((self.within.side, side, time.monotonic()))
         if self._killed is not None:
             self.waits.append((self._killed[0], side, time.monotonic() - self._killed[1]))
             self._killed = None
@@ -137,7 +140,7 @@ class Witness:
             self._kill(who)
             return None
         long_work = self.plan.long_work.get(side, 0)
-        is_long = long_work and self.entries[side] % Plan.LONG_EVERY == 0
+        is_long = long_work and self.entries[side] % self.plan.long_every == 0
         return f"{self.counter} {long_work if is_long else Plan.SHORT_WORK}"
 
     def _kill(self, who):
