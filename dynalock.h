@@ -5767,6 +5767,7 @@ DYNALOCK_API dynalock_outcome dynalock_unseal(dynalock_client *client,
     LOOK       free, watched through, or mine              ASK
     LOOK       ended                                       IDLE
     LINE       all are held, one has failed, ended         IDLE
+    LINE       the same, with some held                    MEMBERS
     MEMBERS    none has a call under way                   IDLE
 
 While it asks and looks its locks are in the list, in state ACQUIRE, and never
@@ -5843,25 +5844,39 @@ static void dl_group_prepare(dynalock_operation *operation)
 
 /* ---- ending ---- */
 
-/* Those that are held already are given back. The others end in this poll, and
-   take back what they may have written. */
+/* Waits for the calls of its locks: at has a bit for each. */
+static void dl_group_join(dynalock_group *group, dynalock_outcome outcome)
+{
+    group->failure = outcome;
+    group->operation.state = DL_GROUP_MEMBERS;
+    dl_glance_later(&group->operation);
+}
+
+/* The locks that it has not got end in this poll, and take back what they may
+   have written; those that are held already are given back before the call
+   ends. */
 static void dl_group_give_up(dynalock_group *group, dynalock_outcome outcome)
 {
     dynalock_client *client = group->operation.client;
     dynalock_outcome result = outcome;
     uint32_t i;
 
+    group->at = 0;
     for (i = 0; i < group->count; i++) {
         dynalock_lock *lock = group->locks[i];
 
         if (lock->operation.client != client) continue;
-        if (lock->until != 0) dl_give_back(lock);
+        if (lock->until != 0) {
+            dl_give_back(lock);
+            group->at |= (uint32_t)1 << i;
+        }
         if (lock->operation.state >= DL_LOCK_HOLD) continue;
         if ((lock->memory & DL_UNANSWERED) != 0) result = DYNALOCK_UNKNOWN;
         lock->failure = outcome;
         lock->operation.deadline = client->now;
     }
-    dl_finish(&group->operation, result);
+    if (group->at == 0) dl_finish(&group->operation, result);
+    else dl_group_join(group, result);
 }
 
 static int dl_group_asks_for(
@@ -6057,10 +6072,9 @@ static void dl_group_glance_in_line(dynalock_group *group)
     else dl_glance_later(&group->operation);
 }
 
-/* Of a renewal or release: at has a bit for each lock that takes part. */
 static void dl_group_glance_at_members(dynalock_group *group)
 {
-    dynalock_outcome worst = DYNALOCK_OK;
+    dynalock_outcome worst = (dynalock_outcome)group->failure;
     uint32_t i;
 
     for (i = 0; i < group->count; i++) {
@@ -6126,6 +6140,9 @@ static void dl_group_end(dynalock_operation *operation, unsigned why)
         (void)dl_exchange_abandon(operation);
         dl_group_give_up(group,
             expired ? (dynalock_outcome)group->failure : DYNALOCK_CANCELLED);
+        /* who cancels does not wait for what is given back */
+        if (!expired && operation->client != NULL)
+            dl_finish(operation, DYNALOCK_CANCELLED);
     }
 }
 
@@ -6220,8 +6237,7 @@ static dynalock_outcome dl_group_start_members(
     group->operation.steps = &dl_group_steps;
     rc = dl_start_operation(client, &group->operation, DYNALOCK_FOREVER);
     if (rc != DYNALOCK_AGAIN) return rc;
-    group->operation.state = DL_GROUP_MEMBERS;
-    dl_glance_later(&group->operation);
+    dl_group_join(group, DYNALOCK_OK);
     return rc;
 }
 
