@@ -2799,7 +2799,7 @@ enum { /* dl_expect: what a value must be to be kept */
 #define DL_RESERVE 12 /* bytes of the buffer kept for `true` and closing */
 
 static const dl_want dl_root_wants[] = {
-    { "__type", DL_TYPE_LIMIT, DL_EXPECT_TEXT },
+    { "__type", DL_TYPE_LIMIT, DL_EXPECT_TEXT }, /* stays the first */
     { "message", DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
     { "Message", DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
     { "Item", 65535, DL_EXPECT_OBJECT },
@@ -3164,8 +3164,8 @@ static int dl_json_number(dynalock_filter *filter, char c)
 
     if (c >= '0' && c <= '9') kind = c != '0';
     if (c == '.') kind = 2;
-    if (dl_is_in(c, "eE")) kind = 3;
-    if (dl_is_in(c, "+-")) kind = 4;
+    if (dl_lower(c) == 'e') kind = 3;
+    if (c == '+' || c == '-') kind = 4;
     filter->state = next[filter->state][kind];
     if (filter->state == DL_JSON_AFTER) {
         dl_filter_after(filter);
@@ -3572,34 +3572,34 @@ static const int8_t dl_service_outcomes[] = { DL_CONDITION_FAILED,
     DYNALOCK_CREDENTIALS_EXPIRED, DYNALOCK_CLOCK_SKEW,
     DYNALOCK_CREDENTIALS_REFUSED, DYNALOCK_DENIED, DYNALOCK_SERVICE_REFUSED };
 
-static void dl_detail_text(
-    const dl_json *json, const char *name, char *out, size_t capacity)
+/* "com.amazonaws.dynamodb.v20120810#Type": without the prefix. */
+static void dl_detail_type(dynalock_detail *detail, const char *text)
 {
-    dl_found found;
-    size_t i;
+    const char *at = text;
 
-    dl_json_text(json, dl_json_member(json, 0, name), &found);
-    if (found.text == NULL) return;
-    for (i = 0; i < found.size; i++) /* "com.amazonaws.dynamodb#Type" */
-        if (found.text[i] == '#' && name[0] == '_') {
-            found.text += i + 1;
-            found.size -= i + 1;
-            break;
-        }
-    dl_copy_text(out, capacity, found.text, found.size);
+    while (*at != '\0')
+        if (*at++ == '#') text = at;
+    dl_copy_text(detail->type, sizeof detail->type, text, strlen(text));
 }
 
 static void dl_detail_read(dynalock_client *client)
 {
     dynalock_detail *detail = &client->detail;
     const dl_json *json = &client->json;
+    const dl_want *want = dl_root_wants;
+    dl_found found;
 
     detail->http_status = client->response.status;
     dl_copy(detail->request_id, client->response.request_id,
         sizeof detail->request_id);
-    dl_detail_text(json, "__type", detail->type, sizeof detail->type);
-    dl_detail_text(json, "message", detail->message, sizeof detail->message);
-    dl_detail_text(json, "Message", detail->message, sizeof detail->message);
+    for (; want->expect == DL_EXPECT_TEXT; want++) {
+        dl_json_text(json, dl_json_member(json, 0, want->name), &found);
+        if (found.text == NULL) continue;
+        if (want == dl_root_wants) dl_detail_type(detail, found.text);
+        else
+            dl_copy_text(detail->message, sizeof detail->message, found.text,
+                found.size);
+    }
 }
 
 static dynalock_outcome dl_service_error(const dynalock_detail *detail)
