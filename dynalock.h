@@ -4329,10 +4329,11 @@ static dynalock_lock *dl_lock_of(dynalock_operation *operation)
 
 static uint32_t dl_margin(const dynalock_client *client, uint32_t lease_ms)
 {
-    uint64_t margin = (uint64_t)lease_ms * client->config.margin_per_mille;
+    uint32_t per_mille = client->config.margin_per_mille;
+    uint32_t margin = lease_ms / 1000 * per_mille;
 
-    if (dl_divide(&margin, 1000) != 0) margin++;
-    return (uint32_t)margin + DYNALOCK_CLOCK_STEP_MS;
+    margin += (lease_ms % 1000 * per_mille + 999) / 1000; /* rounded up */
+    return margin + DYNALOCK_CLOCK_STEP_MS;
 }
 
 /* Of a lease the holder uses less and a waiter waits longer: the two clocks
@@ -4356,9 +4357,10 @@ static int dl_lease_is_sound(const dynalock_client *client, uint32_t lease_ms)
     return lease_ms <= DL_LEASE_MOST && dl_usable(client, lease_ms) >= 4;
 }
 
-static uint64_t dl_watch_ms(const dynalock_client *client, uint32_t lease_ms)
+/* Fits: the margin is half of a lease at most. */
+static uint32_t dl_watch_ms(const dynalock_client *client, uint32_t lease_ms)
 {
-    return (uint64_t)lease_ms + dl_margin(client, lease_ms);
+    return lease_ms + dl_margin(client, lease_ms);
 }
 
 /* How long a dead holder's record must be watched yet; 0: the claim is good.
@@ -4550,8 +4552,6 @@ static void dl_number_request(dynalock_lock *lock)
 
 static void dl_prepare_acquire(dynalock_lock *lock)
 {
-    lock->operation.state = DL_LOCK_ACQUIRE;
-    dl_number_request(lock);
     dl_raise_fence(lock);
     lock->through = dl_watch_left(lock) == 0 ? lock->claim : NULL;
 }
@@ -4562,8 +4562,6 @@ static void dl_prepare_renew(dynalock_lock *lock)
 {
     dynalock_client *client = lock->operation.client;
 
-    dl_number_request(lock);
-    lock->operation.state = DL_LOCK_RENEW;
     lock->until = dl_least(
         lock->until, client->now + dl_usable(client, lock->sent_lease_ms));
     lock->operation.deadline = lock->until;
@@ -4577,12 +4575,15 @@ static void dl_lock_prepare(dynalock_operation *operation)
     dynalock_lock *lock = dl_lock_of(operation);
     uint8_t state = operation->state;
 
+    if (state == DL_LOCK_WATCH && dl_watch_left(lock) == 0)
+        state = DL_LOCK_ACQUIRE;
+    if (state == DL_LOCK_HOLD) state = DL_LOCK_RENEW;
+    operation->state = state;
     client->signing.target = "UpdateItem";
-    if (state == DL_LOCK_ACQUIRE ||
-        (state == DL_LOCK_WATCH && dl_watch_left(lock) == 0))
-        dl_prepare_acquire(lock);
-    else if (state == DL_LOCK_HOLD || state == DL_LOCK_RENEW)
-        dl_prepare_renew(lock);
+    if (state == DL_LOCK_ACQUIRE || state == DL_LOCK_RENEW)
+        dl_number_request(lock);
+    if (state == DL_LOCK_ACQUIRE) dl_prepare_acquire(lock);
+    else if (state == DL_LOCK_RENEW) dl_prepare_renew(lock);
     else if (state != DL_LOCK_RELEASE) client->signing.target = "GetItem";
 }
 
@@ -4608,7 +4609,8 @@ static void dl_settle(dynalock_lock *lock)
 
     lock->memory |= DL_SETTLING;
     lock->operation.deadline =
-        client->now + DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms);
+        client->now +
+        (DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms));
 }
 
 /* The call has ended without the lock. While a write of it is unanswered its
