@@ -1422,7 +1422,7 @@ static int dl_hex_digit(char c)
     return -1;
 }
 
-/* Undoes, in place, the escapes that the filter leaves: \" \\ \u00XX. */
+/* Undoes, in place, the escapes that the filter leaves. */
 static size_t dl_unescape(char *text, size_t size)
 {
     size_t from = 0, to = 0;
@@ -1432,11 +1432,7 @@ static size_t dl_unescape(char *text, size_t size)
 
         if (c == '\\' && from < size) {
             c = text[from++];
-            if (c == 'u' && size - from >= 4) {
-                c = (char)(dl_hex_digit(text[from + 2]) << 4 |
-                           dl_hex_digit(text[from + 3]));
-                from += 4;
-            }
+            if (c == 'b') c = '\0';
         }
         text[to++] = c;
     }
@@ -2778,8 +2774,8 @@ where each name is wanted and each value has exactly that shape: a text, the
 Item, or an attribute of one type and one scalar. A wanted value that is too
 long or of another shape is kept as `true`: present, but not understood; only
 texts are cut instead. Malformed JSON, a wanted name met twice and nesting
-over 95 levels end in BAD. Escapes are normalised: \" \\ and \u00XX for
-control characters remain, all else becomes UTF-8.
+over 95 levels end in BAD. Escapes are normalised: \" and \\ remain, \b stands
+for NUL, which would end the text for jsmn; all else becomes UTF-8.
 */
 typedef struct dl_want {
     const char *name; /* NULL ends the list */
@@ -2892,20 +2888,6 @@ static void dl_filter_emit(dynalock_filter *filter, char c)
     } else {
         dl_filter_refuse(filter);
     }
-}
-
-/* The sink that leads into the filter's output. */
-typedef struct dl_emitter {
-    dl_sink sink;
-    dynalock_filter *filter;
-} dl_emitter;
-
-static void dl_emitter_take(dl_sink *sink, const void *data, size_t size)
-{
-    dl_emitter *emitter = (dl_emitter *)(void *)sink;
-    const char *from = (const char *)data;
-
-    while (size-- != 0) dl_filter_emit(emitter->filter, *from++);
 }
 
 static void dl_filter_name(dynalock_filter *filter)
@@ -3078,18 +3060,13 @@ static void dl_json_string(dynalock_filter *filter, char c)
 /* An escape's code point, in the one form that we keep. */
 static void dl_json_code_point(dynalock_filter *filter, uint32_t c)
 {
-    unsigned more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-    char ascii = (char)c;
-    dl_emitter emitter;
+    unsigned more = (c >= 0x80) + (c >= 0x800) + (c >= 0x10000);
+    unsigned lead = more != 0 ? 0xff80u >> more : 0;
 
-    emitter.sink.take = dl_emitter_take;
-    emitter.filter = filter;
     filter->state = DL_JSON_STRING;
-    if (c < 0x80) {
-        dl_put_escaped(&emitter.sink, &ascii, 1);
-        return;
-    }
-    dl_filter_emit(filter, (char)(0xff80u >> more | c >> 6 * more));
+    if (c == 0 || c == '"' || c == '\\') dl_filter_emit(filter, '\\');
+    if (c == 0) c = 'b';
+    dl_filter_emit(filter, (char)(lead | c >> 6 * more));
     while (more-- != 0)
         dl_filter_emit(filter, (char)(0x80 | (c >> 6 * more & 0x3f)));
 }
@@ -4123,8 +4100,9 @@ static int dl_read_lease(const dl_found *found, uint32_t *lease_ms)
 {
     uint64_t ms;
 
-    if (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
-        !dl_read_duration(found->text, found->size, &ms))
+    if (found->text == NULL ||
+        (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
+            !dl_read_duration(found->text, found->size, &ms)))
         return 0;
     *lease_ms = (uint32_t)ms;
     return ms != 0;
