@@ -56,7 +56,7 @@ static void init_task(task *t)
     t->deadline_ms = 0;
     t->has_lost = 0;
     t->until = 0;
-    t->watch = 0;
+    t->watched[0] = '\0';
     t->own_seen = 0;
     t->next_at = w->now + draw(&w->chance, 300 * MS);
 }

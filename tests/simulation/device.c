@@ -249,3 +249,12 @@ void wake(device *d, uint64_t at)
     e = push(d->world, at, EVENT_STEP, d);
     e->value = ++d->wake_number;
 }
+
+/* ---- what only the implementation knows ---- */
+
+const char *watched_record(const task *t)
+{
+    const dynalock_layout *layout = t->device->client.config.layout;
+
+    return t->lock.claim == &layout->watched ? t->lock.claim_rvn : "";
+}

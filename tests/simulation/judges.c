@@ -277,18 +277,16 @@ void judge_deadline(world *w, const task *t, uint64_t polled_ms)
 /* The watch must not go back to an older record of one acquisition. */
 void judge_watch(world *w, task *t)
 {
-    const char *now = t->lock.watch_rvn;
+    const char *now = watched_record(t);
+    const char *was = t->watched;
 
-    if (t->watch != 0 && t->lock.watch != 0 && strcmp(t->watch_rvn, now)) {
-        total.watch_restarts++;
-        if (is_ours(now) && strncmp(t->watch_rvn, now, ACQUISITION) == 0 &&
-            strcmp(now, t->watch_rvn) < 0)
-            violate(w, "d%u watches %.12s after a newer one", t->device->id,
-                now + ACQUISITION - 3);
-    }
-    if (t->watch != t->lock.watch || strcmp(t->watch_rvn, now) != 0)
-        strcpy(t->watch_rvn, now);
-    t->watch = t->lock.watch;
+    if (strcmp(now, was) == 0) return;
+    if (*was != '\0' && *now != '\0') total.watch_restarts++;
+    if (is_ours(now) && strncmp(was, now, ACQUISITION) == 0 &&
+        strcmp(now, was) < 0)
+        violate(w, "d%u watches %.12s after a newer one", t->device->id,
+            now + ACQUISITION - 3);
+    strcpy(t->watched, now);
 }
 
 /* ---- what is sent and heard ---- */

@@ -104,7 +104,8 @@ static void push_events(world *w)
     }
     if (has(w, WORLD_TTL)) push(w, 0, EVENT_EXPIRE, NULL);
     if (has(w, WORLD_OPERATOR)) push(w, 0, EVENT_OPERATOR, NULL);
-    push(w, w->quiet_from, EVENT_KILL, NULL);
+    push(w, w->quiet_from + (has(w, WORLD_SHORT) ? 0 : 15 * SECOND), EVENT_KILL,
+        NULL);
 }
 
 static void make_world(

@@ -90,8 +90,7 @@ typedef struct task {
     int has_lost;
     /* what the judges compare with */
     uint64_t until;
-    uint32_t watch;
-    char watch_rvn[DYNALOCK_RVN_SIZE];
+    char watched[DYNALOCK_RVN_SIZE];
     unsigned own_seen; /* looks in a row that showed its own write */
 } task;
 
@@ -284,7 +283,8 @@ void wake(device *d, uint64_t at);
 void step_device(device *d);
 void resume_device(device *d);
 void crash_device(device *d);
-dynalock_outcome poll_device(device *d);
+/* The record that a waiter watches; "": none. */
+const char *watched_record(const task *t);
 
 /* ---- application.c ---- */
 
