@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE
 #include "world.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,39 +20,113 @@ static void set_times(const world *w, dynalock_config *config)
     config->cap_ms = 500;
 }
 
+/* What only some devices are set to. */
+static void set_oddities(const device *d, dynalock_config *config)
+{
+    const world *w = d->world;
+
+    config->ttl_attribute = has(w, WORLD_TTL) ? "expires" : NULL;
+    config->no_ttl = has(w, WORLD_TTL) && d->id % 2 != 0;
+    if (!has(w, WORLD_ODD)) return;
+    if (d->id % 3 == 0) config->poll_ms = DYNALOCK_FOREVER;
+    if (d->id % 3 == 1) config->lock_delay_ms = 500;
+    config->delete_on_release = has(w, WORLD_TTL) && d->id % 4 < 2;
+}
+
+static const dynalock_credentials *refresh(void *context)
+{
+    device *d = (device *)context;
+
+    (void)snprintf(d->token, sizeof d->token, "%s", d->world->options.token);
+    total.refreshed++;
+    return &d->credentials;
+}
+
+/* Half of them trust no Date: the transport is plain. */
+static void set_transport(const device *d, dynalock_config *config)
+{
+    int secure = d->id % 2 == 0 || has(d->world, WORLD_CLOCK);
+
+    config->endpoint = secure ? "https://table.test" : "http://table.test";
+    config->secure_transport = (uint8_t)secure;
+}
+
+static void set_names(device *d, dynalock_config *config)
+{
+    const world *w = d->world;
+
+    config->region = w->options.region;
+    config->table = w->table;
+    config->owner = d->owner;
+    if (!has(w, WORLD_SORTED)) return;
+    config->key_name = "name";
+    config->sort_key_name = "part";
+}
+
 static void init_client(device *d)
 {
     world *w = d->world;
+    int64_t off_ms = (int64_t)draw(&w->chance, 2 * OFF_MS) - OFF_MS;
     dynalock_config config;
 
     memset(&config, 0, sizeof config);
     config.platform = &d->platform;
     config.credentials = &d->credentials;
-    config.endpoint = "https://table.test";
-    config.secure_transport = 1;
-    config.region = w->options.region;
-    config.table = w->table;
-    config.owner = d->owner;
-    if (has(w, WORLD_SORTED)) {
-        config.key_name = "name";
-        config.sort_key_name = "part";
+    if (w->options.token != NULL) {
+        (void)snprintf(d->token, sizeof d->token, "%s", w->options.token);
+        d->credentials.token = d->token;
     }
+    config.refresh = refresh;
+    config.refresh_context = d;
+    set_transport(d, &config);
+    set_names(d, &config);
     set_times(w, &config);
-    config.ttl_attribute = has(w, WORLD_TTL) ? "expires" : NULL;
-    config.no_ttl = has(w, WORLD_TTL) && d->id % 2 != 0;
+    set_oddities(d, &config);
     if (dynalock_client_init(&d->client, &config) != DYNALOCK_OK) abort();
+    /* somebody has typed the time in, to a few minutes */
+    if (d->clockless &&
+        dynalock_set_clock(&d->client, server_ms(w) + off_ms) != DYNALOCK_OK)
+        abort();
 }
 
-static void init_task(task *t)
+static void be_told(void *context, dynalock_lock *lock, dynalock_outcome state)
 {
-    world *w = t->device->world;
-    const place *p = &w->places[t->key];
+    task *t = (task *)context;
+
+    (void)lock;
+    t->told = state;
+    total.alarms++;
+}
+
+static void set_alarm(task *t)
+{
+    t->alarm.safe_ms = (uint32_t)draw(&t->device->world->chance, 1900);
+    t->alarm.notify = be_told;
+    t->alarm.context = t;
+    t->told = DYNALOCK_NOT_HELD;
+    if (dynalock_set_alarm(&t->lock, &t->alarm) != DYNALOCK_OK) abort();
+}
+
+static void init_lock(task *t)
+{
+    device *d = t->device;
+    const world *w = d->world;
     dynalock_lock_options options;
 
     memset(&options, 0, sizeof options);
-    options.key = p->key;
-    options.sort_key = p->sort_key;
+    options.key = w->places[t->key].key;
+    options.sort_key = w->places[t->key].sort_key;
+    if (has(w, WORLD_SAME) && !has(w, WORLD_TWIN) && d->task_count == 1)
+        options.claim = DYNALOCK_SAME_OWNER;
     if (dynalock_lock_init(&t->lock, &options) != DYNALOCK_OK) abort();
+}
+
+static void start_task(task *t)
+{
+    world *w = t->device->world;
+
+    init_lock(t);
+    if (one_in(&w->chance, 2)) set_alarm(t);
     t->app = APP_IDLE;
     t->deadline_ms = 0;
     t->has_lost = 0;
@@ -59,6 +134,43 @@ static void init_task(task *t)
     t->watched[0] = '\0';
     t->own_seen = 0;
     t->next_at = w->now + draw(&w->chance, 300 * MS);
+}
+
+/* A second device gets hold of what the first has saved. */
+static void bear_twin(const task *t)
+{
+    device *d = t->device, *twin = d->twin;
+    world *w = d->world;
+
+    if (twin == NULL || twin->boot_at != 0 || t != &d->tasks[0] ||
+        !one_in(&w->chance, 2))
+        return;
+    twin->tasks[0].blob = t->blob;
+    twin->tasks[0].has_blob = 1;
+    twin->boot_at = w->now + draw(&w->chance, 300 * MS) + 1;
+    push(w, twin->boot_at, EVENT_STEP, twin)->value = ++twin->wake_number;
+    total.twins++;
+}
+
+/* The next life goes on with what was saved, gives it back, or knows nothing
+   of it. */
+static void restore_task(task *t)
+{
+    device *d = t->device;
+    world *w = d->world;
+
+    if (!t->has_blob) return;
+    bear_twin(t);
+    if (one_in(&w->chance, 4)) return;
+    if (dynalock_restore(&d->client, &t->lock, &t->blob) != DYNALOCK_OK) {
+        violate(w, "d%u cannot restore", d->id);
+        return;
+    }
+    say(w, "d%u restores %s", d->id, w->places[t->key].key);
+    total.restored++;
+    if (one_in(&w->chance, 5) && dynalock_start_release_restored(
+                                     &d->client, &t->lock) == DYNALOCK_AGAIN)
+        t->app = APP_GIVE;
 }
 
 void boot_device(device *d)
@@ -71,7 +183,10 @@ void boot_device(device *d)
     /* boards with a weak start all alike */
     if (has(d->world, WORLD_WEAK)) d->offset_us = UINT64_C(1) << 40;
     init_client(d);
-    for (i = 0; i < d->task_count; i++) init_task(&d->tasks[i]);
+    for (i = 0; i < d->task_count; i++) {
+        start_task(&d->tasks[i]);
+        restore_task(&d->tasks[i]);
+    }
 }
 
 /* ---- asking ---- */
@@ -109,13 +224,26 @@ static void ask(task *t)
                          : local_ms(d) + wait_ms;
 }
 
+/* Deletes the item of its key, if that is nobody's any more. */
+static void tidy(task *t)
+{
+    device *d = t->device;
+    const place *p = &d->world->places[t->key];
+    dynalock_name name;
+
+    memset(&name, 0, sizeof name);
+    name.key = p->key;
+    name.sort_key = p->sort_key;
+    (void)!dynalock_start_tidy(&d->client, &name, &d->record);
+}
+
 static void rest(task *t)
 {
     world *w = t->device->world;
     uint64_t pause = draw(&w->chance, 600 * MS);
 
     if (one_in(&w->chance, 20)) pause = draw(&w->chance, 20 * SECOND);
-    if (has(w, WORLD_TTL) && one_in(&w->chance, 30))
+    if (has(w, WORLD_TTL | WORLD_TIDY) && one_in(&w->chance, 30))
         pause = draw(&w->chance, 9000 * SECOND);
     if (is_quiet(w)) pause = draw(&w->chance, 200 * MS);
     t->app = APP_IDLE;
@@ -123,6 +251,7 @@ static void rest(task *t)
     t->next_at = w->now + pause;
     if (!is_quiet(w) && t->next_at > w->quiet_from)
         t->next_at = w->quiet_from; /* all are there in the end */
+    if (strikes(w, WORLD_TIDY, 8)) tidy(t);
 }
 
 static void ask_on(task *t, dynalock_outcome rc)
@@ -136,13 +265,16 @@ static void ask_on(task *t, dynalock_outcome rc)
         return;
     }
     t->deadline_ms = 0;
-    total.waited_us += w->now - t->asked_at;
+    judge_waited(w, t);
     if (rc != DYNALOCK_OK) {
         say(w, "d%u got %d", d->id, (int)rc);
         rest(t);
         return;
     }
     judge_grant(w, t);
+    if (has(w, WORLD_BLOB | WORLD_TWIN) && one_in(&w->chance, 2))
+        t->has_blob =
+            dynalock_save(&d->client, &t->lock, &t->blob) == DYNALOCK_OK;
     t->app = APP_HOLD;
     t->work_until =
         w->now + draw(&w->chance, is_quiet(w) ? SECOND : 6 * SECOND);
@@ -161,7 +293,7 @@ static void change_lease(task *t)
         say(w, "d%u will ask for another lease", d->id);
 }
 
-static int is_loss(dynalock_outcome rc)
+int is_loss(dynalock_outcome rc)
 {
     return rc <= DYNALOCK_LOST_EXPIRED && rc >= DYNALOCK_LOST_RELEASED;
 }
@@ -177,6 +309,30 @@ static void give_back(task *t)
     if (rc != DYNALOCK_AGAIN) rest(t);
 }
 
+/* At once, and waits for it. */
+static void give_all_back(device *d)
+{
+    world *w = d->world;
+    uint64_t start = local_ms(d);
+    unsigned standstills = d->standstills, i;
+    uint32_t wait_ms = 1 + (uint32_t)draw(&w->chance, 2000);
+    dynalock_outcome rc = dynalock_release_all(&d->client, wait_ms);
+
+    say(w, "d%u has given all back: %d", d->id, (int)rc);
+    if (local_ms(d) > start + wait_ms + d->tick_ms &&
+        d->standstills == standstills)
+        violate(w, "d%u took %u ms of %u to give all back", d->id,
+            (unsigned)(local_ms(d) - start), wait_ms);
+    for (i = 0; i < d->task_count; i++) {
+        task *t = &d->tasks[i];
+
+        if (t->app != APP_HOLD) continue;
+        if (remaining_ms(t) != 0)
+            violate(w, "d%u holds what it gave back", d->id);
+        rest(t);
+    }
+}
+
 static void hold(task *t, dynalock_outcome rc)
 {
     world *w = t->device->world;
@@ -184,6 +340,8 @@ static void hold(task *t, dynalock_outcome rc)
     if (is_loss(rc)) {
         judge_loss(w, t, rc);
         rest(t);
+    } else if (strikes(w, WORLD_MANY, 40)) {
+        give_all_back(t->device);
     } else if (w->now >= t->work_until) {
         give_back(t);
     } else if (has(w, WORLD_SHORTEN) && one_in(&w->chance, 4)) {
@@ -240,6 +398,7 @@ static void run_task(task *t, uint64_t polled_ms)
 
     judge_deadline(w, t, polled_ms);
     judge_watch(w, t);
+    judge_alarm(w, t, polled_ms);
     if (t->app == APP_HOLD && t->lock.until > t->until) {
         total.renewals++;
         total.operations++;

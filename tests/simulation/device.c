@@ -38,6 +38,7 @@ static void pause_device(device *d, uint64_t us)
 
     say(w, "d%u stands still for %.1f ms", d->id, (double)us / MS);
     d->paused = 1;
+    d->standstills++;
     push(w, w->now + us, EVENT_RESUME, d)->value = d->epoch;
     leave(d);
 }
@@ -168,7 +169,7 @@ static int64_t hook_unix(void *context)
     device *d = (device *)context;
 
     strike(d);
-    return server_ms(d->world) + d->wall_off_ms;
+    return d->clockless ? 0 : server_ms(d->world) + d->wall_off_ms;
 }
 
 static int32_t hook_entropy(void *context, void *out, size_t size)
@@ -181,6 +182,17 @@ static int32_t hook_entropy(void *context, void *out, size_t size)
     if (has(w, WORLD_WEAK)) *at = (uint8_t)draw(&w->chance, 3);
     else
         while (size-- != 0) *at++ = (uint8_t)draw(&w->chance, 256);
+    return 0;
+}
+
+/* For the blocking calls: the world goes on meanwhile. */
+static int32_t hook_wait(void *context, unsigned interest, uint32_t ms)
+{
+    device *d = (device *)context;
+
+    (void)interest;
+    wake(d, d->world->now + (((uint64_t)ms * 1000) << 20) / d->rate + 1);
+    leave(d);
     return 0;
 }
 
@@ -223,6 +235,7 @@ void make_platform(device *d)
     d->platform.monotonic_ms = hook_monotonic;
     d->platform.unix_ms = hook_unix;
     d->platform.entropy = hook_entropy;
+    d->platform.wait = hook_wait;
 }
 
 void step_device(device *d)

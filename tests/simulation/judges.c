@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* By how much a clock that signs may be ahead, and a few fences more. */
+#define FENCE_AHEAD_MS (300000 + 2000)
+
 totals total;
 
 /* ---- sets of acquisitions ---- */
@@ -76,6 +79,11 @@ static uint64_t id_of(const uint8_t acquisition[16])
 
     for (i = 0; i < 8; i++) id = id << 8 | acquisition[i];
     return id;
+}
+
+static uint64_t number(const char *text)
+{
+    return text != NULL ? strtoull(text, NULL, 10) : 0;
 }
 
 /* Somebody who is at work with it. */
@@ -173,9 +181,10 @@ static void judge_fence(world *w, unsigned key, uint64_t fence)
 
 static int is_measured(const world *w)
 {
-    return is_quiet(w) && !has(w, WORLD_SHORTEN | WORLD_HIDE | WORLD_JAVA |
-                                      WORLD_SHORT | WORLD_EDGE | WORLD_BEYOND |
-                                      WORLD_OPERATOR | WORLD_WEAK);
+    return is_quiet(w) &&
+           !has(w, WORLD_SHORTEN | WORLD_HIDE | WORLD_JAVA | WORLD_SHORT |
+                       WORLD_EDGE | WORLD_BEYOND | WORLD_OPERATOR |
+                       WORLD_WEAK | WORLD_ODD | WORLD_CLOCK);
 }
 
 static int is_waited_for(world *w, unsigned key)
@@ -193,8 +202,16 @@ static int is_waited_for(world *w, unsigned key)
     return 0;
 }
 
+/* A wait has ended, whatever the outcome. */
+void judge_waited(world *w, const task *t)
+{
+    total.waited_us += w->now - t->asked_at;
+    total.operations++;
+}
+
 void judge_death(world *w, const task *t)
 {
+    if (t->app == APP_ASK) judge_waited(w, t);
     if (is_measured(w) && remaining_ms(t) != 0 && is_waited_for(w, t->key))
         w->places[t->key].died_at = w->now;
 }
@@ -237,7 +254,6 @@ void judge_grant(world *w, task *t)
     if (!has(w, WORLD_BEYOND)) judge_fence(w, t->key, fence);
     count_takeover(w, p);
     total.grants++;
-    total.operations++;
     if (is_quiet(w)) p->granted_after_quiet++;
 }
 
@@ -254,13 +270,14 @@ void judge_loss(world *w, task *t, dynalock_outcome outcome)
     t->has_lost = 1;
     if (now < t->until &&
         (outcome == DYNALOCK_LOST_EXPIRED ||
-            (!has(w, WORLD_BEYOND) && p->edited_at < t->granted_at)))
+            (!has(w, WORLD_BEYOND) && p->edited_at + SECOND < t->granted_at)))
         violate(w, "d%u was told %d of %s with %u ms left", t->device->id,
             (int)outcome, p->key, (unsigned)(t->until - now));
     if (outcome == DYNALOCK_LOST_EXPIRED || !look(w, t->key, &view) ||
         view.released != NULL || !is_ours(view.rvn) || view.owner == NULL)
         return;
     if (read_id(view.rvn) == id_of(t->lock.acquisition) &&
+        number(view.fence) == dynalock_fence(&t->lock) &&
         strcmp(view.owner, t->device->owner) == 0)
         violate(w, "d%u was told %d, but %s is its own", t->device->id,
             (int)outcome, p->key);
@@ -289,6 +306,28 @@ void judge_watch(world *w, task *t)
     strcpy(t->watched, now);
 }
 
+/* What the alarm told last is how things stand. */
+void judge_alarm(world *w, const task *t, uint64_t polled_ms)
+{
+    uint64_t until = t->lock.until, now = local_ms(t->device);
+    uint32_t safe = t->alarm.safe_ms;
+    dynalock_outcome rc = (dynalock_outcome)t->lock.operation.outcome;
+
+    if (t->lock.alarm == NULL) return;
+    if (until == 0) {
+        if (is_loss(rc) && t->told != rc)
+            violate(w, "d%u lost %d, the alarm told %d", t->device->id,
+                (int)rc, (int)t->told);
+    } else if (now + safe < until && t->told != DYNALOCK_OK) {
+        violate(
+            w, "d%u is safe, the alarm told %d", t->device->id, (int)t->told);
+    } else if (polled_ms < until && polled_ms + safe >= until &&
+               t->told != DYNALOCK_DANGER) {
+        violate(w, "d%u is in danger, the alarm told %d", t->device->id,
+            (int)t->told);
+    }
+}
+
 /* ---- what is sent and heard ---- */
 
 /* Keys are "k0" to "k3". */
@@ -305,12 +344,13 @@ static task *task_of(device *d, const char *text)
 void judge_sent(world *w, device *d)
 {
     task *t = task_of(d, d->request);
-    const char *name = strstr(d->request, "DynamoDB_20120810.") + 18;
 
     if (t == NULL) abort();
-    say(w, "d%u sends %.10s n=%u", d->id, name, t->lock.counter);
+    if (w->tracing)
+        say(w, "d%u sends %s n=%u", d->id, name_of(d->request),
+            t->lock.counter);
     if (t->app == APP_ASK) total.waiter_requests++;
-    if (*name == 'G') return;
+    if (strstr(d->request, "UpdateItem") == NULL) return;
     t->own_seen = 0;
     if (t->lock.operation.client == NULL)
         violate(w, "d%u writes without a call under way", d->id);
@@ -339,11 +379,6 @@ void judge_heard(world *w, device *d, const char *answer)
 
 /* ---- what happens on the table ---- */
 
-static uint64_t number(const char *text)
-{
-    return text != NULL ? strtoull(text, NULL, 10) : 0;
-}
-
 static void judge_acquired(
     world *w, unsigned key, const model_view *before, const model_view *after)
 {
@@ -354,6 +389,9 @@ static void judge_acquired(
         violate(w, "%s is acquired by %.12s... after its release",
             w->places[key].key, after->rvn);
     if (find_task(w, key, id) == NULL) total.ghosts++;
+    if (number(after->fence) > (uint64_t)server_ms(w) + FENCE_AHEAD_MS)
+        violate(w, "fence %s of %s is far ahead of the time", after->fence,
+            w->places[key].key);
     if (is_pure(w) && number(after->fence) <= number(before->fence))
         violate(w, "fence %s of %s is acquired over %s", after->fence,
             w->places[key].key, before->fence);
@@ -400,8 +438,10 @@ void judge_end(world *w)
         for (k = 0; k < w->devices[i].task_count; k++) {
             const task *t = &w->devices[i].tasks[k];
 
-            if (t->app == APP_ASK && t->asked_at < w->now - 90 * SECOND &&
-                w->device_count <= 16)
+            if (t->app != APP_ASK) continue;
+            judge_waited(w, t);
+            if (t->asked_at < w->now - 90 * SECOND && w->device_count <= 16 &&
+                t->device->client.config.poll_ms != DYNALOCK_FOREVER)
                 violate(w, "d%u was never served", i);
         }
     for (i = 0; i < w->key_count; i++) {

@@ -117,8 +117,7 @@ void serve(world *w, event *e)
     size = strikes(w, WORLD_THROTTLE, 25) ? trouble_answer(w, e, answer)
                                           : carry_out(w, e, answer);
     if (w->tracing)
-        say(w, "table answers d%u %.12s %s", e->device->id,
-            strstr(e->text, "DynamoDB_20120810.") + 18,
+        say(w, "table answers d%u %s %s", e->device->id, name_of(e->text),
             strstr(answer, "\r\n\r\n") + 4);
     if (e->silent) return;
     /* cut anywhere: the rest never comes, the connection ends */

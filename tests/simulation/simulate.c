@@ -18,11 +18,22 @@ asserted. --figures: too slow is a failure too.
 #include <string.h>
 #include <time.h>
 
-#define MARGIN 10380          /* 1 % less a step, in 2^-20 */
+#define MARGIN 10380 /* 1 % less a step, in 2^-20 */
+#define YEAR_MS (INT64_C(365) * 86400000)
 #define FAILURES 5            /* that end the program */
 #define MUST_OPERATIONS 20000 /* per second */
 
 /* ---- a world ---- */
+
+/* None at all, or years off. */
+static void set_wrong_clock(device *d)
+{
+    world *w = d->world;
+
+    if (!has(w, WORLD_CLOCK) || one_in(&w->chance, 3)) return;
+    d->clockless = one_in(&w->chance, 2);
+    d->wall_off_ms = (int64_t)draw(&w->chance, 20 * YEAR_MS) - 15 * YEAR_MS;
+}
 
 static void make_device(world *w, unsigned i)
 {
@@ -55,8 +66,20 @@ static void make_device(world *w, unsigned i)
         d->tasks[k].device = d;
         d->tasks[k].key = (i + k) % w->key_count;
     }
-    push(w, draw(&w->chance, 50 * MS), EVENT_STEP, d)->value =
-        ++d->wake_number;
+    set_wrong_clock(d);
+}
+
+/* The token that was good so far has expired. */
+static void rotate_token(world *w)
+{
+    if (!has(w, WORLD_TOKEN)) return;
+    w->options.old_token = w->token_count != 0 ? w->options.token : NULL;
+    w->options.token = w->tokens[w->token_count % 2];
+    (void)snprintf(w->tokens[w->token_count % 2], sizeof w->tokens[0],
+        "session %u", w->token_count);
+    w->token_count++;
+    if (!is_quiet(w))
+        push(w, w->now + draw(&w->chance, 20 * SECOND), EVENT_ROTATE, NULL);
 }
 
 static void make_places(world *w)
@@ -80,12 +103,12 @@ static void set_times(world *w)
     w->lease_ms = 2000;
     w->poll_ms = has(w, WORLD_EDGE) ? 20 : 300;
     w->request_ms = 400;
-    w->quiet_from = (has(w, WORLD_TTL) ? 20000 : 120) * SECOND;
+    w->quiet_from = (has(w, WORLD_TTL | WORLD_TIDY) ? 20000 : 120) * SECOND;
     w->end = w->quiet_from + 120 * SECOND;
     /* who deletes an item makes its fence be forgotten: clocks order then */
     if (has(w, WORLD_JAVA | WORLD_OPERATOR))
         w->fence_slack = (w->request_ms + 100) * MS +
-                         (has(w, WORLD_JUMP) ? 2 * OFF_MS * MS : 0);
+                         (has(w, WORLD_JUMP | WORLD_CLOCK) ? 600 * SECOND : 0);
     if (!has(w, WORLD_CROWD)) return;
     w->lease_ms = 20000;
     w->poll_ms = 1000;
@@ -104,8 +127,37 @@ static void push_events(world *w)
     }
     if (has(w, WORLD_TTL)) push(w, 0, EVENT_EXPIRE, NULL);
     if (has(w, WORLD_OPERATOR)) push(w, 0, EVENT_OPERATOR, NULL);
-    push(w, w->quiet_from + (has(w, WORLD_SHORT) ? 0 : 15 * SECOND), EVENT_KILL,
-        NULL);
+    push(w, w->quiet_from + (has(w, WORLD_SHORT) ? 0 : 15 * SECOND),
+        EVENT_KILL, NULL);
+}
+
+/* Any mixture, thick or thin; Java and clocks that wait for hours not so
+   often. */
+static uint32_t draw_trouble(world *w)
+{
+    uint32_t trouble = (uint32_t)draw(&w->chance, 1u << DRAWN_WORLDS);
+
+    if (one_in(&w->chance, 2)) trouble &= (uint32_t)draw64(&w->chance);
+    if (!one_in(&w->chance, 4)) trouble &= ~(uint32_t)WORLD_JAVA;
+    if (!one_in(&w->chance, 3)) trouble &= ~(uint32_t)(WORLD_TTL | WORLD_TIDY);
+    return trouble;
+}
+
+static void make_twins(world *w)
+{
+    unsigned i, twins = w->device_count < TWINS ? w->device_count : TWINS;
+
+    if (!has(w, WORLD_TWIN)) return;
+    for (i = 0; i < twins; i++) { /* unborn: no event wakes them */
+        device *d = &w->devices[w->device_count + i];
+
+        make_device(w, w->device_count + i);
+        (void)snprintf(d->owner, sizeof d->owner, "d%u", i);
+        d->tasks[0].key = w->devices[i].tasks[0].key;
+        d->task_count = 1;
+        w->devices[i].twin = d;
+    }
+    w->device_count += twins;
 }
 
 static void make_world(
@@ -117,11 +169,7 @@ static void make_world(
     w->seed = seed;
     w->chance.state = seed;
     w->tracing = tracing;
-    w->trouble = trouble;
-    if (trouble == 0) { /* any mixture; Java not so often */
-        w->trouble = (uint32_t)draw(&w->chance, 1u << DRAWN_WORLDS);
-        if (!one_in(&w->chance, 4)) w->trouble &= ~(uint32_t)WORLD_JAVA;
-    }
+    w->trouble = trouble != 0 ? trouble : draw_trouble(w);
     w->device_count =
         devices != 0 ? devices : 2 + (unsigned)draw(&w->chance, 5);
     if (devices == 0 && has(w, WORLD_CROWD)) w->device_count = 101;
@@ -132,9 +180,15 @@ static void make_world(
     w->options.secret = "simulated";
     w->options.region = "sim-1";
     w->options.hide_item = has(w, WORLD_HIDE);
-    w->devices = (device *)calloc(w->device_count, sizeof(device));
+    rotate_token(w);
+    w->devices = (device *)calloc(w->device_count + TWINS, sizeof(device));
     if (w->devices == NULL) abort();
-    for (i = 0; i < w->device_count; i++) make_device(w, i);
+    for (i = 0; i < w->device_count; i++) {
+        make_device(w, i);
+        push(w, draw(&w->chance, 50 * MS), EVENT_STEP, &w->devices[i])->value =
+            ++w->devices[i].wake_number;
+    }
+    make_twins(w);
     w->java_count = has(w, WORLD_JAVA) ? 1 + (unsigned)(seed % JAVAS) : 0;
     push_events(w);
 }
@@ -220,6 +274,7 @@ static void handle(world *w, event *e)
     case EVENT_ANSWER: deliver(w, e); break;
     case EVENT_EXPIRE: expire_items(w); break;
     case EVENT_KILL: kill_holders(w); break;
+    case EVENT_ROTATE: rotate_token(w); break;
     case EVENT_OPERATOR:
         edit_item(w);
         if (!is_quiet(w))
@@ -306,6 +361,10 @@ static int print_totals(
         total.requests, total.grants, total.renewals, total.releases,
         total.losses, total.crashes, total.deleted, total.edits,
         total.java_grants);
+    printf("%" PRIu64 " restored, %" PRIu64 " twins, %" PRIu64
+           " tidied, %" PRIu64 " refreshed, %" PRIu64 " alarms\n",
+        total.restored, total.twins, total.tidied, total.refreshed,
+        total.alarms);
     printf("%" PRIu64 " steals, %" PRIu64 " ghosts, %" PRIu64
            " watch restarts, %" PRIu64 " looks at an own write\n",
         total.steals, total.ghosts, total.watch_restarts, total.own_looks);

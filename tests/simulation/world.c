@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const world_names[23] = { "loss", "delay", "repeat", "crash",
+const char *const world_names[WORLDS] = { "loss", "delay", "repeat", "crash",
     "pause", "drift", "tick", "jump", "throttle", "stale", "shorten", "hide",
-    "ttl", "short", "sorted", "many", "java", "edge", "weak", "beyond",
-    "operator", "crowd", "calm" };
+    "ttl", "short", "sorted", "many", "java", "blob", "twin", "same", "clock",
+    "tidy", "token", "odd", "edge", "weak", "beyond", "operator", "crowd",
+    "calm" };
 
 /* ---- chance ---- */
 
@@ -149,6 +150,18 @@ void set_text(event *e, const char *text, size_t size)
     memcpy(e->text, text, size);
     e->text[size] = '\0';
     e->size = size;
+}
+
+/* The operation's name in a request. */
+const char *name_of(const char *request)
+{
+    static char name[32];
+    const char *at = strstr(request, "DynamoDB_20120810.");
+
+    if (at == NULL) abort();
+    (void)snprintf(
+        name, sizeof name, "%.*s", (int)strcspn(at + 18, "\r"), at + 18);
+    return name;
 }
 
 /* ---- clocks, and the table ---- */

@@ -22,6 +22,7 @@ The fleet, its clocks and its network in one deterministic program. The files:
 #include "dynalock.h"
 
 #define DEVICES 256
+#define TWINS 2
 #define TASKS 2 /* locks of one device */
 #define KEYS 4
 #define JAVAS 2
@@ -36,18 +37,18 @@ The fleet, its clocks and its network in one deterministic program. The files:
 #define START_MS INT64_C(1700000000000) /* of the server's clock */
 #define OFF_MS 280000 /* the farthest a wall clock may be off and still sign */
 
-enum {                       /* kinds of trouble; --world names them */
-    WORLD_LOSS = 1 << 0,     /* lost, cut, refused and silent connections */
-    WORLD_DELAY = 1 << 1,    /* long delays: late and reordered requests */
-    WORLD_REPEAT = 1 << 2,   /* requests carried out twice; second answers */
-    WORLD_CRASH = 1 << 3,    /* devices die and boot */
-    WORLD_PAUSE = 1 << 4,    /* devices stand still, anywhere */
-    WORLD_DRIFT = 1 << 5,    /* clock rates differ, up to the margin */
-    WORLD_TICK = 1 << 6,     /* coarse clocks */
-    WORLD_JUMP = 1 << 7,     /* wall clocks jump */
-    WORLD_THROTTLE = 1 << 8, /* throttling and 5xx, before and after the
-                                write */
-    WORLD_STALE = 1 << 9,    /* eventually consistent reads lag */
+enum {                     /* kinds of trouble; --world names them */
+    WORLD_LOSS = 1 << 0,   /* lost, cut, refused and silent connections */
+    WORLD_DELAY = 1 << 1,  /* long delays: late and reordered requests */
+    WORLD_REPEAT = 1 << 2, /* requests carried out twice; second answers */
+    WORLD_CRASH = 1 << 3,  /* devices die and boot */
+    WORLD_PAUSE = 1 << 4,  /* devices stand still, anywhere */
+    WORLD_DRIFT = 1 << 5,  /* clock rates differ, up to the margin */
+    WORLD_TICK = 1 << 6,   /* coarse clocks */
+    WORLD_JUMP = 1 << 7,   /* wall clocks jump */
+    WORLD_THROTTLE =
+        1 << 8,           /* throttling and 5xx, before and after the write */
+    WORLD_STALE = 1 << 9, /* reads lag; old answers of a cache */
     WORLD_SHORTEN = 1 << 10, /* leases change while held */
     WORLD_HIDE = 1 << 11,    /* a server that shows no item with a refusal */
     WORLD_TTL = 1 << 12,     /* some devices write a TTL; the table deletes */
@@ -55,17 +56,29 @@ enum {                       /* kinds of trouble; --world names them */
     WORLD_SORTED = 1 << 14,  /* a table with a sort key */
     WORLD_MANY = 1 << 15,    /* devices with two locks */
     WORLD_JAVA = 1 << 16,    /* a client that knows no fence */
+    WORLD_BLOB =
+        1 << 17, /* devices save their locks, restore them after a crash */
+    WORLD_TWIN = 1 << 18, /* what was saved is restored by two */
+    WORLD_SAME = 1 << 19, /* a device takes its own lock back after a crash */
+    WORLD_CLOCK =
+        1 << 20, /* devices without a wall clock, or with a wrong one */
+    WORLD_TIDY = 1 << 21,  /* devices delete what was released long ago */
+    WORLD_TOKEN = 1 << 22, /* credentials expire */
+    WORLD_ODD =
+        1 << 23, /* devices that never look, wait longer, delete late */
     /* never drawn, only named */
-    WORLD_EDGE = 1 << 17,   /* drift at the margin, holders that stand still,
-                                waiters that look every few ms, a quick net */
-    WORLD_WEAK = 1 << 18,   /* entropy of two bits, clocks that start alike */
-    WORLD_BEYOND = 1 << 19, /* drift beyond the margin: no exclusion */
-    WORLD_OPERATOR = 1 << 20, /* somebody edits live items: no exclusion */
-    WORLD_CROWD = 1 << 21,    /* one key, all default times, holders die */
-    WORLD_CALM = 1 << 22      /* nothing of all that */
+    WORLD_EDGE =
+        1
+        << 24, /* drift at the margin, holders that stand still, waiters that look every few ms, a quick network */
+    WORLD_WEAK = 1 << 25,   /* entropy of two bits, clocks that start alike */
+    WORLD_BEYOND = 1 << 26, /* drift beyond the margin: no exclusion */
+    WORLD_OPERATOR = 1 << 27, /* somebody edits live items: no exclusion */
+    WORLD_CROWD = 1 << 28,    /* one key, all default times, holders die */
+    WORLD_CALM = 1 << 29      /* nothing of all that */
 };
-#define DRAWN_WORLDS 17
-extern const char *const world_names[23];
+#define DRAWN_WORLDS 24
+#define WORLDS 30
+extern const char *const world_names[WORLDS];
 
 typedef struct chance {
     uint64_t state;
@@ -86,7 +99,11 @@ typedef struct task {
     uint64_t work_until;
     uint64_t deadline_ms; /* of the wait under way, local; 0: none */
     uint64_t asked_at, granted_at;
-    uint8_t lost[16]; /* the acquisition that was lost last */
+    dynalock_blob blob; /* as if in flash */
+    int has_blob;
+    dynalock_alarm alarm;
+    dynalock_outcome told; /* by the alarm */
+    uint8_t lost[16];      /* the acquisition that was lost last */
     int has_lost;
     /* what the judges compare with */
     uint64_t until;
@@ -100,9 +117,12 @@ struct device {
     char owner[16];
     dynalock_platform platform;
     dynalock_credentials credentials;
+    char token[24];
     dynalock_client client;
     task tasks[TASKS];
     unsigned task_count;
+    dynalock_record record; /* for tidying */
+    device *twin;           /* who may be born with what this one saved */
     int on;
     uint32_t epoch; /* one more with every boot */
     /* clocks: local = offset + time * rate / 2^20 */
@@ -110,6 +130,8 @@ struct device {
     uint64_t offset_us;
     uint32_t tick_ms;
     int64_t wall_off_ms;
+    int clockless; /* the wall clock says "unknown" */
+    unsigned standstills;
     /* its thread of control */
     ucontext_t start;
     jmp_buf here;
@@ -156,6 +178,7 @@ typedef enum event_kind {
     EVENT_ANSWER,     /* an answer reaches the device */
     EVENT_EXPIRE,     /* the table's TTL deletion */
     EVENT_KILL,       /* holders die, as a measure */
+    EVENT_ROTATE,     /* the session's token expires */
     EVENT_OPERATOR,   /* somebody edits an item */
     EVENT_JAVA_STEP,  /* Java's timer */
     EVENT_JAVA_SERVE, /* its request reaches the table */
@@ -218,6 +241,8 @@ struct world {
     unsigned key_count;
     model *model;
     model_options options;
+    char tokens[2][24]; /* of the session: this one and the last */
+    unsigned token_count;
     uint64_t fence_slack; /* how old a grant must be to be outdone */
     id_set released;      /* acquisitions whose release was carried out */
     uint32_t lease_ms, poll_ms, request_ms;
@@ -235,7 +260,8 @@ typedef struct takeover {
 /* Of all runs. */
 typedef struct totals {
     uint64_t operations, requests, grants, renewals, releases, losses, crashes,
-        deleted, unknown, java_grants, edits;
+        deleted, tidied, unknown, java_grants, edits, restored, twins,
+        refreshed, alarms;
     /* what may happen but should not often */
     uint64_t steals, ghosts, watch_restarts, own_looks;
     /* of waiters, in the crowd */
@@ -267,6 +293,7 @@ void set_text(event *e, const char *text, size_t size); /* a copy */
 
 uint64_t local_ms(const device *d);
 int64_t server_ms(const world *w);
+const char *name_of(const char *request);
 int look(const world *w, unsigned key, model_view *view);
 
 /* ---- network.c ---- */
@@ -288,6 +315,8 @@ const char *watched_record(const task *t);
 
 /* ---- application.c ---- */
 
+int is_loss(dynalock_outcome rc);
+
 void boot_device(device *d);
 void run_device(device *d); /* one step of its life */
 
@@ -308,11 +337,13 @@ void judge_grant(world *w, task *t);
 void judge_loss(world *w, task *t, dynalock_outcome outcome);
 void judge_deadline(world *w, const task *t, uint64_t polled_ms);
 void judge_watch(world *w, task *t);
+void judge_alarm(world *w, const task *t, uint64_t polled_ms);
 void judge_sent(world *w, device *d);
 void judge_heard(world *w, device *d, const char *answer);
 void judge_write(
     world *w, unsigned key, const model_view *before, const model_view *after);
 void judge_expiry(world *w, unsigned key);
+void judge_waited(world *w, const task *t);
 void judge_death(world *w, const task *t);
 void judge_end(world *w);
 void add_id(id_set *set, uint64_t id);
