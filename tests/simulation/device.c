@@ -1,4 +1,4 @@
-#define _DEFAULT_SOURCE
+#define _GNU_SOURCE /* strcasestr */
 #define DYNALOCK_IMPLEMENTATION
 #include "world.h"
 
@@ -106,10 +106,10 @@ static void look_at_request(device *d)
     d->request[d->request_size] = '\0';
     end = strstr(d->request, "\r\n\r\n");
     if (end == NULL) return;
-    length = strstr(d->request, "Content-Length: ");
+    length = strcasestr(d->request, "\r\ncontent-length:");
     if (length == NULL || length > end) abort();
     if (d->request_size <
-        (size_t)(end + 4 - d->request) + strtoul(length + 16, NULL, 10))
+        (size_t)(end + 4 - d->request) + strtoul(length + 17, NULL, 10))
         return;
     judge_sent(d->world, d);
     send_request(d);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* By how much a clock that signs may be ahead, and a few fences more. */
-#define FENCE_AHEAD_MS (300000 + 2000)
+#define FENCE_AHEAD_MS (600000 + 2000)
 
 totals total;
 
