@@ -234,6 +234,7 @@ static void tidy(task *t)
     memset(&name, 0, sizeof name);
     name.key = p->key;
     name.sort_key = p->sort_key;
+    if (dynalock_result(&d->record.operation) == DYNALOCK_OK) total.tidied++;
     (void)!dynalock_start_tidy(&d->client, &name, &d->record);
 }
 
@@ -316,7 +317,12 @@ static void give_all_back(device *d)
     uint64_t start = local_ms(d);
     unsigned standstills = d->standstills, i;
     uint32_t wait_ms = 1 + (uint32_t)draw(&w->chance, 2000);
-    dynalock_outcome rc = dynalock_release_all(&d->client, wait_ms);
+    dynalock_outcome rc;
+
+    for (i = 0; i < d->task_count; i++) /* what was granted just now */
+        if (d->tasks[i].app == APP_ASK && d->tasks[i].lock.until != 0)
+            ask_on(&d->tasks[i], DYNALOCK_OK);
+    rc = dynalock_release_all(&d->client, wait_ms);
 
     say(w, "d%u has given all back: %d", d->id, (int)rc);
     if (local_ms(d) > start + wait_ms + d->tick_ms &&

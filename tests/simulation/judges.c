@@ -288,7 +288,9 @@ void judge_deadline(world *w, const task *t, uint64_t polled_ms)
 {
     if (t->deadline_ms != 0 && polled_ms >= t->deadline_ms &&
         t->lock.operation.outcome == DYNALOCK_AGAIN)
-        violate(w, "d%u waits beyond its deadline", t->device->id);
+        violate(w, "d%u waits for %s beyond its deadline, state %u, app %d",
+            t->device->id, w->places[t->key].key, t->lock.operation.state,
+            (int)t->app);
 }
 
 /* The watch must not go back to an older record of one acquisition. */
