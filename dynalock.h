@@ -547,8 +547,7 @@ typedef struct dynalock_name {
 typedef struct dynalock_operation {
     uint8_t state;
     uint8_t attempts;
-    uint8_t eventual; /* the read need not be consistent */
-    int32_t outcome;  /* dynalock_outcome */
+    int32_t outcome; /* dynalock_outcome */
     const dynalock_steps *steps;
     struct dynalock_operation *next; /* in the client's list */
     dynalock_client *client;         /* NULL: not in a list */
@@ -3280,8 +3279,7 @@ struct dynalock_steps {
     void (*answer)(dynalock_operation *operation, dynalock_outcome outcome);
     void (*end)(dynalock_operation *operation, unsigned why);
     /* The body. */
-    void (*body)(const dynalock_client *client,
-        const dynalock_operation *operation, dl_sink *sink);
+    void (*body)(const dynalock_operation *operation, dl_sink *sink);
     /* Who goes first when several are due: the smallest. */
     uint64_t (*rank)(const dynalock_operation *operation);
     /* The lease that a slow answer would endanger; 0: none. */
@@ -3389,7 +3387,7 @@ static void dl_put_body(const dynalock_client *client, dl_sink *sink)
 {
     const dynalock_operation *operation = client->exchange.operation;
 
-    operation->steps->body(client, operation, sink);
+    operation->steps->body(operation, sink);
 }
 
 static void dl_exchange_sign(dynalock_client *client)
@@ -3916,18 +3914,14 @@ static dynalock_outcome dl_poll(dynalock_client *client)
 /* ===================================================================== */
 
 /*
-The templates of a write: its expressions, the names (#x) and the values (:x)
-that these mention. Groups: [D data is given, [N not; [T a TTL attribute is
-known, [S set, [R removed; [W a claim is made, whose condition and values are
-$W and $M; [V it knows a fence, [U there was none. The values are those of
-dl_put_value; $w is the bare record that a claim is about.
+A layout has one template for its three writes: [A acquire, [E renew, [G
+release; [B is either of the last, [L the first or second, [F the first or
+last. Other groups: [D data is given, [N not (both in an acquire only); [T a
+TTL attribute is known, [S set, [R removed; [M there are names; [W a claim is
+made (in an acquire only), whose condition and values are $W and $M; [V it
+knows a fence, [U there was none. The values :x are those of dl_put_value; $w is the bare record that a
+claim is about.
 */
-typedef struct dl_write {
-    const char *update;
-    const char *condition;
-    const char *names;
-    const char *values;
-} dl_write;
 
 struct dl_item;
 
@@ -3941,9 +3935,7 @@ struct dynalock_claim {
 };
 
 struct dynalock_layout {
-    dl_write acquire;
-    dl_write renew;
-    dl_write release;
+    const char *write;
     dynalock_claim watched;
 };
 
@@ -3958,32 +3950,23 @@ struct dynalock_layout {
 #define DL_LEASE "$5"
 #define DL_IS_MISSING "$!" /* attribute_not_exists */
 
-static const char dl_standard_acquire[] =
-    "SET " DL_OWNER "=:o," DL_LEASE "=:l," DL_VERSION "=:r," DL_FENCE
-    "=:f[D,#d=:d][S,#t=:x] REMOVE " DL_RELEASED "[N,#d][R,#t]";
-static const char dl_standard_acquire_if[] =
-    DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
-                  "<:f) AND (" DL_RELEASED "=:y OR "
-                  "(" DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z)"
-                  "[W OR ($W)]))";
-static const char dl_standard_acquire_names[] =
-    ",'ExpressionAttributeNames':{'#k':$P,'#d':'data'[T,'#t':$L]}";
-static const char dl_standard_acquire_values[] =
-    "$o,$l,$r,$a,$z,$y,$f[D,$d][S,$x][W$M]";
-static const char dl_standard_renew[] =
-    "SET " DL_LEASE "=:l," DL_VERSION "=:r[S,#t=:x][R REMOVE #t]";
-static const char dl_standard_renew_if[] =
-    DL_OWNER "=:o AND " DL_FENCE "=:f AND " DL_IS_MISSING "(" DL_RELEASED
-             ") AND " DL_VERSION " BETWEEN :a AND :z";
-static const char dl_standard_renew_values[] = "$o,$l,$r,$a,$z,$f[S,$x]";
-static const char dl_standard_release[] =
-    "SET " DL_RELEASED "=:y," DL_VERSION "=:m," DL_FENCE
-    "=:f[S,#t=:x][R REMOVE #t]";
-static const char dl_standard_release_if[] =
-    DL_OWNER "=:o AND " DL_FENCE "<=:f AND " DL_VERSION " BETWEEN :a AND :p";
-static const char dl_standard_release_values[] = "$o,$a,$p,$m,$y,$f[S,$x]";
-static const char dl_standard_names[] =
-    "[T,'ExpressionAttributeNames':{'#t':$L}]";
+static const char dl_standard_write[] =
+    "'UpdateExpression':'"
+    "SET " DL_VERSION "=:r[A," DL_OWNER "=:o][L," DL_LEASE "=:l][F," DL_FENCE
+    "=:f][G," DL_RELEASED "=:y][D,#d=:d][S,#t=:x]"
+    "[A REMOVE " DL_RELEASED "[N,#d][R,#t]][B[R REMOVE #t]]"
+    "','ConditionExpression':'"
+    "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
+    "<:f) AND (" DL_RELEASED "=:y OR (]" /* free, or */
+    DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z"
+    "[A)[W OR ($W)]))]"
+    "[E AND " DL_FENCE "=:f AND " DL_IS_MISSING "(" DL_RELEASED ")]"
+    "[G AND " DL_FENCE "<=:f]"
+    "'[M,'ExpressionAttributeNames':{"
+    "[A'#k':$P,'#d':'data'[T,]][T'#t':$L]}]"
+    ",'ExpressionAttributeValues':{"
+    "$o,$a,$z,$r,$f[L,$l][F,$y][D,$d][S,$x][W$M]}"
+    ",'ReturnValuesOnConditionCheckFailure':'ALL_OLD'";
 
 /* ---- the item's place ---- */
 
@@ -3995,57 +3978,41 @@ static const char *dl_table(
     return table != NULL ? table : client->config.table;
 }
 
-/* What a body is generated from. */
-typedef struct dl_body {
-    const dynalock_client *client;
-    const dynalock_operation *operation;
-    const dl_write *write; /* NULL: a read */
-} dl_body;
-
 static void dl_read_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    const dl_body *body = (const dl_body *)fields->context;
-    const dynalock_config *config = &body->client->config;
+    const dynalock_operation *operation =
+        (const dynalock_operation *)fields->context;
+    const dynalock_config *config = &operation->client->config;
     const char *text;
 
     switch (letter) {
-    case 'T': text = dl_table(body->client, body->operation); break;
+    case 'T': text = dl_table(operation->client, operation); break;
     case 'P': text = config->key_name; break;
-    case 'K': text = body->operation->name.key; break;
+    case 'K': text = operation->name.key; break;
     case 'Q': text = config->sort_key_name; break;
-    case 'S': text = body->operation->name.sort_key; break;
+    case 'S': text = operation->name.sort_key; break;
     default: text = config->ttl_attribute; break; /* L */
     }
     dl_put_quoted(sink, text);
 }
 
-static DL_APART void dl_put_request(
-    dl_sink *sink, const char *text, const dl_body *body, dl_fields *fields)
+/* A write says by $X what it adds to the item's place. */
+static DL_APART void dl_put_request(dl_sink *sink,
+    const dynalock_operation *operation,
+    void (*put)(const dl_fields *fields, char letter, dl_sink *sink),
+    uint32_t flags)
 {
-    fields->context = body;
-    if (body->client->config.sort_key_name != NULL)
-        fields->flags |= DL_FLAG('Q');
-    dl_put_template(sink, text, fields);
-}
-
-static const char dl_item_request[] =
-    "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
-    "[C,'ConsistentRead':true]"
-    "[X,'UpdateExpression':'$U','ConditionExpression':'$C'$N,"
-    "'ExpressionAttributeValues':{$V},"
-    "'ReturnValuesOnConditionCheckFailure':'ALL_OLD']}";
-
-static void dl_put_read(const dynalock_client *client,
-    const dynalock_operation *operation, dl_sink *sink)
-{
-    dl_body body;
     dl_fields fields;
 
-    body.client = client;
-    body.operation = operation;
-    fields.put = dl_read_put;
-    fields.flags = operation->eventual ? 0 : DL_FLAG('C');
-    dl_put_request(sink, dl_item_request, &body, &fields);
+    fields.put = put;
+    fields.context = operation;
+    fields.flags = flags;
+    if (operation->client->config.sort_key_name != NULL)
+        fields.flags |= DL_FLAG('Q');
+    dl_put_template(sink,
+        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
+        "[C,'ConsistentRead':true][X,$X]}",
+        &fields);
 }
 
 /* What of an item is kept: the limits hold the text of the longest value that
@@ -4217,12 +4184,7 @@ static int dl_is_watched(const dynalock_lock *lock, const dl_item *item)
 DYNALOCK_API const dynalock_layout *dynalock_standard(void)
 {
     static const dynalock_layout layout = {
-        { dl_standard_acquire, dl_standard_acquire_if,
-            dl_standard_acquire_names, dl_standard_acquire_values },
-        { dl_standard_renew, dl_standard_renew_if, dl_standard_names,
-            dl_standard_renew_values },
-        { dl_standard_release, dl_standard_release_if, dl_standard_names,
-            dl_standard_release_values },
+        dl_standard_write,
         { dl_watched_if, dl_watched_values, dl_is_watched },
     };
 
@@ -4390,6 +4352,12 @@ static void dl_put_version(
     dl_put_hex32(sink, counter);
 }
 
+static void dl_put_mark(dl_sink *sink, const dynalock_lock *lock)
+{
+    dl_put_text(sink, "released:");
+    dl_put_hex(sink, lock->acquisition, sizeof lock->acquisition);
+}
+
 /* TTL is garbage collection: an hour or more past the lease, by the later of
    clock and fence, and never a sign of expiry. */
 static void dl_put_ttl(
@@ -4403,22 +4371,24 @@ static void dl_put_ttl(
     dl_put_decimal(sink, s + client->config.ttl_s);
 }
 
-static void dl_put_value_text(const dl_body *body, char letter, dl_sink *sink)
+/* :r is what a write leaves, :a to :z what it may meet: a release marks what
+   any try of its acquisition has left. */
+static void dl_put_value_text(
+    const dynalock_lock *lock, char letter, dl_sink *sink)
 {
-    const dynalock_client *client = body->client;
-    const dynalock_lock *lock =
-        (const dynalock_lock *)(const void *)body->operation;
+    const dynalock_client *client = lock->operation.client;
+    int releasing = lock->operation.state == DL_LOCK_RELEASE;
 
     switch (letter) {
     case 'o': dl_put_contents(sink, client->config.owner); break;
     case 'l': dl_put_decimal(sink, lock->sent_lease_ms); break;
-    case 'r': dl_put_version(sink, lock, lock->counter); break;
+    case 'r':
+        if (releasing) dl_put_mark(sink, lock);
+        else dl_put_version(sink, lock, lock->counter);
+        break;
     case 'a': dl_put_version(sink, lock, 0); break;
-    case 'z': dl_put_version(sink, lock, lock->counter - 1); break;
-    case 'p': dl_put_version(sink, lock, 0xffffffff); break;
-    case 'm':
-        dl_put_text(sink, "released:");
-        dl_put_hex(sink, lock->acquisition, sizeof lock->acquisition);
+    case 'z':
+        dl_put_version(sink, lock, releasing ? 0xffffffff : lock->counter - 1);
         break;
     case 'f': dl_put_decimal(sink, lock->fence); break;
     case 'v': dl_put_decimal(sink, lock->watch_fence); break;
@@ -4429,7 +4399,7 @@ static void dl_put_value_text(const dl_body *body, char letter, dl_sink *sink)
 }
 
 /* Value :x as ":x":{"S":"..."}, or of another type. */
-static void dl_put_value(const dl_body *body, char letter, dl_sink *sink)
+static void dl_put_value(const dynalock_lock *lock, char letter, dl_sink *sink)
 {
     char start[] = "\":x\":{\"S\":\"";
 
@@ -4437,28 +4407,23 @@ static void dl_put_value(const dl_body *body, char letter, dl_sink *sink)
     if (letter == 'd') start[7] = 'B';
     if (dl_is_in(letter, "fvx")) start[7] = 'N';
     dl_put(sink, start, sizeof start - 1);
-    dl_put_value_text(body, letter, sink);
+    dl_put_value_text(lock, letter, sink);
     dl_put(sink, "\"}", 2);
 }
 
 static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    const dl_body *body = (const dl_body *)fields->context;
-    const dynalock_lock *lock =
-        (const dynalock_lock *)(const void *)body->operation;
+    const dynalock_lock *lock = (const dynalock_lock *)fields->context;
     const char *text;
 
     switch (letter) {
     case 'w': dl_put_contents(sink, lock->claim_rvn); return;
-    case 'U': text = body->write->update; break;
-    case 'C': text = body->write->condition; break;
-    case 'N': text = body->write->names; break;
-    case 'V': text = body->write->values; break;
+    case 'X': text = lock->operation.client->config.layout->write; break;
     case 'W': text = lock->through->condition; break;
     case 'M': text = lock->through->values; break;
     case '!': text = "attribute_not_exists"; break;
     default:
-        if (letter >= 'a') dl_put_value(body, letter, sink);
+        if (letter >= 'a') dl_put_value(lock, letter, sink);
         else if (letter > '9') dl_read_put(fields, letter, sink);
         else dl_put_text(sink, dl_record_wants[letter - '0'].name);
         return;
@@ -4466,54 +4431,40 @@ static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink)
     dl_put_template(sink, text, fields);
 }
 
-static uint32_t dl_write_flags(
-    const dynalock_config *config, const dynalock_lock *lock)
+/* Of the write under way; 0: it is a look. */
+static uint32_t dl_write_flags(const dynalock_lock *lock)
 {
-    uint32_t flags =
-        DL_FLAG('X') | (lock->data != NULL ? DL_FLAG('D') : DL_FLAG('N'));
+    switch (lock->operation.state) {
+    case DL_LOCK_ACQUIRE:
+        return DL_FLAG('A') | DL_FLAG('L') | DL_FLAG('F') | DL_FLAG('M') |
+               DL_FLAG(lock->data != NULL ? 'D' : 'N') |
+               (lock->through != NULL ? DL_FLAG('W') : 0);
+    case DL_LOCK_RENEW:
+    case DL_LOCK_LEAVE: return DL_FLAG('B') | DL_FLAG('E') | DL_FLAG('L');
+    case DL_LOCK_RELEASE: return DL_FLAG('B') | DL_FLAG('G') | DL_FLAG('F');
+    default: return 0;
+    }
+}
+
+static uint32_t dl_lock_flags(const dynalock_lock *lock)
+{
+    const dynalock_config *config = &lock->operation.client->config;
+    uint32_t flags = dl_write_flags(lock);
     int ttl = !config->no_ttl || (config->delete_on_release &&
                                      lock->operation.state == DL_LOCK_RELEASE);
 
+    if (flags == 0) /* a waiter's look need not be consistent */
+        return lock->operation.state == DL_LOCK_WATCH ? 0 : DL_FLAG('C');
+    flags |= DL_FLAG('X');
     if (config->ttl_attribute != NULL)
-        flags |= DL_FLAG('T') | (ttl ? DL_FLAG('S') : DL_FLAG('R'));
-    if (lock->through != NULL) flags |= DL_FLAG('W');
-    flags |= lock->watch_fence != DL_NO_FENCE ? DL_FLAG('V') : DL_FLAG('U');
-    return flags;
+        flags |= DL_FLAG('T') | DL_FLAG('M') | DL_FLAG(ttl ? 'S' : 'R');
+    return flags | DL_FLAG(lock->watch_fence != DL_NO_FENCE ? 'V' : 'U');
 }
 
-static void dl_put_write(const dynalock_client *client,
-    const dynalock_operation *operation, const dl_write *write, dl_sink *sink)
+static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 {
-    dl_body body;
-    dl_fields fields;
-
-    body.client = client;
-    body.operation = operation;
-    body.write = write;
-    fields.put = dl_write_put;
-    fields.flags = dl_write_flags(
-        &client->config, (const dynalock_lock *)(const void *)operation);
-    dl_put_request(sink, dl_item_request, &body, &fields);
-}
-
-static void dl_lock_body(const dynalock_client *client,
-    const dynalock_operation *operation, dl_sink *sink)
-{
-    const dynalock_layout *layout = client->config.layout;
-
-    switch (operation->state) {
-    case DL_LOCK_ACQUIRE:
-        dl_put_write(client, operation, &layout->acquire, sink);
-        break;
-    case DL_LOCK_RENEW:
-    case DL_LOCK_LEAVE:
-        dl_put_write(client, operation, &layout->renew, sink);
-        break;
-    case DL_LOCK_RELEASE:
-        dl_put_write(client, operation, &layout->release, sink);
-        break;
-    default: dl_put_read(client, operation, sink); break;
-    }
+    dl_put_request(sink, operation, dl_write_put,
+        dl_lock_flags((const dynalock_lock *)(const void *)operation));
 }
 
 /* ---- sending ---- */
@@ -4570,7 +4521,6 @@ static void dl_lock_prepare(dynalock_operation *operation)
     dynalock_lock *lock = dl_lock_of(operation);
     uint8_t state = operation->state;
 
-    operation->eventual = state == DL_LOCK_WATCH;
     client->signing.target = "UpdateItem";
     if (state == DL_LOCK_ACQUIRE ||
         (state == DL_LOCK_WATCH && dl_watch_left(lock) == 0))
@@ -5422,6 +5372,11 @@ static dynalock_outcome dl_start_release_restored(
 /* == read: look at one item                                              */
 /* ===================================================================== */
 
+static void dl_record_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    dl_put_request(sink, operation, dl_read_put, DL_FLAG('C'));
+}
+
 static void dl_record_prepare(dynalock_operation *operation)
 {
     operation->client->signing.target = "GetItem";
@@ -5493,7 +5448,7 @@ static uint32_t dl_record_lease(const dynalock_client *client,
 }
 
 static const dynalock_steps dl_record_steps = { dl_record_prepare,
-    dl_record_answer, dl_record_end, dl_put_read, dl_record_rank,
+    dl_record_answer, dl_record_end, dl_record_body, dl_record_rank,
     dl_record_lease, dl_record_wants };
 
 /* A record's memory may hold anything before its first use: only the list says
@@ -5535,32 +5490,27 @@ static void dl_tidy_prepare(dynalock_operation *operation)
     operation->client->signing.target = "DeleteItem";
 }
 
+static const char dl_tidy_condition[] =
+    "'ConditionExpression':'" DL_RELEASED "=:y AND " DL_FENCE "<:f',"
+    "'ExpressionAttributeValues':{':y':{'S':'1'},':f':{'N':'$F'}}";
+
 static void dl_tidy_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    const dl_body *body = (const dl_body *)fields->context;
+    const dynalock_operation *operation =
+        (const dynalock_operation *)fields->context;
 
-    if (letter == 'F')
-        dl_put_decimal(sink, body->client->exchange.unix_ms - DL_TIDY_AGE_MS);
+    if (letter == 'X') dl_put_template(sink, dl_tidy_condition, fields);
+    else if (letter == 'F')
+        dl_put_decimal(
+            sink, operation->client->exchange.unix_ms - DL_TIDY_AGE_MS);
     else if (letter <= '9')
         dl_put_text(sink, dl_record_wants[letter - '0'].name);
     else dl_read_put(fields, letter, sink);
 }
 
-static void dl_tidy_body(const dynalock_client *client,
-    const dynalock_operation *operation, dl_sink *sink)
+static void dl_tidy_body(const dynalock_operation *operation, dl_sink *sink)
 {
-    static const char text[] =
-        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]},"
-        "'ConditionExpression':'" DL_RELEASED "=:y AND " DL_FENCE "<:f',"
-        "'ExpressionAttributeValues':{':y':{'S':'1'},':f':{'N':'$F'}}}";
-    dl_body body;
-    dl_fields fields;
-
-    body.client = client;
-    body.operation = operation;
-    fields.put = dl_tidy_put;
-    fields.flags = 0;
-    dl_put_request(sink, text, &body, &fields);
+    dl_put_request(sink, operation, dl_tidy_put, DL_FLAG('X'));
 }
 
 static void dl_tidy_answer(

@@ -201,7 +201,7 @@ static int world_may_release(const world *w)
 {
     return w->item.exists && world_is_owner(w) && w->item.has_fence &&
            w->item.fence <= world_number(w, 'f') &&
-           world_between(w, w->item.rvn, 'a', 'p');
+           world_between(w, w->item.rvn, 'a', 'z');
 }
 
 /* Carries the write out; 0: its condition does not hold. */
@@ -217,14 +217,15 @@ static int world_write(world *w)
         memset(item, 0, sizeof *item);
         return 1;
     }
-    if (world_find(w, "SET isReleased") != NULL) {
+    if (world_find(w, "isReleased=:y,") != NULL ||
+        world_find(w, "isReleased=:y\"") != NULL) {
         if (!world_may_release(w)) return 0;
         item->released = 1;
-        world_value(w, 'm', item->rvn, sizeof item->rvn);
+        world_value(w, 'r', item->rvn, sizeof item->rvn);
         item->fence = world_number(w, 'f');
         return 1;
     }
-    if (world_find(w, "SET leaseDuration") != NULL) {
+    if (world_find(w, "ownerName=:o,") == NULL) {
         if (!world_may_renew(w)) return 0;
     } else {
         if (!world_may_acquire(w)) return 0;
