@@ -3772,9 +3772,8 @@ static int dl_refresh(dynalock_client *client)
     const dynalock_config *config = &client->config;
     const dynalock_credentials *fresh;
 
-    if (config->refresh == NULL) return 0;
-    client->refreshed = (uint8_t)!client->refreshed;
-    if (!client->refreshed) return 0;
+    if (config->refresh == NULL || client->refreshed) return 0;
+    client->refreshed = 1;
     fresh = config->refresh(config->refresh_context);
     if (fresh != NULL) dl_take_credentials(client, fresh);
     return fresh != NULL;
@@ -4475,13 +4474,10 @@ static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 static void dl_raise_fence(dynalock_lock *lock)
 {
     const dynalock_client *client = lock->operation.client;
-    uint64_t last = lock->fence;
 
     lock->fence = client->exchange.unix_ms;
     if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
-    if (lock->counter > 1 && lock->fence <= last &&
-        last - lock->fence <= 300000)
-        lock->fence = last + 1;
+    lock->top_fence = lock->fence;
 }
 
 /* Every request sent has a number of its own, retries too: no two copies of
@@ -4714,7 +4710,6 @@ static void dl_grant(dynalock_lock *lock)
     lock->claim = NULL;
     lock->memory = 0;
     lock->token = lock->fence;
-    lock->top_fence = lock->fence;
     dl_hold(lock);
 }
 
@@ -6047,7 +6042,7 @@ static void dl_change_lease(dynalock_lock *lock, uint32_t lease_ms)
     lock->lease_ms = lease_ms;
     lock->until =
         dl_least(lock->until, client->now + dl_usable(client, lease_ms));
-    lock->operation.deadline = lock->alarm != NULL ? client->now : lock->until;
+    lock->operation.deadline = lock->until;
     if (!client->config.manual_renew) lock->operation.due = client->now;
 }
 
