@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+FILE *record;
+
 uint64_t delay_us(world *w)
 {
     uint64_t x = draw(&w->chance, 1000);
@@ -65,6 +67,9 @@ static size_t carry_out(world *w, const event *e, char *answer)
     size_t size;
     int i;
 
+    if (record != NULL)
+        fprintf(record, "%s %s\n", name_of(e->text),
+            strstr(e->text, "\r\n\r\n") + 4);
     (void)look(w, key, &before);
     for (i = 0; i < 6; i++) { /* they live until the item is written */
         if (fields[i] == NULL) continue;

@@ -1,13 +1,14 @@
 /*
     simulate [--runs N] [--seed S] [--devices D] [--world a,b,...] [--trace]
-             [--figures]
+             [--figures] [--record FILE]
 
 The real dynalock.h, unchanged, runs on every device of a fleet, driven through
 its hooks: virtual monotonic clocks that drift and step, wall clocks that jump,
 a network that loses, delays, repeats, reorders and cuts, and a table behind
 it. Each run derives from one seed; a seed that fails replays exactly, --trace
 prints its last events. After every event the promises of the manual are
-asserted. --figures: too slow is a failure too.
+asserted. --figures: too slow is a failure too. --record: writes
+down what the table was asked, a line for each request.
 */
 #define _DEFAULT_SOURCE
 #include "world.h"
@@ -416,6 +417,8 @@ static int read_command(command *c, int argc, char **argv)
             c->devices = (unsigned)strtoul(value, NULL, 10);
         else if (strcmp(argv[a - 1], "--world") == 0)
             c->trouble = read_trouble(value);
+        else if (strcmp(argv[a - 1], "--record") == 0)
+            record = fopen(value, "w");
         else return 0;
     }
     return c->devices <= DEVICES;
@@ -431,6 +434,7 @@ int main(int argc, char **argv)
     if (!read_command(&c, argc, argv)) return 64;
     for (i = 0; i < c.runs && failures < FAILURES; i++)
         if (run(c.seed + i, c.devices, c.trouble, c.tracing) != 0) failures++;
+    if (record != NULL && fclose(record) != 0) failures++;
     well = print_takeovers();
     if ((c.trouble & WORLD_CROWD) != 0) well &= print_waiters();
     if (!print_totals(

@@ -16,6 +16,7 @@ The fleet, its clocks and its network in one deterministic program. The files:
 #include "model.h"
 
 #include <setjmp.h>
+#include <stdio.h>
 #include <ucontext.h>
 
 #define DYNALOCK_NO_TLS
@@ -270,6 +271,7 @@ typedef struct totals {
     size_t takeovers, takeover_room;
 } totals;
 extern totals total;
+extern FILE *record; /* NULL, or where requests are written down */
 
 /* ---- world.c ---- */
 
