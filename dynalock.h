@@ -528,11 +528,11 @@ typedef struct dynalock_config {
 typedef struct dynalock_detail {
     int32_t port_error; /* of the platform's hooks */
     int32_t tls_error;  /* BearSSL's */
-    uint32_t holder_lease_ms;
     uint16_t http_status;
     char type[48];     /* the service's error type, without prefix */
     char message[128]; /* the service's words */
     char request_id[56];
+    uint32_t holder_lease_ms; /* this and the next outlast later requests */
     char holder[DYNALOCK_OWNER_SIZE]; /* owner name last seen on a live lock
                                          of somebody else */
 } dynalock_detail;
@@ -594,7 +594,7 @@ struct dynalock_lock {
     uint64_t until;     /* end of the hold; 0: not held */
     uint64_t token;     /* fence of the hold */
     uint64_t fence;     /* sent last by this acquisition */
-    uint64_t top_fence; /* highest seen or sent for this key */
+    uint64_t top_fence; /* highest seen or granted for this key */
     uint64_t watch_since;
     uint64_t watch_fence;
     uint8_t acquisition[16];
@@ -1757,18 +1757,14 @@ static void dl_sha256_update(dl_sha256 *sha, const void *data, size_t size)
 
 static void dl_sha256_final(dl_sha256 *sha, uint8_t out[DL_SHA256_SIZE])
 {
-    size_t used = sha->size & 63;
-    unsigned i;
+    uint8_t tail[64 + 8]; /* padding to 56 bytes of a block, and the size */
+    unsigned padding = 1 + ((119 - sha->size) & 63), i;
 
-    sha->block[used++] = 0x80;
-    memset(sha->block + used, 0, 64 - used);
-    if (used > 56) {
-        dl_sha256_block(sha->state, sha->block);
-        memset(sha->block, 0, 64);
-    }
-    dl_store32(sha->block + 56, sha->size >> 29);
-    dl_store32(sha->block + 60, sha->size << 3);
-    dl_sha256_block(sha->state, sha->block);
+    memset(tail, 0, sizeof tail);
+    tail[0] = 0x80;
+    dl_store32(tail + padding, sha->size >> 29);
+    dl_store32(tail + padding + 4, sha->size << 3);
+    dl_sha256_update(sha, tail, padding + 8);
     for (i = 0; i < 8; i++) dl_store32(out + 4 * i, sha->state[i]);
 }
 
@@ -3506,8 +3502,8 @@ static int dl_exchange_is_busy(const dynalock_client *client)
 
 /* One slow answer must not cost a lease, neither that of the lock it is for
    nor of any other that is held over this connection. */
-static uint32_t dl_patience(
-    const dynalock_client *client, uint32_t most, int sending)
+static void dl_exchange_allow(
+    dynalock_client *client, uint32_t most, int sending)
 {
     const dynalock_operation *at = client->operations;
 
@@ -3516,7 +3512,7 @@ static uint32_t dl_patience(
 
         if (quarter != 0 && quarter < most) most = quarter;
     }
-    return most;
+    client->exchange.deadline = client->now + most;
 }
 
 static void dl_exchange_send_first(dynalock_client *client)
@@ -3532,8 +3528,7 @@ static void dl_exchange_send_first(dynalock_client *client)
     operation->steps->prepare(operation);
     dl_exchange_sign(client);
     exchange->state = DL_EXCHANGE_SEND;
-    exchange->deadline =
-        client->now + dl_patience(client, client->config.request_ms, 1);
+    dl_exchange_allow(client, client->config.request_ms, 1);
 }
 
 static void dl_exchange_start(
@@ -3544,12 +3539,7 @@ static void dl_exchange_start(
     if (exchange->state == DL_EXCHANGE_READY &&
         client->stream->is_stale(client))
         dl_exchange_close(client);
-    client->detail.port_error = 0;
-    client->detail.tls_error = 0;
-    client->detail.http_status = 0;
-    client->detail.type[0] = '\0';
-    client->detail.message[0] = '\0';
-    client->detail.request_id[0] = '\0';
+    memset(&client->detail, 0, offsetof(dynalock_detail, holder_lease_ms));
     exchange->operation = operation;
     exchange->fate = DL_FATE_UNSENT;
     exchange->reused = exchange->state == DL_EXCHANGE_READY;
@@ -3558,8 +3548,7 @@ static void dl_exchange_start(
         return;
     }
     exchange->state = DL_EXCHANGE_OPEN;
-    exchange->deadline =
-        client->now + dl_patience(client, client->config.connect_ms, 0);
+    dl_exchange_allow(client, client->config.connect_ms, 0);
 }
 
 /* ---- the answer ---- */
@@ -3801,14 +3790,15 @@ static void dl_take_credentials(
     dl_wipe(&client->signing_key, sizeof client->signing_key);
 }
 
-/* Asks for other credentials, once until some are accepted. */
+/* Asks for other credentials; but not if those it was given last are refused
+   as well. The next call may ask again. */
 static int dl_refresh(dynalock_client *client)
 {
     const dynalock_config *config = &client->config;
     const dynalock_credentials *fresh;
 
-    if (config->refresh == NULL || client->refreshed) return 0;
-    client->refreshed = 1;
+    client->refreshed = !client->refreshed;
+    if (config->refresh == NULL || !client->refreshed) return 0;
     fresh = config->refresh(config->refresh_context);
     if (fresh != NULL) dl_take_credentials(client, fresh);
     return fresh != NULL;
@@ -3908,11 +3898,15 @@ static void dl_fail(dynalock_operation *operation, dynalock_outcome outcome)
 static dynalock_operation *dl_next_due(const dynalock_client *client)
 {
     dynalock_operation *at, *first = NULL;
+    uint64_t least = DL_NEVER;
 
-    for (at = client->operations; at != NULL; at = at->next)
-        if (at->due <= client->now &&
-            (first == NULL || at->steps->rank(at) < first->steps->rank(first)))
-            first = at;
+    for (at = client->operations; at != NULL; at = at->next) {
+        uint64_t rank = at->steps->rank(at);
+
+        if (at->due > client->now || rank >= least) continue;
+        least = rank;
+        first = at;
+    }
     return first;
 }
 
@@ -4524,15 +4518,22 @@ static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 
 /* ---- sending ---- */
 
-/* A hybrid clock: rises over everything seen or sent for this key, and with
-   time, so that it rises over a deletion of the item too. */
+/* What is signed further ahead of the service's clock is refused. */
+#define DL_SIGNED_AHEAD_MS 300000u
+
+/* A hybrid clock: rises over everything seen or granted for this key, and with
+   time, so that it rises over a deletion of the item too. Within an acquisition
+   it rises over what was sent, which may have been written; but not over what a
+   wrong clock made and the service refused: fences would then run ahead of
+   everybody's time for ever. */
 static void dl_raise_fence(dynalock_lock *lock)
 {
-    const dynalock_client *client = lock->operation.client;
+    uint64_t sent = lock->counter > 1 ? lock->fence : 0;
 
-    lock->fence = client->exchange.unix_ms;
+    lock->fence = lock->operation.client->exchange.unix_ms;
     if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
-    lock->top_fence = lock->fence;
+    if (lock->fence <= sent && lock->fence + DL_SIGNED_AHEAD_MS >= sent)
+        lock->fence = sent + 1;
 }
 
 /* Every request sent has a number of its own, retries too: no two copies of
@@ -4642,6 +4643,7 @@ static void dl_hold(dynalock_lock *lock)
     lock->claim = NULL;
     lock->memory = DL_COUNTED; /* as far as renewals are asked for */
     lock->token = lock->fence;
+    lock->top_fence = lock->fence;
     lock->until = lock->base + dl_usable(client, lock->sent_lease_ms);
     lock->held_lease_ms = lock->sent_lease_ms;
     lock->data_due = 0;
@@ -6138,7 +6140,8 @@ static void dl_change_lease(dynalock_lock *lock, uint32_t lease_ms)
     lock->lease_ms = lease_ms;
     lock->until =
         dl_least(lock->until, client->now + dl_usable(client, lease_ms));
-    lock->operation.deadline = lock->until;
+    /* an alarm is looked after at the next poll */
+    lock->operation.deadline = lock->alarm != NULL ? client->now : lock->until;
     if (!client->config.manual_renew) lock->operation.due = client->now;
 }
 
