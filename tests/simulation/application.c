@@ -410,6 +410,9 @@ static void run_task(task *t, uint64_t polled_ms)
         total.operations++;
     }
     act(t);
+    if (t->app != APP_HOLD && t->lock.until != 0)
+        violate(w, "d%u holds %s without having asked", d->id,
+            w->places[t->key].key);
     if (t->lock.until != 0) t->until = t->lock.until;
     judge_exclusion(w, t->key);
 }

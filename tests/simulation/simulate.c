@@ -103,6 +103,7 @@ static void set_times(world *w)
 {
     w->lease_ms = 2000;
     w->poll_ms = has(w, WORLD_EDGE) ? 20 : 300;
+    if (has(w, WORLD_EDGE) && has(w, WORLD_TICK)) w->poll_ms = 4;
     w->request_ms = 400;
     w->quiet_from = (has(w, WORLD_TTL | WORLD_TIDY) ? 20000 : 120) * SECOND;
     w->end = w->quiet_from + 120 * SECOND;

@@ -68,9 +68,8 @@ enum {                     /* kinds of trouble; --world names them */
     WORLD_ODD =
         1 << 23, /* devices that never look, wait longer, delete late */
     /* never drawn, only named */
-    WORLD_EDGE =
-        1
-        << 24, /* drift at the margin, holders that stand still, waiters that look every few ms, a quick network */
+    WORLD_EDGE = 1 << 24,   /* drift at the margin, holders that stand still,
+                                 waiters that look every few ms, a quick net */
     WORLD_WEAK = 1 << 25,   /* entropy of two bits, clocks that start alike */
     WORLD_BEYOND = 1 << 26, /* drift beyond the margin: no exclusion */
     WORLD_OPERATOR = 1 << 27, /* somebody edits live items: no exclusion */
