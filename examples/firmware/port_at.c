@@ -10,22 +10,7 @@
 
 enum { ERROR_COMMAND = -1, ERROR_SEND = -2, ERROR_UNREAD = -3 };
 
-/*
-    state      on                                   goes to
-    CLOSED     open: AT+OPEN                        OPENING
-    OPENING    +OPEN: 0                             READY
-    OPENING    +OPEN: error                         CLOSED
-    READY      write: AT+SEND                       ASKING
-    ASKING     ">"                                  PROMPTED
-    PROMPTED   write: the bytes                     SENDING
-    SENDING    SEND OK                              READY
-    READY      read, arrived: AT+READ               FETCHING
-    FETCHING   +READ: n                             DATA
-    DATA       n bytes were read                    TRAILER
-    TRAILER    OK                                   READY
-    any        close: AT+CLOSE                      CLOSING
-    CLOSING    OK                                   CLOSED
-*/
+/* port_at.h has the transitions. */
 enum {
     CLOSED,
     OPENING,
