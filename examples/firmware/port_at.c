@@ -1,78 +1,13 @@
 #include "port_at.h"
-#include "at_text.h"
+#include "at_modem.h"
 #include "board.h"
 #include <string.h>
 
 #define ESC 0x1b
 #define MOST_SENT 256 /* bytes at a time: the wire must not block for long */
 #define MOST_READ 192 /* fits the board's buffer, with the lines around it */
+#define MODEM_MS 20
 #define START_MS 3000
-
-enum { ERROR_COMMAND = -1, ERROR_SEND = -2, ERROR_UNREAD = -3 };
-
-/* port_at.h has the transitions. */
-enum {
-    CLOSED,
-    OPENING,
-    READY,
-    ASKING,
-    PROMPTED,
-    SENDING,
-    FETCHING,
-    DATA,
-    TRAILER,
-    CLOSING
-};
-
-/* ---- what the modem says ---- */
-
-static int begins(const port_at *port, const char *start)
-{
-    return strncmp(port->line, start, strlen(start)) == 0;
-}
-
-static void on_line(port_at *port)
-{
-    if (begins(port, "+RECV")) port->arrived = 1;
-    if (begins(port, "+CLOSED")) port->ended = 1;
-    if (begins(port, "+CCLK: ")) port->unix_ms = at_unix_ms(port->line + 8);
-    if (port->state == CLOSING) { /* what else comes is of the past */
-        if (begins(port, "OK")) port->state = CLOSED;
-    } else if (begins(port, "+OPEN: ")) {
-        port->error = -(int32_t)at_number(port->line + 7, 5);
-        port->state = port->error == 0 ? READY : CLOSED;
-        port->arrived = 0;
-        port->ended = 0;
-    } else if (begins(port, "+READ: ")) {
-        port->left = (uint16_t)at_number(port->line + 7, 5);
-        port->state = port->left != 0 ? DATA : TRAILER;
-    } else if (begins(port, "OK") && port->state == TRAILER) {
-        port->state = READY;
-    } else if (begins(port, "SEND OK")) {
-        port->state = READY;
-    } else if (begins(port, "ERROR") || begins(port, "SEND FAIL")) {
-        port->error = ERROR_COMMAND;
-    }
-}
-
-/* Takes lines; bytes that were asked for are left to hook_read. */
-static void listen(port_at *port)
-{
-    int byte;
-
-    while (port->state != DATA && (byte = board_uart_get()) >= 0) {
-        if (port->state == ASKING && port->used == 0 && byte == '>') {
-            port->state = PROMPTED;
-        } else if (byte == '\n') {
-            port->line[port->used] = '\0';
-            if (port->used != 0) on_line(port);
-            port->used = 0;
-        } else if (byte != '\r' && (port->used != 0 || byte != ' ')) {
-            port->line[port->used] = (char)byte;
-            if (port->used < sizeof port->line - 1) port->used++;
-        }
-    }
-}
 
 /* ---- the hooks ---- */
 
@@ -80,9 +15,10 @@ static void hook_close(void *context)
 {
     port_at *port = (port_at *)context;
 
-    if (port->state == ASKING || port->state == PROMPTED) board_uart_put(ESC);
+    if (port->state == AT_ASKING || port->state == AT_PROMPTED)
+        board_uart_put(ESC);
     at_put("\rAT+CLOSE\r");
-    port->state = CLOSING;
+    port->state = AT_CLOSING;
     port->error = 0;
 }
 
@@ -91,43 +27,58 @@ static int32_t hook_open(void *context, const dynalock_peer *peer)
     port_at *port = (port_at *)context;
     int32_t error;
 
-    listen(port);
+    at_listen(port);
     error = port->error;
-    if (error != 0) port->state = CLOSED;
+    if (error != 0) port->state = AT_CLOSED;
     port->error = 0;
-    if (error != 0 || port->state == READY) return error;
-    if (port->state != CLOSED) return DYNALOCK_AGAIN;
+    if (error != 0 || port->state == AT_READY) return error;
+    if (port->state != AT_CLOSED) return DYNALOCK_AGAIN;
     at_put("AT+OPEN=\"");
     at_put(peer->host);
     at_put("\",");
     at_put_number(peer->port);
     at_put(peer->secure ? ",1\r" : ",0\r");
-    port->state = OPENING;
+    port->state = AT_OPENING;
     return DYNALOCK_AGAIN;
 }
 
-/* The first call asks for leave to send, a later one with the same data
-   sends. */
+/* The modem's own answers come soon: they are waited for, but not for long. */
+static void settle(port_at *port)
+{
+    uint32_t start = board_ms();
+
+    at_listen(port);
+    while ((port->state == AT_ASKING || port->state == AT_SENDING ||
+               port->state == AT_FETCHING || port->state == AT_TRAILER) &&
+           port->error == 0 && board_ms() - start < MODEM_MS) {
+        board_sleep(1);
+        at_listen(port);
+    }
+}
+
+/* If the modem's leave to send comes late, the caller's next try with the same
+   data finds it. */
 static int32_t hook_write(void *context, const void *data, size_t size)
 {
     port_at *port = (port_at *)context;
     const uint8_t *bytes = (const uint8_t *)data;
     uint16_t i;
 
-    listen(port);
-    if (port->error != 0) return port->error;
-    if (port->state == FETCHING || port->state == DATA) return ERROR_UNREAD;
-    if (port->state == READY) {
+    settle(port);
+    if (port->state == AT_DATA) return ERROR_UNREAD;
+    if (port->state == AT_READY && port->error == 0) {
         port->left = (uint16_t)(size < MOST_SENT ? size : MOST_SENT);
         at_put("AT+SEND=");
         at_put_number(port->left);
         at_put("\r");
-        port->state = ASKING;
+        port->state = AT_ASKING;
+        settle(port);
     }
-    if (port->state != PROMPTED) return 0;
+    if (port->error != 0) return port->error;
+    if (port->state != AT_PROMPTED) return 0;
     if (size < port->left) return ERROR_SEND;
     for (i = 0; i < port->left; i++) board_uart_put(bytes[i]);
-    port->state = SENDING;
+    port->state = AT_SENDING;
     return port->left;
 }
 
@@ -138,32 +89,35 @@ static int32_t hook_read(void *context, void *data, size_t size)
     int32_t n = 0;
     int byte;
 
-    listen(port);
-    if (port->error != 0) return port->error;
-    if (port->state == READY && port->arrived) {
+    settle(port);
+    if (port->state == AT_READY && port->arrived) {
         port->arrived = 0;
         at_put("AT+READ=");
         at_put_number(MOST_READ);
         at_put("\r");
-        port->state = FETCHING;
+        port->state = AT_FETCHING;
+        settle(port);
     }
-    if (port->state == READY && port->ended) return DYNALOCK_EOF;
-    if (port->state != DATA) return 0;
+    if (port->error != 0) return port->error;
+    if (port->state == AT_READY && port->ended && !port->arrived)
+        return DYNALOCK_EOF;
+    if (port->state != AT_DATA) return 0;
+    if (board_uart_waiting() == 0) board_sleep(1);
     while (size-- != 0 && port->left != 0 && (byte = board_uart_get()) >= 0) {
         bytes[n++] = (uint8_t)byte;
         port->left--;
     }
-    if (port->left == 0) port->state = TRAILER;
+    if (port->left == 0) port->state = AT_TRAILER;
     return n;
 }
 
 static int is_ready(const port_at *port, unsigned interest)
 {
     if (interest == 0) return 0;
-    if (port->error != 0 || port->state == CLOSED) return 1;
-    if (port->state == DATA) return board_uart_waiting() != 0;
-    if (port->state == PROMPTED) return 1;
-    if (port->state != READY) return 0;
+    if (port->error != 0 || port->state == AT_CLOSED) return 1;
+    if (port->state == AT_DATA) return board_uart_waiting() != 0;
+    if (port->state == AT_PROMPTED) return 1;
+    if (port->state != AT_READY) return 0;
     return (interest & DYNALOCK_WRITE) != 0 || port->arrived || port->ended;
 }
 
@@ -173,7 +127,7 @@ static int32_t hook_wait(void *context, unsigned interest, uint32_t ms)
     uint32_t start = board_ms(), passed = 0;
 
     for (;;) {
-        listen(port);
+        at_listen(port);
         if (passed >= ms || is_ready(port, interest)) return 0;
         board_sleep(ms - passed);
         passed = board_ms() - start;

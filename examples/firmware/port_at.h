@@ -16,23 +16,6 @@ maker's are a little different; these are typical:
 
 #include "dynalock.h"
 
-/*
-    state      on                                   goes to
-    CLOSED     open: AT+OPEN                        OPENING
-    OPENING    +OPEN: 0                             READY
-    OPENING    +OPEN: error                         CLOSED
-    READY      write: AT+SEND                       ASKING
-    ASKING     ">"                                  PROMPTED
-    PROMPTED   write: the bytes                     SENDING
-    SENDING    SEND OK                              READY
-    READY      read, arrived: AT+READ               FETCHING
-    FETCHING   +READ: n                             DATA
-    DATA       n bytes were read                    TRAILER
-    TRAILER    OK                                   READY
-    any        close: AT+CLOSE                      CLOSING
-    CLOSING    OK                                   CLOSED
-*/
-
 /* One modem. Belongs to the caller, serves one client. */
 typedef struct port_at {
     uint8_t state;
