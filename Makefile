@@ -19,6 +19,7 @@ BENCH = $(patsubst tests/%.c,build/%,$(wildcard tests/bench/*.c))
 MANUALS = build/manual build/readme
 
 UNIT_PLAIN = $(UNIT:%=build/unit/%)
+THREADS = build/tsan/threads
 UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
@@ -48,6 +49,7 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    '$(call same,tools/gen_vectors,tests/vectors.h)' \
 	    '$(call same,tests/gen_json_corpus.py,tests/unit/json_corpus.h)' \
 	    $(EXAMPLES:%='test -x %') $(MANUALS:%='test -x %') \
+	    '$(threads)' \
 	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
 	    --counts tests/options.py \
 	    --alone tests/harness_test.py \
@@ -55,7 +57,7 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %'))
 
 programs: build/simulate $(UNIT_PLAIN) $(UNIT_SANITIZED) $(CONFORMANCE) $(FUZZERS) \
-    $(EXAMPLES) $(MANUALS)
+    $(EXAMPLES) $(MANUALS) $(THREADS)
 
 RUNS = 300
 SEED = 1
@@ -116,7 +118,14 @@ build/fuzz/%: tests/fuzz/fuzz_%.c $(HEADERS)
 	$(call compile,$(CLANG) $(CFLAGS) $(FUZZER) $(SANITIZE))
 
 build/examples/%: examples/%.c $(HEADERS)
-	$(call compile,$(CC) $(CFLAGS),-lbearssl)
+	$(call compile,$(CC) $(CFLAGS),-lbearssl -pthread)
+
+build/tsan/%: examples/%.c $(HEADERS)
+	$(call compile,$(CC) $(CFLAGS) -fsanitize=thread,-lbearssl -pthread)
+
+# The example with threads runs under ThreadSanitizer, over TLS.
+threads = tests/harness.py -- sh -c \
+    "exec $(THREADS) 3 \$$DYNALOCK_TEST_HTTPS \$$DYNALOCK_TEST_CA"
 
 build/bench/%: tests/bench/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -O2)

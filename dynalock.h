@@ -91,8 +91,10 @@ WHAT IT DOES NOT DO
  - Prove that a lock is free by looking at it once: another holder's lease is
    watched for its whole length on this device's own clock.
  - Delete items: deletion forgets the fence. Released items are marked.
- - Mend a wall clock that is wrong: the call ends in CLOCK_SKEW.
- - Know its own lock after a reboot: it waits for the old lease like anyone.
+ - Believe a Date header over plain HTTP: there, a wall clock that is wrong
+   ends in CLOCK_SKEW. (Over TLS it is mended for signatures and fences.)
+ - Know its own lock after a reboot without help: see dynalock_save, and
+   DYNALOCK_SAME_OWNER.
  - Queue waiters: who looks first after a release has the lock.
 
 HOW TO USE IT
@@ -149,8 +151,9 @@ CONTENTS (search for the words)
 
     == options      == interface    == text         == sha256
     == sigv4        == http         == stream       == json
-    == request      == layout       == lock         == read
-    == client       == posix        == licence
+    == request      == layout       == lock         == alarm
+    == save         == read         == tidy         == client
+    == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -301,9 +304,11 @@ typedef enum dynalock_outcome {
                                       key in use: acquire                    */
     DYNALOCK_HELD = -22,           /* already held by this lock: acquire     */
     DYNALOCK_NOT_HELD = -23,       /* never acquired, or given back before:
-                                      renew, release                         */
+                                      renew, release, set_lease, save, check */
     DYNALOCK_NO_FILE = -24,        /* cannot be read: posix_anchors          */
     DYNALOCK_BAD_FILE = -25,       /* no certificate in it: posix_anchors    */
+    DYNALOCK_BAD_BLOB = -26,       /* not a saved one, damaged, or of another
+                                      owner: restore                         */
 
     /* The lock. */
     DYNALOCK_BUSY = -30,           /* held by client.detail.holder: acquire
@@ -321,6 +326,10 @@ typedef enum dynalock_outcome {
     DYNALOCK_CANCELLED = -37,      /* dynalock_cancel, the wait hook, close  */
     DYNALOCK_NOT_A_LOCK = -38,     /* the item at this key is not understood
                                       and is left alone: acquire             */
+    DYNALOCK_DANGER = -39,         /* held, but not for longer than the alarm's
+                                      safe_ms: check, notify                 */
+    DYNALOCK_KEPT = -40,           /* held, released less than an hour ago, or
+                                      not there: tidy                        */
 
     /* The network. */
     DYNALOCK_UNREACHABLE = -50,    /* no connection (detail.port_error): any */
@@ -344,7 +353,8 @@ typedef enum dynalock_outcome {
     /* The clock. */
     DYNALOCK_CLOCK_UNSET = -70,    /* unix_ms says "unknown": any            */
     DYNALOCK_CLOCK_SKEW = -71,     /* the service finds the signature's time
-                                      too far off: any                       */
+                                      too far off, and its Date did not help
+                                      or is not to be trusted: any           */
 
     /* The credentials. */
     DYNALOCK_CREDENTIALS_MISSING = -75,  /* none given: client_init          */
@@ -379,6 +389,7 @@ struct dl_sink;                                 /* private */
 typedef struct dynalock_steps dynalock_steps;   /* private */
 typedef struct dynalock_stream dynalock_stream; /* private */
 typedef struct dynalock_layout dynalock_layout; /* private */
+typedef struct dynalock_claim dynalock_claim;   /* private */
 
 /* Whom to connect to. Valid during the open hook only. */
 typedef struct dynalock_peer {
@@ -448,7 +459,12 @@ typedef struct dynalock_config {
     uint32_t ttl_s;                /* its distance past the lease, in seconds;
                                    0: one hour. At least 3600. */
     uint32_t lease_ms;             /* 20000 */
-    uint32_t poll_ms;              /* how often a waiter looks; 1000 */
+    uint32_t poll_ms;              /* how often a waiter looks; 1000.
+                                   DYNALOCK_FOREVER: never: it writes when the
+                                   lease that it knows of is over */
+    uint32_t lock_delay_ms;        /* what a waiter lets pass beyond the lease
+                                   of a holder that did not release, for
+                                   resources that check no fence; 0 */
     uint32_t connect_ms;           /* longest time to open a stream; 10000 */
     uint32_t request_ms;           /* longest time for an answer; 5000. Never
                                    over a quarter of a lease that is held */
@@ -456,8 +472,16 @@ typedef struct dynalock_config {
     uint16_t attempts;         /* tries of one request without waiting; 3 */
     uint16_t margin_per_mille; /* by how much clock rates may differ; 10 */
     uint8_t no_ttl;            /* 1: write no TTL, remove it where found */
-    uint8_t secure_transport;  /* 1: the port itself does TLS (a modem) */
-    uint8_t manual_renew;      /* 1: dynalock_poll renews nothing itself */
+    uint8_t
+        delete_on_release;    /* 1: even so a release sets it, ttl_s ahead: the
+                               table then deletes what nobody takes again */
+    uint8_t secure_transport; /* 1: the port itself does TLS (a modem) */
+    uint8_t manual_renew;     /* 1: dynalock_poll renews nothing itself */
+    /* Optional: asked once when credentials are refused or have expired, within
+       a step: it must not block, nor call this client. Fresh ones, which belong
+       to the caller as the first did; NULL: there are none. */
+    const dynalock_credentials *(*refresh)(void *context);
+    void *refresh_context;
 } dynalock_config;
 
 /* What the last failure looked like from close by. Text is cut to fit. */
@@ -500,6 +524,11 @@ typedef struct dynalock_lock_options {
     const char *sort_key; /* NULL: none */
     const char *table;    /* NULL: the client's */
     uint32_t lease_ms;    /* 0: the client's */
+    /* NULL, or DYNALOCK_SAME_OWNER: until the first grant this lock takes over
+       what an earlier life of this owner has left, at once. ONLY where one
+       process and one lock object use the owner's name, and never while an
+       earlier life may go on. */
+    const dynalock_claim *claim;
 } dynalock_lock_options;
 
 /* One lock. All private. Belongs to the caller. Small values take whole words,
@@ -507,8 +536,6 @@ typedef struct dynalock_lock_options {
 struct dynalock_lock {
     dynalock_operation operation;
     uint32_t memory;        /* of this call: dl_memory */
-    uint32_t watch;         /* what the watch knows: dl_watch */
-    uint32_t through;       /* the same, if the write under way relies on it */
     int32_t ending;         /* outcome when the release is answered */
     int32_t failure;        /* outcome when the deadline passes */
     uint32_t lease_ms;      /* 0: the client's */
@@ -518,6 +545,9 @@ struct dynalock_lock {
     uint32_t counter; /* of the last request sent */
     uint32_t data_size;
     const uint8_t *data;
+    const dynalock_claim *claim;   /* what may entitle it; NULL: nothing */
+    const dynalock_claim *through; /* what the write under way relies on */
+    struct dynalock_alarm *alarm;
     void (*put_data)(const struct dl_sink *, const uint8_t *data, size_t size);
     uint64_t base;      /* before the last request was sent */
     uint64_t until;     /* end of the hold; 0: not held */
@@ -527,7 +557,7 @@ struct dynalock_lock {
     uint64_t watch_since;
     uint64_t watch_fence;
     uint8_t acquisition[16];
-    char watch_rvn[DYNALOCK_RVN_SIZE];
+    char claim_rvn[DYNALOCK_RVN_SIZE];
 };
 
 typedef enum dynalock_status {
@@ -587,6 +617,7 @@ typedef struct dynalock_response {
     uint32_t left;      /* of the body or chunk */
     uint32_t crc;       /* of the body so far */
     uint32_t promised_crc;
+    uint32_t date; /* in seconds since 1970; 0: none that counts */
     void (*body)(void *context, const void *data, size_t size);
     void *context;
     char line[96];
@@ -666,8 +697,12 @@ struct dynalock_client {
     const dynalock_stream *stream;
     uint32_t random;
     uint32_t acquisitions;
-    int32_t worst; /* outcome of what has ended, for close */
+    int32_t worst;   /* outcome of what has ended, for close */
+    int64_t skew_ms; /* what the wall clock lacks */
     uint16_t port;
+    uint8_t clock_is_set; /* by hand: counted by the monotonic clock */
+    uint8_t learnt;       /* the last answer has corrected it */
+    uint8_t refreshed;    /* no answer yet to the refreshed credentials */
     dynalock_response response;
     dynalock_filter filter;
     dynalock_signing_key signing_key;
@@ -719,6 +754,10 @@ DYNALOCK_API void dynalock_tls_init(dynalock_tls *tls,
 /* The item of the AWS lock client for Java, and a fence. */
 DYNALOCK_API const dynalock_layout *dynalock_standard(void);
 
+/* For dynalock_lock_options.claim. */
+#define DYNALOCK_SAME_OWNER dynalock_same_owner()
+DYNALOCK_API const dynalock_claim *dynalock_same_owner(void);
+
 /* ---- client and lock ---- */
 
 /*
@@ -742,6 +781,14 @@ DYNALOCK_API dynalock_outcome dynalock_client_close(
    CREDENTIALS_MISSING: they are incomplete, the old ones stay. */
 DYNALOCK_API dynalock_outcome dynalock_set_credentials(dynalock_client *client,
     const dynalock_credentials *credentials) DYNALOCK_CHECKED;
+
+/* Tells a device without a wall clock the time: from now on it is counted by
+   the monotonic clock instead of unix_ms. What the service's Date says over TLS
+   corrects either, for signatures, fences and TTLs; never for leases. Signing
+   needs the time to about five minutes, TLS to the certificates' dates.
+   BAD_ARGUMENT. */
+DYNALOCK_API dynalock_outcome dynalock_set_clock(
+    dynalock_client *client, int64_t unix_ms) DYNALOCK_CHECKED;
 
 /* Readies a lock, and forgets what it watched. NEVER FOR ONE THAT IS HELD, HAS
    A CALL UNDER WAY OR ENDED IN UNKNOWN: its client still points to it until
@@ -767,13 +814,72 @@ DYNALOCK_API dynalock_outcome dynalock_renew(
 DYNALOCK_API dynalock_outcome dynalock_release(
     dynalock_client *client, dynalock_lock *lock);
 
+/* Gives back all that this client holds, within wait_ms; calls that are under
+   way go on. DYNALOCK_OK: all was given back. Otherwise the outcome of one that
+   was not, DYNALOCK_UNKNOWN if it is unanswered: later polls send it on. */
+DYNALOCK_API dynalock_outcome dynalock_release_all(
+    dynalock_client *client, uint32_t wait_ms);
+
 /* Looks at an item. DYNALOCK_OK: record->status says what it is. */
 DYNALOCK_API dynalock_outcome dynalock_read(dynalock_client *client,
     const dynalock_name *name, dynalock_record *record) DYNALOCK_CHECKED;
 
+/* Deletes the item at a name if it was released more than an hour ago.
+   DYNALOCK_OK: deleted. KEPT: not. Whoever never tidies needs a TTL, or lives
+   with the items. */
+DYNALOCK_API dynalock_outcome dynalock_tidy(dynalock_client *client,
+    const dynalock_name *name, dynalock_record *memory) DYNALOCK_CHECKED;
+
 /* How long the lock is certainly held from now on; 0: not. */
 DYNALOCK_API uint32_t dynalock_remaining_ms(
     const dynalock_client *client, const dynalock_lock *lock);
+
+/* The lock as its holder must see it, now. DYNALOCK_OK: held, and for longer
+   than its alarm's safe_ms (0 without an alarm). DANGER: held, not for longer.
+   LOST_*, NOT_HELD, AGAIN, UNKNOWN, or how the last call failed: not held. */
+DYNALOCK_API dynalock_outcome dynalock_check(
+    const dynalock_client *client, const dynalock_lock *lock) DYNALOCK_CHECKED;
+
+/* Who is told when a lock's state changes, as dynalock_check has it: OK (held,
+   safe), DANGER and LOST_* only. Called within a step: it must not block, nor
+   call this client. The caller fills in the first three; the object must
+   outlive the lock. */
+typedef struct dynalock_alarm {
+    uint32_t safe_ms;
+    void (*notify)(void *context, dynalock_lock *lock, dynalock_outcome state);
+    void *context;
+    int32_t told; /* private */
+} dynalock_alarm;
+
+/* After lock_init, before the first acquire. BAD_ARGUMENT, IN_USE. */
+DYNALOCK_API dynalock_outcome dynalock_set_alarm(
+    dynalock_lock *lock, dynalock_alarm *alarm) DYNALOCK_CHECKED;
+
+/*
+A lock over a reboot. After a grant, save writes what the next life needs, to
+be kept in flash or a file; once for each grant: it does not change with
+renewals. In the next life, after lock_init, restore reads it; the next acquire
+then takes over, at once and as a new acquisition with a higher fence, what the
+earlier life has left, if nobody else has taken it meanwhile. Until then
+remaining_ms is 0. ONLY IF THE EARLIER LIFE IS DEAD: it would be robbed of the
+lock, though told so at its next renewal. A client whose owner name was drawn
+takes the blob's.
+save: BAD_ARGUMENT, NOT_HELD. restore: BAD_ARGUMENT, BAD_BLOB, IN_USE, HELD,
+UNKNOWN.
+*/
+#define DYNALOCK_BLOB_SIZE (29 + DYNALOCK_OWNER_SIZE)
+typedef struct dynalock_blob {
+    uint8_t bytes[DYNALOCK_BLOB_SIZE];
+} dynalock_blob;
+DYNALOCK_API dynalock_outcome dynalock_save(const dynalock_client *client,
+    const dynalock_lock *lock, dynalock_blob *blob) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_restore(dynalock_client *client,
+    dynalock_lock *lock, const dynalock_blob *blob) DYNALOCK_CHECKED;
+
+/* After restore: gives back what the earlier life has left, if it is still
+   there, without taking it over first. NOT_HELD: nothing was restored. */
+DYNALOCK_API dynalock_outcome dynalock_release_restored(
+    dynalock_client *client, dynalock_lock *lock);
 
 /* The fencing token of the hold; 0: not held since lock_init or the last start
    of an acquire. Stays readable after a loss, to tell what the late write would
@@ -806,8 +912,12 @@ DYNALOCK_API dynalock_outcome dynalock_start_renew(
     dynalock_client *client, dynalock_lock *lock) DYNALOCK_CHECKED;
 DYNALOCK_API dynalock_outcome dynalock_start_release(
     dynalock_client *client, dynalock_lock *lock) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_release_restored(
+    dynalock_client *client, dynalock_lock *lock) DYNALOCK_CHECKED;
 DYNALOCK_API dynalock_outcome dynalock_start_read(dynalock_client *client,
     const dynalock_name *name, dynalock_record *record) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_tidy(dynalock_client *client,
+    const dynalock_name *name, dynalock_record *memory) DYNALOCK_CHECKED;
 
 /*
 One step of all that is due: answers, renewals, waiters, releases. Never
@@ -1812,7 +1922,9 @@ enum {
     DL_SEEN_CHUNKED = 2,
     DL_SEEN_CRC = 4,
     DL_SEEN_CLOSE = 8,
-    DL_SEEN_ENCODED = 16
+    DL_SEEN_ENCODED = 16,
+    DL_SEEN_DATE = 32,
+    DL_SEEN_AGE = 64 /* from a cache: its Date is old */
 };
 
 #define DL_HEADERS_MOST 16384 /* bytes of header lines; more is an attack */
@@ -1891,6 +2003,26 @@ static void dl_http_connection(
         if (dl_begins(value, size, "close")) response->seen |= DL_SEEN_CLOSE;
 }
 
+/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7); any other form
+   counts for nothing. Years begin in March, as in dl_date; of those from 1970
+   to 2099 every fourth has a leap day. */
+static uint32_t dl_read_date(const char *text, size_t size)
+{
+    static const char months[] = "MarAprMayJunJulAugSepOctNovDecJanFeb";
+    uint32_t day, year, hour, minute, second, i;
+
+    if (size != 29 || !dl_read_word(text + 5, 2, &day) ||
+        !dl_read_word(text + 12, 4, &year) || year - 1970 >= 130 ||
+        !dl_read_word(text + 17, 2, &hour) ||
+        !dl_read_word(text + 20, 2, &minute) ||
+        !dl_read_word(text + 23, 2, &second))
+        return 0;
+    for (i = 0; i < 12 && memcmp(text + 8, months + 3 * i, 3) != 0;) i++;
+    if (i >= 10) year--;
+    day += 365 * year + year / 4 + (153 * i + 2) / 5 - 719484;
+    return ((day * 24 + hour) * 60 + minute) * 60 + second;
+}
+
 static const struct {
     char name[19];
     uint8_t header; /* what it sets of dl_seen; 0: the request's id */
@@ -1900,6 +2032,8 @@ static const struct {
     { "content-encoding:", DL_SEEN_ENCODED },
     { "connection:", DL_SEEN_CLOSE },
     { "x-amz-crc32:", DL_SEEN_CRC },
+    { "date:", DL_SEEN_DATE },
+    { "age:", DL_SEEN_AGE },
     { "x-amzn-requestid:", 0 },
 };
 
@@ -1915,6 +2049,8 @@ static void dl_http_value(dynalock_response *response, uint8_t header,
         if (size != 8 || !dl_begins(value, size, "identity"))
             response->seen |= DL_SEEN_ENCODED;
         break;
+    case DL_SEEN_DATE: response->date = dl_read_date(value, size); break;
+    case DL_SEEN_AGE: response->seen |= DL_SEEN_AGE; break;
     default:
         dl_copy_text(
             response->request_id, sizeof response->request_id, value, size);
@@ -2181,12 +2317,22 @@ static const dynalock_stream *dl_stream(const dynalock_config *config)
     return *(const dynalock_stream *const *)(const void *)config->tls;
 }
 
-/* The wall clock, or 0 when unknown or absurd. */
+static uint64_t dl_now(const dynalock_client *client)
+{
+    const dynalock_platform *platform = client->config.platform;
+
+    return platform->monotonic_ms(platform->context);
+}
+
+/* The wall clock, or 0 when unknown or absurd: the platform's or, once it was
+   set by hand, the monotonic clock, and what it has been found to be off. */
 static uint64_t dl_unix_ms(const dynalock_client *client)
 {
     const dynalock_platform *platform = client->config.platform;
-    int64_t ms = platform->unix_ms(platform->context);
+    int64_t ms = client->clock_is_set ? (int64_t)dl_now(client)
+                                      : platform->unix_ms(platform->context);
 
+    if (ms > 0) ms += client->skew_ms;
     return ms > 0 && ms < 253402300800000 ? (uint64_t)ms : 0; /* year 10000 */
 }
 
@@ -3130,17 +3276,11 @@ enum { /* dl_fate: of the request under way, as far as we know */
 #define DL_NEVER ((uint64_t)-1)
 #define DL_CHUNK 512 /* bytes read at a time, on the stack */
 #define DL_TURNS 64  /* reads or writes in one step; then the caller's turn */
+#define DL_CLOCK_SLACK_MS 3000 /* a wall clock so far off is left alone */
 
 /* A condition that did not hold: not an outcome of any call, but what a lock
    decides by. */
 #define DL_CONDITION_FAILED (-2)
-
-static uint64_t dl_now(const dynalock_client *client)
-{
-    const dynalock_platform *platform = client->config.platform;
-
-    return platform->monotonic_ms(platform->context);
-}
 
 /* xorshift32: spreads clients in time, decides nothing else. */
 static uint32_t dl_random(dynalock_client *client, uint32_t below)
@@ -3157,6 +3297,39 @@ static uint32_t dl_random(dynalock_client *client, uint32_t below)
 static uint64_t dl_least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+/* ---- the mutex ---- */
+
+static int dl_is_ready(const dynalock_client *client)
+{
+    return client != NULL && client->config.platform != NULL;
+}
+
+/* To look only: 0: there is no client. */
+static int dl_enter_const(const dynalock_client *client)
+{
+    const dynalock_platform *platform;
+
+    if (!dl_is_ready(client)) return 0;
+    platform = client->config.platform;
+    if (platform->enter != NULL) platform->enter(platform->context);
+    return 1;
+}
+
+/* A step begins. */
+static int dl_enter(dynalock_client *client)
+{
+    if (!dl_enter_const(client)) return 0;
+    client->now = dl_now(client);
+    return 1;
+}
+
+static void dl_leave(const dynalock_client *client)
+{
+    const dynalock_platform *platform = client->config.platform;
+
+    if (platform->leave != NULL) platform->leave(platform->context);
 }
 
 /* ---- the request's bytes ---- */
@@ -3416,6 +3589,26 @@ static dynalock_outcome dl_classify(dynalock_client *client)
     return dl_service_error(&client->detail);
 }
 
+/* An answer that is surely the service's tells the time, to the second and
+   somewhere between request and answer. Only what is surely off is mended:
+   clocks that are about right stay independent of each other's haste. */
+static void dl_learn_clock(dynalock_client *client)
+{
+    const dynalock_config *config = &client->config;
+    int64_t date = (int64_t)client->response.date * 1000;
+    int64_t now = (int64_t)dl_unix_ms(client);
+
+    client->learnt = 0;
+    if (date == 0 || (client->response.seen & DL_SEEN_AGE) != 0 ||
+        (config->tls == NULL && !config->secure_transport))
+        return;
+    if (date <= now + DL_CLOCK_SLACK_MS &&
+        date + DL_CLOCK_SLACK_MS >= (int64_t)client->exchange.unix_ms)
+        return;
+    client->skew_ms += date - now;
+    client->learnt = 1;
+}
+
 static int dl_exchange_answered(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
@@ -3427,6 +3620,9 @@ static int dl_exchange_answered(dynalock_client *client)
     exchange->token_count = (uint8_t)json.count;
     dl_detail_read(client);
     outcome = dl_classify(client);
+    if (outcome != DYNALOCK_BAD_ANSWER) dl_learn_clock(client);
+    if (outcome == DYNALOCK_OK || (int)outcome == DL_CONDITION_FAILED)
+        client->refreshed = 0;
     if (client->response.state == DL_HTTP_DONE &&
         outcome != DYNALOCK_BAD_ANSWER &&
         (client->response.seen & DL_SEEN_CLOSE) == 0)
@@ -3538,9 +3734,35 @@ static int dl_exchange_step(dynalock_client *client)
     }
 }
 
-/* Worth another try? Everything else ends the call at once. */
-static int dl_is_passing(dynalock_outcome outcome)
+static void dl_take_credentials(
+    dynalock_client *client, const dynalock_credentials *credentials)
 {
+    client->config.credentials = credentials;
+    client->signing.credentials = credentials;
+    dl_wipe(&client->signing_key, sizeof client->signing_key);
+}
+
+/* Asks for other credentials, once until some are accepted. */
+static int dl_refresh(dynalock_client *client)
+{
+    const dynalock_config *config = &client->config;
+    const dynalock_credentials *fresh;
+
+    if (config->refresh == NULL || client->refreshed) return 0;
+    client->refreshed = 1;
+    fresh = config->refresh(config->refresh_context);
+    if (fresh != NULL) dl_take_credentials(client, fresh);
+    return fresh != NULL;
+}
+
+/* Worth another try? Everything else ends the call at once. A refused
+   signature is, once the clock has been mended. */
+static int dl_is_passing(dynalock_client *client, dynalock_outcome outcome)
+{
+    if (outcome == DYNALOCK_CLOCK_SKEW) return client->learnt;
+    if (outcome == DYNALOCK_CREDENTIALS_REFUSED ||
+        outcome == DYNALOCK_CREDENTIALS_EXPIRED)
+        return dl_refresh(client);
     return (outcome <= DYNALOCK_UNREACHABLE &&
                outcome >= DYNALOCK_BAD_ANSWER) ||
            outcome == DYNALOCK_TLS_NO_HANDSHAKE ||
@@ -3551,8 +3773,10 @@ static int dl_is_passing(dynalock_outcome outcome)
 static int dl_is_worth_trying(
     const dynalock_operation *operation, dynalock_outcome outcome)
 {
-    return dl_is_passing(outcome) &&
-           operation->attempts + 1 < operation->client->config.attempts;
+    dynalock_client *client = operation->client;
+
+    return dl_is_passing(client, outcome) &&
+           operation->attempts + 1 < client->config.attempts;
 }
 
 /* Full jitter: anything from 0 to base * 2^n, capped. A connection that the
@@ -3668,8 +3892,9 @@ static dynalock_outcome dl_poll(dynalock_client *client)
 /*
 The templates of a write: its expressions, the names (#x) and the values (:x)
 that these mention. Groups: [D data is given, [N not; [T a TTL attribute is
-known, [S set, [R removed; [W a record was watched through, [V it has a fence,
-[U it has none. The values are those of dl_put_value.
+known, [S set, [R removed; [W a claim is made, whose condition and values are
+$W and $M; [V it knows a fence, [U there was none. The values are those of
+dl_put_value; $w is the bare record that a claim is about.
 */
 typedef struct dl_write {
     const char *update;
@@ -3678,10 +3903,22 @@ typedef struct dl_write {
     const char *values;
 } dl_write;
 
+struct dl_item;
+
+/* What entitles an acquire to an item that is neither free nor its own: one
+   more alternative of its condition. `of` tells whether a record is the one
+   that the claim is about. */
+struct dynalock_claim {
+    const char *condition;
+    const char *values;
+    int (*of)(const dynalock_lock *lock, const struct dl_item *item);
+};
+
 struct dynalock_layout {
     dl_write acquire;
     dl_write renew;
     dl_write release;
+    dynalock_claim watched;
 };
 
 /* The item of awslabs/amazon-dynamodb-lock-client, and a fence. The names that
@@ -3702,12 +3939,11 @@ static const char dl_standard_acquire_if[] =
     DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
                   "<:f) AND (" DL_RELEASED "=:y OR "
                   "(" DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z)"
-                  "[W OR (" DL_VERSION "=:w AND "
-                  "[V" DL_FENCE "=:v][U" DL_IS_MISSING "(" DL_FENCE ")])]))";
+                  "[W OR ($W)]))";
 static const char dl_standard_acquire_names[] =
     ",'ExpressionAttributeNames':{'#k':$P,'#d':'data'[T,'#t':$L]}";
 static const char dl_standard_acquire_values[] =
-    "$o,$l,$r,$a,$z,$y,$f[D,$d][S,$x][W,$w[V,$v]]";
+    "$o,$l,$r,$a,$z,$y,$f[D,$d][S,$x][W$M]";
 static const char dl_standard_renew[] =
     "SET " DL_LEASE "=:l," DL_VERSION "=:r[S,#t=:x][R REMOVE #t]";
 static const char dl_standard_renew_if[] =
@@ -3722,20 +3958,6 @@ static const char dl_standard_release_if[] =
 static const char dl_standard_release_values[] = "$o,$a,$p,$m,$y,$f[S,$x]";
 static const char dl_standard_names[] =
     "[T,'ExpressionAttributeNames':{'#t':$L}]";
-
-DYNALOCK_API const dynalock_layout *dynalock_standard(void)
-{
-    static const dynalock_layout layout = {
-        { dl_standard_acquire, dl_standard_acquire_if,
-            dl_standard_acquire_names, dl_standard_acquire_values },
-        { dl_standard_renew, dl_standard_renew_if, dl_standard_names,
-            dl_standard_renew_values },
-        { dl_standard_release, dl_standard_release_if, dl_standard_names,
-            dl_standard_release_values },
-    };
-
-    return &layout;
-}
 
 /* ---- the item's place ---- */
 
@@ -3780,7 +4002,7 @@ static void dl_read_put(void *context, char letter, const dl_sink *sink)
     dl_put_quoted(sink, text);
 }
 
-static DL_APART void dl_put_request(dl_body *body,
+static DL_APART void dl_put_request(dl_body *body, const char *text,
     void (*put)(void *context, char letter, const dl_sink *sink),
     const dl_sink *sink)
 {
@@ -3792,14 +4014,15 @@ static DL_APART void dl_put_request(dl_body *body,
     fields.flag = dl_body_flag;
     fields.context = body;
     body->fields = &fields;
-    dl_put_template(sink,
-        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
-        "[C,'ConsistentRead':true]"
-        "[X,'UpdateExpression':'$U','ConditionExpression':'$C'$N,"
-        "'ExpressionAttributeValues':{$V},"
-        "'ReturnValuesOnConditionCheckFailure':'ALL_OLD']}",
-        &fields);
+    dl_put_template(sink, text, &fields);
 }
+
+static const char dl_item_request[] =
+    "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
+    "[C,'ConsistentRead':true]"
+    "[X,'UpdateExpression':'$U','ConditionExpression':'$C'$N,"
+    "'ExpressionAttributeValues':{$V},"
+    "'ReturnValuesOnConditionCheckFailure':'ALL_OLD']}";
 
 static void dl_put_read(const dynalock_client *client,
     const dynalock_operation *operation, const dl_sink *sink)
@@ -3809,7 +4032,7 @@ static void dl_put_read(const dynalock_client *client,
     body.client = client;
     body.operation = operation;
     body.flags = operation->eventual ? 0 : DL_FLAG('C');
-    dl_put_request(&body, dl_read_put, sink);
+    dl_put_request(&body, dl_item_request, dl_read_put, sink);
 }
 
 /* What of an item is kept: the limits hold the text of the longest value that
@@ -3835,15 +4058,15 @@ typedef enum dl_item_kind {
 /* Texts point into the answer and last as long as it does. */
 typedef struct dl_item {
     dl_item_kind kind;
-    uint8_t has_fence;
     uint32_t lease_ms;
-    uint64_t fence;
+    uint64_t fence; /* DL_NO_FENCE: there is none */
     char *owner, *rvn;
     size_t owner_size, rvn_size;
 } dl_item;
 
 /* A fence above this leaves no room for the next ones. */
 #define DL_FENCE_MOST ((uint64_t)0x7fffffffffffffff)
+#define DL_NO_FENCE ((uint64_t)-1)
 #define DL_LEASE_MOST ((uint64_t)0x7fffffff) /* 24.8 days */
 
 /* Go's time.Duration as text: "20s", "1m30s", "500ms". Of "1.5s" the fraction
@@ -3905,7 +4128,7 @@ static int dl_read_lease(const dl_found *found, uint32_t *lease_ms)
    number with room above is not. */
 static int dl_read_fence(const dl_found *found, dl_item *item)
 {
-    item->has_fence = found->there != 0;
+    item->fence = DL_NO_FENCE;
     if (!found->there) return 1;
     return found->text != NULL && dl_read_decimal(found->text, found->size,
                                       DL_FENCE_MOST - 1, &item->fence);
@@ -3940,6 +4163,86 @@ static void dl_read_item(const dl_json *json, dl_item *item)
              (dl_read_lease(&found[LEASE], &item->lease_ms) ||
                  dl_read_lease(&found[LEASE_NUMBER], &item->lease_ms)))
         item->kind = DL_ITEM_LIVE;
+}
+
+/* ---- claims: what a lock knows of a record it does not hold ---- */
+
+#define DL_VERSION_SIZE 41 /* 32 hex digits, a colon, 8 hex digits */
+
+static const char dl_watched_if[] =
+    DL_VERSION "=:w AND [V" DL_FENCE "=:v][U" DL_IS_MISSING "(" DL_FENCE ")]";
+static const char dl_watched_values[] = ",':w':{'S':'$w'}[V,$v]";
+
+/* A read may be stale: an older record of the same acquisition says nothing
+   new. Ours are told by their fixed width, and order as text. */
+static int dl_is_older(const dynalock_lock *lock, const dl_item *item)
+{
+    return item->rvn_size == DL_VERSION_SIZE &&
+           strlen(lock->claim_rvn) == DL_VERSION_SIZE &&
+           item->rvn[DL_VERSION_SIZE - 9] == ':' &&
+           memcmp(item->rvn, lock->claim_rvn, DL_VERSION_SIZE - 8) == 0 &&
+           memcmp(item->rvn, lock->claim_rvn, DL_VERSION_SIZE) < 0;
+}
+
+/* The watch goes on while version, fence and lease stay. */
+static int dl_is_watched(const dynalock_lock *lock, const dl_item *item)
+{
+    const dynalock_layout *layout = lock->operation.client->config.layout;
+
+    return dl_is_older(lock, item) ||
+           (lock->claim == &layout->watched &&
+               lock->watch_fence == item->fence &&
+               lock->watch_lease_ms == item->lease_ms &&
+               dl_equals(item->rvn, item->rvn_size, lock->claim_rvn));
+}
+
+DYNALOCK_API const dynalock_layout *dynalock_standard(void)
+{
+    static const dynalock_layout layout = {
+        { dl_standard_acquire, dl_standard_acquire_if,
+            dl_standard_acquire_names, dl_standard_acquire_values },
+        { dl_standard_renew, dl_standard_renew_if, dl_standard_names,
+            dl_standard_renew_values },
+        { dl_standard_release, dl_standard_release_if, dl_standard_names,
+            dl_standard_release_values },
+        { dl_watched_if, dl_watched_values, dl_is_watched },
+    };
+
+    return &layout;
+}
+
+/* By the owner's name and what its version begins with. */
+static int dl_is_heir(const dynalock_lock *lock, const dl_item *item)
+{
+    const char *owner = lock->operation.client->config.owner;
+    size_t size = strlen(lock->claim_rvn);
+
+    return item->rvn_size >= size &&
+           memcmp(item->rvn, lock->claim_rvn, size) == 0 &&
+           dl_equals(item->owner, item->owner_size, owner);
+}
+
+static const char dl_same_owner_if[] = DL_OWNER "=:o";
+
+DYNALOCK_API const dynalock_claim *dynalock_same_owner(void)
+{
+    static const dynalock_claim claim = { dl_same_owner_if, "", dl_is_heir };
+
+    return &claim;
+}
+
+/* The acquisition of a saved blob, which stands in claim_rvn. */
+static const char dl_previous_if[] =
+    DL_OWNER "=:o AND " DL_VERSION " BETWEEN :b AND :e";
+static const char dl_previous_values[] =
+    ",':b':{'S':'$w:00000000'},':e':{'S':'$w:ffffffff'}";
+
+static const dynalock_claim *dl_previous(void)
+{
+    static const dynalock_claim claim = { dl_previous_if, dl_previous_values,
+        dl_is_heir };
+
+    return &claim;
 }
 
 /* ===================================================================== */
@@ -3991,12 +4294,6 @@ enum {
     DL_LOCK_CHECK,
     DL_LOCK_LEAVE,
     DL_LOCK_RELEASE
-};
-
-enum { /* dl_watch: of the record in watch_rvn */
-    DL_WATCH_NONE,
-    DL_WATCH_SEEN,
-    DL_WATCH_FENCED
 };
 
 enum {                 /* dl_memory: what this call must not forget */
@@ -4051,14 +4348,15 @@ static uint64_t dl_watch_ms(const dynalock_client *client, uint32_t lease_ms)
     return (uint64_t)lease_ms + dl_margin(client, lease_ms);
 }
 
-/* How long a dead holder's record must be watched yet; 0: watched through. */
+/* How long a dead holder's record must be watched yet; 0: the claim is good.
+   (One that needs no watching counts from 0 and for no lease.) */
 static uint32_t dl_watch_left(const dynalock_lock *lock)
 {
     const dynalock_client *client = lock->operation.client;
     uint64_t end =
         lock->watch_since + dl_watch_ms(client, lock->watch_lease_ms);
 
-    if (lock->watch == DL_WATCH_NONE) return DYNALOCK_FOREVER;
+    if (lock->claim == NULL) return DYNALOCK_FOREVER;
     return end > client->now ? (uint32_t)(end - client->now) : 0;
 }
 
@@ -4103,7 +4401,6 @@ static void dl_put_value_text(
         dl_put_text(sink, "released:");
         dl_put_hex(sink, lock->acquisition, sizeof lock->acquisition);
         break;
-    case 'w': dl_put_contents(sink, lock->watch_rvn); break;
     case 'f': dl_put_decimal(sink, lock->fence); break;
     case 'v': dl_put_decimal(sink, lock->watch_fence); break;
     case 'x': dl_put_ttl(client, lock, sink); break;
@@ -4128,13 +4425,18 @@ static void dl_put_value(const dl_body *body, char letter, const dl_sink *sink)
 static void dl_write_put(void *context, char letter, const dl_sink *sink)
 {
     const dl_body *body = (const dl_body *)context;
+    const dynalock_lock *lock =
+        (const dynalock_lock *)(const void *)body->operation;
     const char *text;
 
     switch (letter) {
+    case 'w': dl_put_contents(sink, lock->claim_rvn); return;
     case 'U': text = body->write->update; break;
     case 'C': text = body->write->condition; break;
     case 'N': text = body->write->names; break;
     case 'V': text = body->write->values; break;
+    case 'W': text = lock->through->condition; break;
+    case 'M': text = lock->through->values; break;
     case '!': text = "attribute_not_exists"; break;
     default:
         if (letter >= 'a') dl_put_value(body, letter, sink);
@@ -4150,13 +4452,13 @@ static uint32_t dl_write_flags(
 {
     uint32_t flags =
         DL_FLAG('X') | (lock->data != NULL ? DL_FLAG('D') : DL_FLAG('N'));
+    int ttl = !config->no_ttl || (config->delete_on_release &&
+                                     lock->operation.state == DL_LOCK_RELEASE);
 
     if (config->ttl_attribute != NULL)
-        flags |= DL_FLAG('T') | (config->no_ttl ? DL_FLAG('R') : DL_FLAG('S'));
-    if (lock->through != DL_WATCH_NONE)
-        flags |=
-            DL_FLAG('W') |
-            (lock->through == DL_WATCH_FENCED ? DL_FLAG('V') : DL_FLAG('U'));
+        flags |= DL_FLAG('T') | (ttl ? DL_FLAG('S') : DL_FLAG('R'));
+    if (lock->through != NULL) flags |= DL_FLAG('W');
+    flags |= lock->watch_fence != DL_NO_FENCE ? DL_FLAG('V') : DL_FLAG('U');
     return flags;
 }
 
@@ -4171,7 +4473,7 @@ static void dl_put_write(const dynalock_client *client,
     body.write = write;
     body.flags = dl_write_flags(
         &client->config, (const dynalock_lock *)(const void *)operation);
-    dl_put_request(&body, dl_write_put, sink);
+    dl_put_request(&body, dl_item_request, dl_write_put, sink);
 }
 
 static void dl_lock_body(const dynalock_client *client,
@@ -4224,8 +4526,7 @@ static void dl_prepare_acquire(dynalock_lock *lock)
     lock->operation.state = DL_LOCK_ACQUIRE;
     dl_number_request(lock);
     dl_raise_fence(lock);
-    lock->through = DL_WATCH_NONE;
-    if (dl_watch_left(lock) == 0) lock->through = lock->watch;
+    lock->through = dl_watch_left(lock) == 0 ? lock->claim : NULL;
 }
 
 /* Whoever reads the shorter lease may take over by it: from before the send
@@ -4338,8 +4639,6 @@ static void dl_hold(dynalock_lock *lock)
 
 /* ---- whose record is it? ---- */
 
-#define DL_VERSION_SIZE 41 /* 32 hex digits, a colon, 8 hex digits */
-
 static void dl_version(const dynalock_lock *lock, char out[DL_VERSION_SIZE])
 {
     dl_span span;
@@ -4364,7 +4663,7 @@ static int dl_whose(const dynalock_lock *lock, const dl_item *item)
     if (item->kind != DL_ITEM_LIVE || item->rvn_size != DL_VERSION_SIZE ||
         memcmp(item->rvn, version, DL_VERSION_SIZE - 8) != 0)
         return DL_WHOSE_OTHER;
-    if (memcmp(item->rvn, version, DL_VERSION_SIZE) == 0 && item->has_fence &&
+    if (memcmp(item->rvn, version, DL_VERSION_SIZE) == 0 &&
         item->fence == lock->fence &&
         dl_equals(item->owner, item->owner_size, client->config.owner))
         return DL_WHOSE_WRITE;
@@ -4372,26 +4671,6 @@ static int dl_whose(const dynalock_lock *lock, const dl_item *item)
 }
 
 /* ---- watching ---- */
-
-/* A read may be stale: an older record of the same acquisition says nothing
-   new. Ours are told by their fixed width, and order as text. */
-static int dl_is_older(const dynalock_lock *lock, const dl_item *item)
-{
-    return item->rvn_size == DL_VERSION_SIZE &&
-           strlen(lock->watch_rvn) == DL_VERSION_SIZE &&
-           item->rvn[DL_VERSION_SIZE - 9] == ':' &&
-           memcmp(item->rvn, lock->watch_rvn, DL_VERSION_SIZE - 8) == 0 &&
-           memcmp(item->rvn, lock->watch_rvn, DL_VERSION_SIZE) < 0;
-}
-
-static int dl_is_watched(const dynalock_lock *lock, const dl_item *item)
-{
-    uint32_t watch = item->has_fence ? DL_WATCH_FENCED : DL_WATCH_SEEN;
-
-    return lock->watch == watch && lock->watch_fence == item->fence &&
-           lock->watch_lease_ms == item->lease_ms &&
-           dl_equals(item->rvn, item->rvn_size, lock->watch_rvn);
-}
 
 static void dl_note_holder(dynalock_client *client, const dl_item *item)
 {
@@ -4408,22 +4687,20 @@ static void dl_observe(dynalock_lock *lock, const dl_item *item)
 {
     dynalock_client *client = lock->operation.client;
 
-    if (item->has_fence && item->fence > lock->top_fence)
+    if (item->fence != DL_NO_FENCE && item->fence > lock->top_fence)
         lock->top_fence = item->fence;
     if (item->kind != DL_ITEM_LIVE) {
-        lock->watch = DL_WATCH_NONE;
+        lock->claim = NULL;
         return;
     }
     dl_note_holder(client, item);
-    if (lock->watch != DL_WATCH_NONE &&
-        (dl_is_older(lock, item) || dl_is_watched(lock, item)))
-        return;
-    lock->watch = item->has_fence ? DL_WATCH_FENCED : DL_WATCH_SEEN;
+    if (lock->claim != NULL && lock->claim->of(lock, item)) return;
+    lock->claim = &client->config.layout->watched;
     lock->watch_fence = item->fence;
     lock->watch_lease_ms = item->lease_ms;
-    lock->watch_since = client->now;
+    lock->watch_since = client->now + client->config.lock_delay_ms;
     dl_copy_text(
-        lock->watch_rvn, sizeof lock->watch_rvn, item->rvn, item->rvn_size);
+        lock->claim_rvn, sizeof lock->claim_rvn, item->rvn, item->rvn_size);
 }
 
 /* ---- acquiring ---- */
@@ -4433,11 +4710,12 @@ static void dl_observe(dynalock_lock *lock, const dl_item *item)
 static void dl_watch_on(dynalock_lock *lock)
 {
     dynalock_client *client = lock->operation.client;
-    uint32_t poll_ms = client->config.poll_ms;
+    uint32_t poll_ms = client->config.poll_ms, left = dl_watch_left(lock);
     uint64_t wait = (uint64_t)poll_ms + dl_random(client, poll_ms / 4 + 1);
 
-    /* watched through and refused all the same: not at once again */
-    if (dl_watch_left(lock) != 0) wait = dl_least(wait, dl_watch_left(lock));
+    /* entitled and refused all the same: not at once again */
+    if (left == 0) left = dl_lease(client, lock);
+    wait = dl_least(wait, left);
     lock->operation.state = DL_LOCK_WATCH;
     lock->operation.due = client->now + wait;
     lock->operation.attempts = 0;
@@ -4454,7 +4732,7 @@ static void dl_acquire_later(dynalock_lock *lock)
 
 static void dl_grant(dynalock_lock *lock)
 {
-    lock->watch = DL_WATCH_NONE;
+    lock->claim = NULL;
     lock->memory = 0;
     lock->token = lock->fence;
     dl_hold(lock);
@@ -4492,7 +4770,7 @@ static void dl_acquire_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
     int again = (lock->memory & DL_ONE_TRY) != 0
                     ? dl_is_worth_trying(&lock->operation, outcome)
-                    : dl_is_passing(outcome);
+                    : dl_is_passing(lock->operation.client, outcome);
 
     dl_note_failure(lock, outcome);
     if (again) dl_back_off(&lock->operation, outcome);
@@ -4547,7 +4825,7 @@ static void dl_renew_failed(dynalock_lock *lock, dynalock_outcome outcome)
 static void dl_release_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
     dl_note_failure(lock, outcome);
-    if (dl_is_passing(outcome)) {
+    if (dl_is_passing(lock->operation.client, outcome)) {
         dl_back_off(&lock->operation, outcome);
         return;
     }
@@ -4778,7 +5056,7 @@ static int dl_is_key_in_use(
     const dynalock_operation *at = client->operations;
 
     for (; at != NULL; at = at->next)
-        if (at != operation && at->steps == &dl_lock_steps &&
+        if (at != operation && at->steps->body == dl_lock_body &&
             dl_text_equal(at->name.key, operation->name.key) &&
             dl_text_equal(at->name.sort_key, operation->name.sort_key) &&
             dl_text_equal(dl_table(client, at), dl_table(client, operation)))
@@ -4826,7 +5104,7 @@ static void dl_lapse(const dynalock_client *client, dynalock_lock *lock)
 {
     if (lock->operation.client == client &&
         client->now >= lock->operation.deadline)
-        dl_lock_end(&lock->operation, DL_END_EXPIRED);
+        lock->operation.steps->end(&lock->operation, DL_END_EXPIRED);
 }
 
 /* Says why this lock cannot begin. */
@@ -4860,7 +5138,6 @@ static dynalock_outcome dl_start_acquire(
     dynalock_lock *lock = (dynalock_lock *)object;
     dynalock_outcome rc;
 
-    lock->operation.steps = &dl_lock_steps;
     rc = dl_check_acquire(client, lock);
     if (rc != DYNALOCK_OK) return rc;
     lock->counter = 0;
@@ -4872,18 +5149,21 @@ static dynalock_outcome dl_start_acquire(
     return dl_start_operation(client, &lock->operation, wait_ms);
 }
 
+static int dl_is_loss(int32_t outcome)
+{
+    return outcome <= DYNALOCK_LOST_EXPIRED &&
+           outcome >= DYNALOCK_LOST_RELEASED;
+}
+
 /* DYNALOCK_OK: held now. Otherwise why not, a loss first. */
 static dynalock_outcome dl_check_held(
     dynalock_client *client, dynalock_lock *lock)
 {
-    int outcome;
-
     dl_lapse(client, lock);
     if (lock->operation.client == client)
         return lock->until != 0 ? DYNALOCK_OK : DYNALOCK_IN_USE;
-    outcome = lock->operation.outcome;
-    if (outcome <= DYNALOCK_LOST_EXPIRED && outcome >= DYNALOCK_LOST_RELEASED)
-        return (dynalock_outcome)outcome;
+    if (dl_is_loss(lock->operation.outcome))
+        return (dynalock_outcome)lock->operation.outcome;
     return DYNALOCK_NOT_HELD;
 }
 
@@ -4915,6 +5195,203 @@ static dynalock_outcome dl_start_release(
     if (rc != DYNALOCK_OK) return rc;
     dl_give_back(lock);
     return DYNALOCK_AGAIN;
+}
+
+/* ===================================================================== */
+/* == alarm: who is told before a lock is lost, and when                  */
+/* ===================================================================== */
+
+/* The state of a lock as its holder must see it; safe_ms: what is left must be
+   more. */
+static dynalock_outcome dl_state(const dynalock_client *client,
+    const dynalock_lock *lock, uint64_t now, uint32_t safe_ms)
+{
+    int32_t outcome = lock->operation.outcome;
+
+    if (lock->operation.client != client || lock->until == 0)
+        return outcome == DYNALOCK_OK ? DYNALOCK_NOT_HELD
+                                      : (dynalock_outcome)outcome;
+    if (now >= lock->until) return DYNALOCK_LOST_EXPIRED;
+    if (lock->until - now <= safe_ms) return DYNALOCK_DANGER;
+    return DYNALOCK_OK;
+}
+
+/* After each step of the lock: sets the time of the next look, which is the
+   end of the hold or a little earlier, and tells what is new. */
+static void dl_alarm_look(dynalock_client *client, dynalock_lock *lock)
+{
+    dynalock_alarm *alarm = lock->alarm;
+    dynalock_outcome state =
+        dl_state(client, lock, client->now, alarm->safe_ms);
+
+    if (lock->until != 0) lock->operation.deadline = lock->until;
+    if (state == DYNALOCK_OK) lock->operation.deadline -= alarm->safe_ms;
+    if ((int32_t)state == alarm->told) return;
+    alarm->told = state;
+    if (state == DYNALOCK_OK || state == DYNALOCK_DANGER || dl_is_loss(state))
+        alarm->notify(alarm->context, lock, state);
+}
+
+static void dl_alarm_prepare(dynalock_operation *operation)
+{
+    dl_lock_prepare(operation);
+    dl_alarm_look(operation->client, dl_lock_of(operation));
+}
+
+static void dl_alarm_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_client *client = operation->client;
+
+    dl_lock_answer(operation, outcome);
+    dl_alarm_look(client, dl_lock_of(operation));
+}
+
+static void dl_alarm_end(dynalock_operation *operation, unsigned why)
+{
+    dynalock_client *client = operation->client;
+
+    /* what has come may be the time of danger only */
+    if (why != DL_END_EXPIRED || client->now >= dl_lock_of(operation)->until)
+        dl_lock_end(operation, why);
+    dl_alarm_look(client, dl_lock_of(operation));
+}
+
+static const dynalock_steps dl_alarm_steps = { dl_alarm_prepare,
+    dl_alarm_answer, dl_alarm_end, dl_lock_body, dl_lock_rank, dl_lock_lease,
+    dl_record_wants + 1 };
+
+DYNALOCK_API dynalock_outcome dynalock_set_alarm(
+    dynalock_lock *lock, dynalock_alarm *alarm)
+{
+    if (lock == NULL || alarm == NULL || alarm->notify == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    if (lock->operation.client != NULL) return DYNALOCK_IN_USE;
+    alarm->told = DYNALOCK_NOT_HELD;
+    lock->alarm = alarm;
+    lock->operation.steps = &dl_alarm_steps;
+    return DYNALOCK_OK;
+}
+
+/* ===================================================================== */
+/* == save: a lock's life over a reboot                                   */
+/* ===================================================================== */
+
+/* A blob is: CRC-32 of what follows, a version, the acquisition, the fence,
+   and the owner's name with zeros behind it. */
+enum {
+    DL_BLOB_VERSION = 4,
+    DL_BLOB_ACQUISITION = 5,
+    DL_BLOB_FENCE = 21,
+    DL_BLOB_OWNER = 29
+};
+
+DL_ASSERT_STATIC(a_blob_has_room,
+    DYNALOCK_BLOB_SIZE == DL_BLOB_OWNER + DYNALOCK_OWNER_SIZE);
+
+static uint32_t dl_blob_crc(const dynalock_blob *blob)
+{
+    return dl_crc32(0, blob->bytes + DL_BLOB_VERSION,
+        sizeof blob->bytes - DL_BLOB_VERSION);
+}
+
+static void dl_blob_write(const dynalock_client *client,
+    const dynalock_lock *lock, dynalock_blob *blob)
+{
+    const char *owner = client->config.owner;
+    uint8_t *at = blob->bytes;
+
+    memset(at, 0, sizeof blob->bytes);
+    at[DL_BLOB_VERSION] = 1;
+    memcpy(at + DL_BLOB_ACQUISITION, lock->acquisition, 16);
+    dl_store32(at + DL_BLOB_FENCE, (uint32_t)(lock->token >> 32));
+    dl_store32(at + DL_BLOB_FENCE + 4, (uint32_t)lock->token);
+    memcpy(at + DL_BLOB_OWNER, owner, strlen(owner));
+    dl_store32(at, dl_blob_crc(blob));
+}
+
+/* A client whose owner name was drawn goes on under the blob's, as long as it
+   has done nothing under its own. */
+static int dl_blob_is_mine(dynalock_client *client, const char *owner)
+{
+    size_t size = strlen(owner);
+
+    if (client->config.owner == client->owner && client->acquisitions == 0 &&
+        size == 32)
+        memcpy(client->owner, owner, size);
+    return dl_equals(owner, size, client->config.owner);
+}
+
+static dynalock_outcome dl_blob_read(
+    dynalock_client *client, dynalock_lock *lock, const dynalock_blob *blob)
+{
+    const uint8_t *at = blob->bytes;
+    uint64_t fence = (uint64_t)dl_load32(at + DL_BLOB_FENCE) << 32 |
+                     dl_load32(at + DL_BLOB_FENCE + 4);
+    dl_span span;
+    dl_sink sink =
+        dl_span_open(&span, lock->claim_rvn, sizeof lock->claim_rvn - 1, 0);
+
+    if (dl_load32(at) != dl_blob_crc(blob) || at[DL_BLOB_VERSION] != 1 ||
+        at[sizeof blob->bytes - 1] != 0 ||
+        !dl_blob_is_mine(client, (const char *)at + DL_BLOB_OWNER))
+        return DYNALOCK_BAD_BLOB;
+    memcpy(lock->acquisition, at + DL_BLOB_ACQUISITION, 16);
+    dl_put_hex(&sink, lock->acquisition, 16);
+    lock->claim_rvn[span.used] = '\0';
+    lock->claim = dl_previous();
+    lock->watch_since = 0;
+    lock->watch_lease_ms = 0;
+    if (lock->top_fence < fence) lock->top_fence = fence;
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_save(const dynalock_client *client,
+    const dynalock_lock *lock, dynalock_blob *blob)
+{
+    dynalock_outcome rc;
+
+    if (lock == NULL || blob == NULL || !dl_enter_const(client))
+        return DYNALOCK_BAD_ARGUMENT;
+    rc = lock->operation.client == client && lock->until > dl_now(client)
+             ? DYNALOCK_OK
+             : DYNALOCK_NOT_HELD;
+    if (rc == DYNALOCK_OK) dl_blob_write(client, lock, blob);
+    dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_restore(
+    dynalock_client *client, dynalock_lock *lock, const dynalock_blob *blob)
+{
+    dynalock_outcome rc;
+
+    if (lock == NULL || blob == NULL || !dl_enter(client))
+        return DYNALOCK_BAD_ARGUMENT;
+    rc = dl_check_idle(client, lock);
+    if (rc == DYNALOCK_OK) rc = dl_blob_read(client, lock, blob);
+    dl_leave(client);
+    return rc;
+}
+
+/* Gives back what the blob's life has left, without taking it over first. */
+static dynalock_outcome dl_start_release_restored(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_lock *lock = (dynalock_lock *)object;
+    dynalock_outcome rc = dl_check_idle(client, lock);
+
+    if (rc != DYNALOCK_OK) return rc;
+    if (lock->claim != dl_previous()) return DYNALOCK_NOT_HELD;
+    rc = dl_check_name(client, &lock->operation.name);
+    if (rc == DYNALOCK_OK)
+        rc = dl_start_operation(client, &lock->operation, wait_ms);
+    if (rc != DYNALOCK_AGAIN) return rc;
+    lock->claim = NULL;
+    lock->fence = lock->top_fence;
+    lock->sent_lease_ms = dl_lease(client, lock);
+    dl_give_back(lock);
+    return rc;
 }
 
 /* ===================================================================== */
@@ -4953,7 +5430,7 @@ static void dl_record_fill(dynalock_record *record, const dl_json *json)
     dl_read_item(json, &item);
     record->status = (dynalock_status)item.kind;
     record->lease_ms = item.lease_ms;
-    record->fence = item.fence;
+    record->fence = item.fence != DL_NO_FENCE ? item.fence : 0;
     dl_copy_text(
         record->owner, sizeof record->owner, item.owner, item.owner_size);
     dl_copy_text(record->rvn, sizeof record->rvn, item.rvn, item.rvn_size);
@@ -5025,39 +5502,70 @@ static dynalock_outcome dl_start_read(
 }
 
 /* ===================================================================== */
-/* == client: the public functions                                        */
+/* == tidy: delete what was released long ago                             */
 /* ===================================================================== */
 
-static int dl_is_ready(const dynalock_client *client)
+/* With the item goes the fence. The next one exceeds it all the same if an
+   hour lies between: more than clocks may differ and requests may be late. */
+#define DL_TIDY_AGE_MS 3600000u
+
+static void dl_tidy_prepare(dynalock_operation *operation)
 {
-    return client != NULL && client->config.platform != NULL;
+    operation->client->signing.target = "DeleteItem";
 }
 
-/* To look only: 0: there is no client. */
-static int dl_enter_const(const dynalock_client *client)
+static void dl_tidy_put(void *context, char letter, const dl_sink *sink)
 {
-    const dynalock_platform *platform;
+    const dl_body *body = (const dl_body *)context;
 
-    if (!dl_is_ready(client)) return 0;
-    platform = client->config.platform;
-    if (platform->enter != NULL) platform->enter(platform->context);
-    return 1;
+    if (letter == 'F')
+        dl_put_decimal(sink, body->client->exchange.unix_ms - DL_TIDY_AGE_MS);
+    else if (letter <= '9')
+        dl_put_text(sink, dl_record_wants[letter - '0'].name);
+    else dl_read_put(context, letter, sink);
 }
 
-/* A step begins. */
-static int dl_enter(dynalock_client *client)
+static void dl_tidy_body(const dynalock_client *client,
+    const dynalock_operation *operation, const dl_sink *sink)
 {
-    if (!dl_enter_const(client)) return 0;
-    client->now = dl_now(client);
-    return 1;
+    static const char text[] =
+        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]},"
+        "'ConditionExpression':'" DL_RELEASED "=:y AND " DL_FENCE "<:f',"
+        "'ExpressionAttributeValues':{':y':{'S':'1'},':f':{'N':'$F'}}}";
+    dl_body body;
+
+    body.client = client;
+    body.operation = operation;
+    body.flags = 0;
+    dl_put_request(&body, text, dl_tidy_put, sink);
 }
 
-static void dl_leave(const dynalock_client *client)
+static void dl_tidy_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
 {
-    const dynalock_platform *platform = client->config.platform;
-
-    if (platform->leave != NULL) platform->leave(platform->context);
+    if ((int)outcome == DL_CONDITION_FAILED) outcome = DYNALOCK_KEPT;
+    if (dl_is_worth_trying(operation, outcome))
+        dl_back_off(operation, outcome);
+    else dl_finish(operation, outcome);
 }
+
+static const dynalock_steps dl_tidy_steps = { dl_tidy_prepare, dl_tidy_answer,
+    dl_record_end, dl_tidy_body, dl_record_rank, dl_record_lease,
+    dl_record_wants + 1 };
+
+static dynalock_outcome dl_start_tidy(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_operation *operation = (dynalock_operation *)object;
+    dynalock_outcome rc = dl_start_read(client, object, wait_ms);
+
+    if (rc == DYNALOCK_AGAIN) operation->steps = &dl_tidy_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == client: the public functions                                        */
+/* ===================================================================== */
 
 /* ---- the config ---- */
 
@@ -5248,9 +5756,17 @@ DYNALOCK_API dynalock_outcome dynalock_set_credentials(
     /* what is half sent was signed with the old ones */
     if (client->exchange.state == DL_EXCHANGE_SEND)
         dl_exchange_end(client, DYNALOCK_DISCONNECTED);
-    client->config.credentials = credentials;
-    client->signing.credentials = credentials;
-    dl_wipe(&client->signing_key, sizeof client->signing_key);
+    dl_take_credentials(client, credentials);
+    dl_leave(client);
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_set_clock(
+    dynalock_client *client, int64_t unix_ms)
+{
+    if (unix_ms <= 0 || !dl_enter(client)) return DYNALOCK_BAD_ARGUMENT;
+    client->clock_is_set = 1;
+    client->skew_ms = unix_ms - (int64_t)client->now;
     dl_leave(client);
     return DYNALOCK_OK;
 }
@@ -5270,7 +5786,9 @@ DYNALOCK_API dynalock_outcome dynalock_lock_init(
     lock->operation.name.sort_key = options->sort_key;
     lock->operation.name.table = options->table;
     lock->operation.outcome = DYNALOCK_NOT_HELD;
+    lock->operation.steps = &dl_lock_steps;
     lock->lease_ms = options->lease_ms;
+    lock->claim = options->claim;
     return DYNALOCK_OK;
 }
 
@@ -5299,18 +5817,22 @@ static uint64_t dl_next_wake(const dynalock_client *client)
     return wake;
 }
 
+static void dl_wants(
+    const dynalock_client *client, unsigned *interest, uint32_t *ms)
+{
+    uint64_t wake = dl_next_wake(client), now = dl_now(client);
+
+    *interest = dl_exchange_is_busy(client) ? client->exchange.interest : 0;
+    *ms = wake > now ? (uint32_t)dl_least(wake - now, 60000) : 0;
+}
+
 DYNALOCK_API void dynalock_wants(
     const dynalock_client *client, unsigned *interest, uint32_t *ms)
 {
-    uint64_t wake, now;
-
     *interest = 0;
     *ms = 0;
     if (!dl_enter_const(client)) return;
-    if (dl_exchange_is_busy(client)) *interest = client->exchange.interest;
-    wake = dl_next_wake(client);
-    now = dl_now(client);
-    if (wake > now) *ms = (uint32_t)dl_least(wake - now, 60000);
+    dl_wants(client, interest, ms);
     dl_leave(client);
 }
 
@@ -5334,24 +5856,30 @@ DYNALOCK_API void dynalock_cancel(
 
 /* ---- starting, and blocking: loops over poll, wants and wait ---- */
 
-/* As long as the operation's outcome is this one, and not beyond end. */
-static void dl_wait_while(dynalock_client *client,
+/* As long as the operation's outcome is this one, and not beyond end. Another
+   thread may step the client too, so all is looked at within the mutex. */
+static dynalock_outcome dl_wait_while(dynalock_client *client,
     dynalock_operation *operation, dynalock_outcome outcome, uint64_t end)
 {
     const dynalock_platform *platform = client->config.platform;
+    dynalock_outcome rc;
     unsigned interest;
     uint32_t ms;
+    int over;
 
     for (;;) {
-        (void)dynalock_poll(client);
-        if (operation->outcome != outcome || operation->client == NULL ||
-            client->now >= end)
-            return;
-        dynalock_wants(client, &interest, &ms);
+        (void)dl_enter(client);
+        (void)dl_poll(client);
+        rc = (dynalock_outcome)operation->outcome;
+        over =
+            rc != outcome || operation->client == NULL || client->now >= end;
+        dl_wants(client, &interest, &ms);
         ms = (uint32_t)dl_least(ms, end - client->now);
+        dl_leave(client);
+        if (over) return rc;
         if (platform->wait(platform->context, interest, ms) == 0) continue;
         dynalock_cancel(client, operation);
-        if (outcome == DYNALOCK_UNKNOWN) return;
+        if (outcome == DYNALOCK_UNKNOWN) return rc;
     }
 }
 
@@ -5372,27 +5900,37 @@ static dynalock_outcome dl_begin(
     return rc;
 }
 
-/* While an earlier call's write is being taken back, that comes first. */
+/* While an earlier call's write is being taken back, that comes first. Returns
+   what is left of the wait. */
+static uint32_t dl_wait_settled(
+    dynalock_client *client, dynalock_operation *operation, uint32_t wait_ms)
+{
+    uint64_t now, end;
+
+    (void)dl_enter(client);
+    end = dl_deadline(client, wait_ms);
+    dl_leave(client);
+    (void)dl_wait_while(client, operation, DYNALOCK_UNKNOWN, end);
+    now = dl_now(client);
+    if (wait_ms == 0 || wait_ms == DYNALOCK_FOREVER) return wait_ms;
+    return end > now ? (uint32_t)(end - now) : 1;
+}
+
 static dynalock_outcome dl_call(
     dynalock_client *client, dl_start start, void *object, uint32_t wait_ms)
 {
     dynalock_operation *operation = (dynalock_operation *)object;
     dynalock_outcome rc;
-    uint64_t end;
 
     if (!dl_is_ready(client) || client->config.platform->wait == NULL)
         return DYNALOCK_BAD_ARGUMENT;
     rc = dl_begin(client, start, object, wait_ms);
-    end = dl_deadline(client, wait_ms);
     if (rc == DYNALOCK_UNKNOWN) {
-        dl_wait_while(client, operation, rc, end);
+        wait_ms = dl_wait_settled(client, operation, wait_ms);
         rc = dl_begin(client, start, object, wait_ms);
-        if (rc == DYNALOCK_AGAIN)
-            operation->deadline = dl_least(operation->deadline, end);
     }
     if (rc != DYNALOCK_AGAIN) return rc;
-    dl_wait_while(client, operation, rc, DL_NEVER);
-    return (dynalock_outcome)operation->outcome;
+    return dl_wait_while(client, operation, rc, DL_NEVER);
 }
 
 DYNALOCK_API dynalock_outcome dynalock_start_acquire(
@@ -5453,6 +5991,18 @@ DYNALOCK_API dynalock_outcome dynalock_release(
     return dl_call(client, dl_start_release, lock, 0);
 }
 
+DYNALOCK_API dynalock_outcome dynalock_start_release_restored(
+    dynalock_client *client, dynalock_lock *lock)
+{
+    return dl_begin(client, dl_start_release_restored, lock, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_release_restored(
+    dynalock_client *client, dynalock_lock *lock)
+{
+    return dl_call(client, dl_start_release_restored, lock, 0);
+}
+
 DYNALOCK_API dynalock_outcome dynalock_read(dynalock_client *client,
     const dynalock_name *name, dynalock_record *record)
 {
@@ -5460,6 +6010,24 @@ DYNALOCK_API dynalock_outcome dynalock_read(dynalock_client *client,
 
     if (rc != DYNALOCK_AGAIN) return rc;
     return dl_call(client, dl_start_read, record, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_tidy(dynalock_client *client,
+    const dynalock_name *name, dynalock_record *memory)
+{
+    dynalock_outcome rc = dl_check_read(client, name, memory);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_tidy, memory, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_tidy(dynalock_client *client,
+    const dynalock_name *name, dynalock_record *memory)
+{
+    dynalock_outcome rc = dl_check_read(client, name, memory);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_tidy, memory, 0);
 }
 
 /* ---- the rest ---- */
@@ -5474,6 +6042,18 @@ DYNALOCK_API uint32_t dynalock_remaining_ms(
     now = dl_now(client);
     dl_leave(client);
     return until > now ? (uint32_t)(until - now) : 0;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_check(
+    const dynalock_client *client, const dynalock_lock *lock)
+{
+    dynalock_outcome state;
+
+    if (lock == NULL || !dl_enter_const(client)) return DYNALOCK_BAD_ARGUMENT;
+    state = dl_state(client, lock, dl_now(client),
+        lock->alarm != NULL ? lock->alarm->safe_ms : 0);
+    dl_leave(client);
+    return state;
 }
 
 DYNALOCK_API uint64_t dynalock_fence(const dynalock_lock *lock)
@@ -5507,32 +6087,44 @@ DYNALOCK_API dynalock_outcome dynalock_set_lease(
     return rc;
 }
 
-/* Every call ends: what is held is released, all else is cancelled. */
-static void dl_close_begin(dynalock_client *client)
+/* Ends every call under way: what is held is released, all else cancelled. Or
+   only what is held. */
+static void dl_end_all(dynalock_client *client, int held_only)
 {
     dynalock_operation *at = client->operations, *next;
 
+    client->worst = DYNALOCK_OK;
     for (; at != NULL; at = next) {
         next = at->next;
+        if (held_only && at->steps->lease(client, at, 0) == 0) continue;
         at->steps->end(at, DL_END_CLOSED);
     }
-    client->worst = DYNALOCK_OK;
 }
 
-static void dl_close_wait(dynalock_client *client, uint32_t wait_ms)
+/* Until is_over says so, or wait_ms have passed. */
+static void dl_wait_until(dynalock_client *client,
+    int (*is_over)(const dynalock_client *client), uint32_t wait_ms)
 {
     const dynalock_platform *platform = client->config.platform;
-    uint64_t now = dl_now(client), end = now + wait_ms;
+    uint64_t end = dl_now(client) + wait_ms;
     unsigned interest;
     uint32_t ms;
+    int over;
 
-    while (dynalock_poll(client) == DYNALOCK_AGAIN && now < end &&
-           platform->wait != NULL) {
-        dynalock_wants(client, &interest, &ms);
-        ms = (uint32_t)dl_least(ms, end - now);
-        if (platform->wait(platform->context, interest, ms) != 0) break;
-        now = dl_now(client);
-    }
+    do {
+        (void)dl_enter(client);
+        (void)dl_poll(client);
+        over = is_over(client) || client->now >= end || platform->wait == NULL;
+        dl_wants(client, &interest, &ms);
+        ms = (uint32_t)dl_least(ms, end - client->now);
+        dl_leave(client);
+        if (over) return;
+    } while (platform->wait(platform->context, interest, ms) == 0);
+}
+
+static int dl_is_idle(const dynalock_client *client)
+{
+    return client->operations == NULL;
 }
 
 static void dl_close_end(dynalock_client *client)
@@ -5548,15 +6140,42 @@ DYNALOCK_API dynalock_outcome dynalock_client_close(
     dynalock_outcome rc;
 
     if (!dl_enter(client)) return DYNALOCK_BAD_ARGUMENT;
-    dl_close_begin(client);
+    dl_end_all(client, 0);
     dl_leave(client);
-    dl_close_wait(client, wait_ms);
+    dl_wait_until(client, dl_is_idle, wait_ms);
     (void)dl_enter(client);
     dl_close_end(client);
     client->stream->wipe(client);
     rc = (dynalock_outcome)client->worst;
     dl_leave(client);
     dl_wipe(client, sizeof *client);
+    return rc;
+}
+
+/* No lock is being given back. */
+static int dl_all_given_back(const dynalock_client *client)
+{
+    const dynalock_operation *at = client->operations;
+
+    for (; at != NULL; at = at->next)
+        if (at->steps->body == dl_lock_body && at->state >= DL_LOCK_LEAVE)
+            return 0;
+    return 1;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_release_all(
+    dynalock_client *client, uint32_t wait_ms)
+{
+    dynalock_outcome rc;
+
+    if (!dl_enter(client)) return DYNALOCK_BAD_ARGUMENT;
+    dl_end_all(client, 1);
+    dl_leave(client);
+    dl_wait_until(client, dl_all_given_back, wait_ms);
+    (void)dl_enter(client);
+    rc = dl_all_given_back(client) ? (dynalock_outcome)client->worst
+                                   : DYNALOCK_UNKNOWN;
+    dl_leave(client);
     return rc;
 }
 
@@ -5644,6 +6263,8 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
     X(DYNALOCK_NOT_HELD, "This lock is not held.")                            \
     X(DYNALOCK_NO_FILE, "The file cannot be read.")                           \
     X(DYNALOCK_BAD_FILE, "The file holds no sound certificate.")              \
+    X(DYNALOCK_BAD_BLOB,                                                      \
+        "This is not a saved lock, is damaged, or is of another owner.")      \
     X(DYNALOCK_BUSY, "Another owner holds the lock.")                         \
     X(DYNALOCK_TIMEOUT,                                                       \
         "Another owner held the lock until the wait was over.")               \
@@ -5658,6 +6279,10 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
     X(DYNALOCK_NOT_A_LOCK,                                                    \
         "The item at this key is not a lock that this layout understands; "   \
         "it was left alone.")                                                 \
+    X(DYNALOCK_DANGER, "The lock is held, but not for long any more.")        \
+    X(DYNALOCK_KEPT,                                                          \
+        "The item is held, was released less than an hour ago, or is not "    \
+        "there.")                                                             \
     X(DYNALOCK_UNREACHABLE,                                                   \
         "No connection: check the network, host and port.")                   \
     X(DYNALOCK_DISCONNECTED,                                                  \

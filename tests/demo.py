@@ -39,13 +39,8 @@ class Device:
     """A device's process and what it has said so far."""
 
     def __init__(self, servers, name, resource, wait_ms, work_ms):
-        environment = dict(
-            os.environ,
-            AWS_ACCESS_KEY_ID="AKIDEXAMPLE",
-            AWS_SECRET_ACCESS_KEY="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-        )
-        environment.pop("AWS_SESSION_TOKEN", None)
-        ca = servers.environment()["DYNALOCK_TEST_CA"]
+        environment = servers.environment()
+        ca = environment["DYNALOCK_TEST_CA"]
         self.name = name
         self._lines = []
         self._news = threading.Condition()
@@ -53,7 +48,7 @@ class Device:
             [DEVICE, name, servers.url["https"], ca, resource]
             + [str(n) for n in (LEASE_MS, wait_ms, work_ms)],
             stdout=subprocess.PIPE,
-            env=environment,
+            env={**os.environ, **environment},
             text=True,
         )
         threading.Thread(target=self._listen, daemon=True).start()

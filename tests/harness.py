@@ -19,6 +19,7 @@ which is a URL unless said otherwise:
     DYNALOCK_TEST_CONTROL           host:port of the proxy's control port (see proxy.py)
     DYNALOCK_TEST_PKI               directory with the certificates (see pki.sh)
     DYNALOCK_TEST_CA                file with the authority that signed them
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY    the credentials that the proxy accepts
 
 With --server none, DIRECT is missing and the proxy ends the connection of every verified request.
 
@@ -53,6 +54,12 @@ BUILD = TESTS.parent / "build"
 DYNOXIDE = BUILD / "npm/dynoxide/node_modules/@dynoxide/linux-x64/dynoxide"
 DYNALITE = BUILD / "npm/dynalite/node_modules/dynalite/cli.js"
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that sees Debian's botocore
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+    "AWS_SESSION_TOKEN": "",
+}
 
 START_SECONDS = 10
 START_ATTEMPTS = 5
@@ -299,7 +306,7 @@ class Servers:
         variables["CONTROL"] = "%s:%d" % self._control
         variables["PKI"] = str(BUILD / "pki")
         variables["CA"] = str(BUILD / "pki/ca.pem")
-        return {f"DYNALOCK_TEST_{name}": value for name, value in variables.items()}
+        return CREDENTIALS | {f"DYNALOCK_TEST_{name}": value for name, value in variables.items()}
 
     def _start(self):
         self._refusing.bind(("127.0.0.1", 0))

@@ -70,7 +70,7 @@ static void a_live_item_says_all(void **state)
     (void)state;
     read_answer(&got, "{\"Item\":{" KEY OWNER LEASE RVN FENCE "}}");
     assert_int_equal(got.item.kind, DL_ITEM_LIVE);
-    assert_int_equal(got.item.has_fence, 1);
+    assert_true(got.item.fence != DL_NO_FENCE);
     assert_int_equal(got.item.fence, 7);
     assert_int_equal(got.item.lease_ms, 20000);
     assert_int_equal(got.item.owner_size, 8);
@@ -87,7 +87,7 @@ static void a_released_item_says_its_fence(void **state)
     (void)state;
     read_answer(&got, "{\"Item\":{" KEY OWNER LEASE RVN FENCE RELEASED "}}");
     assert_int_equal(got.item.kind, DL_ITEM_FREE);
-    assert_int_equal(got.item.has_fence, 1);
+    assert_true(got.item.fence != DL_NO_FENCE);
     assert_int_equal(got.item.fence, 7);
     assert_memory_equal(got.item.rvn, "v1", 2);
     forget(&got);
@@ -334,7 +334,7 @@ static void fences_are_whole_numbers_with_room_above(void **state)
                       (cases[i].understood ? kinds[j] : DL_ITEM_FOREIGN),
                 "%s", document);
             CHECK(
-                !cases[i].understood || (got.item.has_fence == 1 &&
+                !cases[i].understood || (got.item.fence != DL_NO_FENCE &&
                                             got.item.fence == cases[i].value),
                 "%s", document);
             forget(&got);
@@ -347,8 +347,7 @@ static void an_item_without_fence_has_none(void **state)
 
     (void)state;
     read_answer(&got, "{\"Item\":{" KEY OWNER LEASE RVN "}}");
-    assert_int_equal(got.item.has_fence, 0);
-    assert_int_equal(got.item.fence, 0);
+    assert_true(got.item.fence == DL_NO_FENCE);
     forget(&got);
 }
 

@@ -14,6 +14,7 @@ model of DynamoDB (tests/simulation has one), just enough to answer.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 /* after the above */
 #include <cmocka.h>
 
@@ -35,6 +36,7 @@ enum world_fault {
     FAULT_DAMAGE,    /* carried out; the answer's checksum is wrong */
     FAULT_HTML,
     FAULT_DENY,
+    FAULT_EXPIRED_TOKEN,
     FAULT_REFUSE,    /* "the condition failed", though it did not */
     FAULT_CLOSE_IDLE /* answered; then the connection closes */
 };
@@ -52,7 +54,9 @@ typedef struct world {
     dynalock_config config;
     dynalock_client client;
     uint64_t now;
-    int64_t unix_ms; /* at now == 0; 0: the clock is not set */
+    int64_t unix_ms;   /* at now == 0; 0: the clock is not set */
+    int64_t server_ms; /* the service's clock at now == 0; 0: the device's */
+    int dated, aged;   /* answers have Date, and Age */
     int connected, opens, closes, refuse, mute_open;
     uint64_t pause_in_read; /* ms that pass inside the next read that gets */
     size_t read_most, write_most;
@@ -150,6 +154,14 @@ static int world_between(const world *w, const char *rvn, char a, char z)
     return strcmp(rvn, low) >= 0 && strcmp(rvn, high) <= 0;
 }
 
+/* What the claims of a reboot ask for. */
+static int world_is_heir(const world *w, const char *rvn)
+{
+    if (world_find(w, " BETWEEN :b AND :e") != NULL)
+        return world_between(w, rvn, 'b', 'e');
+    return world_find(w, " OR (ownerName=:o)") != NULL;
+}
+
 static int world_is_owner(const world *w)
 {
     char owner[300];
@@ -169,6 +181,7 @@ static int world_may_acquire(const world *w)
     if (item->has_fence && item->fence >= world_number(w, 'f')) return 0;
     if (item->released) return 1;
     if (world_is_owner(w) && world_between(w, item->rvn, 'a', 'z')) return 1;
+    if (world_is_owner(w) && world_is_heir(w, item->rvn)) return 1;
     world_value(w, 'w', watched, sizeof watched);
     through = strcmp(watched, item->rvn) == 0;
     if (world_find(w, "AND fence=:v") != NULL)
@@ -197,6 +210,13 @@ static int world_write(world *w)
     world_item *item = &w->item;
 
     w->writes++;
+    if (strcmp(w->last_operation, "DeleteItem") == 0) {
+        if (!item->exists || !item->released || !item->has_fence ||
+            item->fence >= world_number(w, 'f'))
+            return 0;
+        memset(item, 0, sizeof *item);
+        return 1;
+    }
     if (world_find(w, "SET isReleased") != NULL) {
         if (!world_may_release(w)) return 0;
         item->released = 1;
@@ -240,13 +260,51 @@ static void world_item_text(const world_item *item, char *out, size_t size)
 
 /* ---- the answer ---- */
 
+static int64_t world_server_ms(const world *w)
+{
+    int64_t at = w->server_ms != 0 ? w->server_ms : w->unix_ms;
+
+    return at + (int64_t)w->now;
+}
+
+static void world_date(const world *w, char *out, size_t size)
+{
+    time_t seconds = (time_t)(world_server_ms(w) / 1000);
+
+    (void)strftime(
+        out, size, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", gmtime(&seconds));
+}
+
+/* Refuses signatures that are five minutes off, as DynamoDB does. */
+static int world_is_signed_now(const world *w)
+{
+    const char *at = strstr(w->request, "X-Amz-Date: ");
+    int64_t off;
+    struct tm tm;
+
+    assert_non_null(at);
+    memset(&tm, 0, sizeof tm);
+    assert_int_equal(
+        sscanf(at + 12, "%4d%2d%2dT%2d%2d%2dZ", &tm.tm_year, &tm.tm_mon,
+            &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec),
+        6);
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    off = (int64_t)timegm(&tm) - world_server_ms(w) / 1000;
+    return off >= -300 && off <= 300;
+}
+
 static void world_reply(world *w, int status, const char *body, int damage)
 {
     uint32_t crc = dl_crc32(0, body, strlen(body)) + (uint32_t)damage;
+    char date[48] = "";
 
+    if (w->dated) world_date(w, date, sizeof date);
     w->answer_size = (size_t)snprintf(w->answer, sizeof w->answer,
-        "HTTP/1.1 %d X\r\nx-amz-crc32: %lu\r\nContent-Length: %u\r\n\r\n%s",
-        status, (unsigned long)crc, (unsigned)strlen(body), body);
+        "HTTP/1.1 %d X\r\nx-amz-crc32: %lu\r\n%s%sContent-Length: %u\r\n"
+        "\r\n%s",
+        status, (unsigned long)crc, date, w->aged ? "Age: 7\r\n" : "",
+        (unsigned)strlen(body), body);
     w->answer_at = 0;
     w->answer_from = w->now + w->latency;
 }
@@ -329,6 +387,9 @@ static void world_serve(world *w)
         break;
     case FAULT_DAMAGE: world_carry_out(w, 1); break;
     case FAULT_HTML: world_reply(w, 502, "<html>sorry</html>", 0); break;
+    case FAULT_EXPIRED_TOKEN:
+        world_reply_error(w, 400, "ExpiredTokenException");
+        break;
     case FAULT_DENY: world_reply_error(w, 400, "AccessDeniedException"); break;
     case FAULT_REFUSE: world_refuse(w); break;
     case FAULT_CLOSE_IDLE:
@@ -359,7 +420,15 @@ static void world_take(world *w)
     assert_non_null(at);
     (void)sscanf(at + 18, "%15[A-Za-z]", w->last_operation);
     w->request_size = 0;
-    world_serve(w);
+    if (world_is_signed_now(w)) {
+        world_serve(w);
+        return;
+    }
+    w->requests++;
+    world_reply(w, 400,
+        "{\"__type\":\"x#InvalidSignatureException\",\"message\":"
+        "\"Signature expired: too old\"}",
+        0);
 }
 
 /* ---- the hooks ---- */
@@ -497,7 +566,8 @@ static void world_begin(world *w)
     w->config.lease_ms = 10000;
 }
 
-static void world_lock(dynalock_lock *lock, const char *key)
+DYNALOCK_MAYBE_UNUSED static void world_lock(
+    dynalock_lock *lock, const char *key)
 {
     dynalock_lock_options options;
 
@@ -507,7 +577,7 @@ static void world_lock(dynalock_lock *lock, const char *key)
 }
 
 /* A client and a lock on key "k", ready to use. */
-static void world_ready(world *w, dynalock_lock *lock)
+DYNALOCK_MAYBE_UNUSED static void world_ready(world *w, dynalock_lock *lock)
 {
     assert_int_equal(
         dynalock_client_init(&w->client, &w->config), DYNALOCK_OK);
@@ -516,7 +586,8 @@ static void world_ready(world *w, dynalock_lock *lock)
 }
 
 /* Somebody else's live item. */
-static void world_hold(world *w, const char *rvn, const char *lease)
+DYNALOCK_MAYBE_UNUSED static void world_hold(
+    world *w, const char *rvn, const char *lease)
 {
     memset(&w->item, 0, sizeof w->item);
     w->item.exists = 1;
@@ -526,7 +597,7 @@ static void world_hold(world *w, const char *rvn, const char *lease)
 }
 
 /* Polls for so many virtual milliseconds. */
-static void world_run(world *w, uint64_t ms)
+DYNALOCK_MAYBE_UNUSED static void world_run(world *w, uint64_t ms)
 {
     uint64_t end = w->now + ms;
 
