@@ -33,6 +33,7 @@ static dynalock_tls tls;
 static BOARD_NOINIT struct {
     uint32_t mark; /* SAVED, or there was no power */
     uint32_t lives;
+    dynalock_blob blob; /* of the lock that is held */
 } saved;
 
 static void say(const char *text, uint64_t number)
@@ -80,7 +81,11 @@ static dynalock_outcome set_up(void)
     rc = dynalock_client_init(&client, &config);
     if (rc != DYNALOCK_OK) return rc;
     options.key = "site-leader";
-    return dynalock_lock_init(&lock, &options);
+    rc = dynalock_lock_init(&lock, &options);
+    if (rc != DYNALOCK_OK) return rc;
+    rc = dynalock_restore(&client, &lock, &saved.blob);
+    if (rc == DYNALOCK_OK) board_print("restored\n");
+    return rc == DYNALOCK_BAD_BLOB ? DYNALOCK_OK : rc; /* nothing was saved */
 }
 
 /* Sleeps until there is something to do, but not longer than ms, and does it.
@@ -141,7 +146,9 @@ static dynalock_outcome take_and_work(void)
         return rc;
     }
     say("acquired fence=", dynalock_fence(&lock));
-    rc = work();
+    rc = dynalock_save(&client, &lock, &saved.blob);
+    if (rc == DYNALOCK_OK) rc = work();
+    memset(&saved.blob, 0, sizeof saved.blob);
     if (rc != DYNALOCK_OK) {
         say_outcome("lost", rc);
         return rc;
