@@ -43,7 +43,7 @@ class Modem:
                         return
                     self._input += data
                     self._take_input()
-                else:
+                elif ready is self._network:  # and was not closed just now
                     self._take_network()
 
     def _wait(self):
