@@ -120,6 +120,40 @@ Without blocking: dynalock_start_acquire() and its kin return at once; then
         // sleep up to ms, or until the socket is ready for `interest`
     }
 
+WHEN THINGS FAIL
+
+What passes is tried again: connections refused, cut or silent, damaged
+answers, throttling, conflicts and 5xx, after a pause drawn from 0 to
+base_ms * 2^n, at most cap_ms. A call with a wait goes on until its deadline;
+one without (acquire with 0, renew, read) after `attempts` tries; a release and
+a heartbeat as long as it makes sense. A signature that is refused for its time
+is tried once more if the service's Date has mended the clock, refused
+credentials if config.refresh brings others. Anything else ends the call at
+once, with the service's own words in client.detail. No request waits longer
+than a quarter of the shortest lease that is held, so that one slow answer
+costs no lock.
+
+A write without an answer ends in UNKNOWN: the lock is not held here, and later
+polls take it back, however long that takes (acquiring it again waits for
+that). A heartbeat that fails leaves what was granted before: see
+dynalock_remaining_ms(), or set an alarm. After a loss nothing is written.
+
+AFTER A REBOOT
+
+Whoever was holding is a stranger to the new life, and waits a lease for
+itself. dynalock_save() and dynalock_restore() spare that with a few bytes of
+flash, DYNALOCK_SAME_OWNER without, where an owner's name is used once.
+
+SEVERAL THREADS
+
+With enter and leave, a mutex, several threads may call one client, each for
+its own locks; the mutex is held for one step at a time, never across wait, and
+must not be entered by the callbacks, which are called with it held. `wait`
+should return after some 20 ms, since another thread may have taken the answer
+it waits for. Ask dynalock_check() then, not dynalock_result() or
+client.detail, which another thread may be writing. examples/threads.c shows
+one thread that keeps every lock alive.
+
 OPTIONS (define before including, the same in every file)
 
 macro                     values, default      effect
@@ -141,7 +175,7 @@ DYNALOCK_CLOCK_STEP_MS    1..1000, 10          the coarsest step of
                                                monotonic_ms
 
 Client memory: max(DYNALOCK_TRANSMIT_WINDOW, 2 * DYNALOCK_OWNER_SIZE +
-2 * DYNALOCK_RVN_SIZE + 4/3 * DYNALOCK_DATA_SIZE + 1.3 KB) + about 1 KB. Two
+2 * DYNALOCK_RVN_SIZE + 4/3 * DYNALOCK_DATA_SIZE + 1.5 KB) + about 1 KB. Two
 files that disagree on a size do not link: the name of dynalock_client_init
 carries the sizes. A port with more to trust than a host's store sets
 DYNALOCK_ANCHORS (256 certificates) and DYNALOCK_ANCHOR_BYTES (131072) of
@@ -152,8 +186,8 @@ CONTENTS (search for the words)
     == options      == interface    == text         == sha256
     == sigv4        == http         == stream       == json
     == request      == layout       == lock         == alarm
-    == save         == read         == tidy         == client
-    == posix        == licence
+    == save         == read         == tidy         == seal
+    == client       == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -262,7 +296,11 @@ Conventions, said once:
  - A client, a lock, a record or a tls object must not be copied or moved
    while it is in use (a lock: from start until its last outcome).
  - Not one function may be called from two threads at once for one client,
-   unless the platform has enter and leave.
+   unless the platform has enter and leave: see SEVERAL THREADS.
+ - Two locks on one key, in one client: SAME_KEY; in two clients, even of one
+   process and owner: strangers to each other, as on two devices. A lock that
+   is held cannot be acquired: HELD, and nothing is sent. There is no counting:
+   a scope within a scope of the same lock does not run.
 */
 
 /*
@@ -309,6 +347,8 @@ typedef enum dynalock_outcome {
     DYNALOCK_BAD_FILE = -25,       /* no certificate in it: posix_anchors    */
     DYNALOCK_BAD_BLOB = -26,       /* not a saved one, damaged, or of another
                                       owner: restore                         */
+    DYNALOCK_BAD_SEAL = -27,       /* another key, another item's data, or
+                                      altered: unseal                        */
 
     /* The lock. */
     DYNALOCK_BUSY = -30,           /* held by client.detail.holder: acquire
@@ -385,7 +425,7 @@ typedef struct dynalock_client dynalock_client;
 typedef struct dynalock_lock dynalock_lock;
 typedef struct dynalock_record dynalock_record;
 typedef struct dynalock_tls dynalock_tls;
-struct dl_sink;                                 /* private */
+typedef struct dynalock_sink dynalock_sink;     /* private */
 typedef struct dynalock_steps dynalock_steps;   /* private */
 typedef struct dynalock_stream dynalock_stream; /* private */
 typedef struct dynalock_layout dynalock_layout; /* private */
@@ -509,8 +549,7 @@ typedef struct dynalock_name {
 typedef struct dynalock_operation {
     uint8_t state;
     uint8_t attempts;
-    uint8_t eventual; /* the read need not be consistent */
-    int32_t outcome;  /* dynalock_outcome */
+    int32_t outcome; /* dynalock_outcome */
     const dynalock_steps *steps;
     struct dynalock_operation *next; /* in the client's list */
     dynalock_client *client;         /* NULL: not in a list */
@@ -545,10 +584,12 @@ struct dynalock_lock {
     uint32_t counter; /* of the last request sent */
     uint32_t data_size;
     const uint8_t *data;
+    char data_letter; /* D: an acquire sets it, N: removes it, 0: keeps it */
+    uint8_t data_due; /* so must the next renewal or release */
     const dynalock_claim *claim;   /* what may entitle it; NULL: nothing */
     const dynalock_claim *through; /* what the write under way relies on */
     struct dynalock_alarm *alarm;
-    void (*put_data)(const struct dl_sink *, const uint8_t *data, size_t size);
+    void (*put_data)(dynalock_sink *, const uint8_t *data, size_t size);
     uint64_t base;      /* before the last request was sent */
     uint64_t until;     /* end of the hold; 0: not held */
     uint64_t token;     /* fence of the hold */
@@ -584,6 +625,10 @@ struct dynalock_record {
 
 /* ---- private types, here because the client holds them ---- */
 
+struct dynalock_sink { /* takes bytes: the first member of what they go to */
+    void (*take)(dynalock_sink *sink, const void *data, size_t size);
+};
+
 typedef struct dynalock_hmac_key { /* SHA-256 states after the two pads */
     uint32_t inner[8];
     uint32_t outer[8];
@@ -591,7 +636,7 @@ typedef struct dynalock_hmac_key { /* SHA-256 states after the two pads */
 
 typedef struct dynalock_signing_key {
     dynalock_hmac_key key;
-    char day[8]; /* it was made for: YYYYMMDD */
+    char day[9]; /* it was made for: YYYYMMDD and NUL */
 } dynalock_signing_key;
 
 /* All that a signature covers besides the body. The path is always "/", the
@@ -600,13 +645,16 @@ typedef struct dynalock_signing {
     const dynalock_credentials *credentials;
     const char *region;
     const char *host;
-    uint16_t port;      /* part of the Host header; 0: the default one */
-    const char *target; /* "UpdateItem" */
+    uint16_t port;       /* part of the Host header; 0: the default one */
+    const char *target;  /* "UpdateItem" */
+    const char *newline; /* of the headers: as signed, or as sent */
     uint32_t body_size;
     uint8_t digest[32]; /* of the body, of the canonical request, then the
                            signature */
     char date[17];      /* YYYYMMDDTHHMMSSZ and NUL */
 } dynalock_signing;
+
+#define DYNALOCK_LINE 96 /* of a header: what comes behind is dropped */
 
 typedef struct dynalock_response {
     uint8_t state;
@@ -618,9 +666,8 @@ typedef struct dynalock_response {
     uint32_t crc;       /* of the body so far */
     uint32_t promised_crc;
     uint32_t date; /* in seconds since 1970; 0: none that counts */
-    void (*body)(void *context, const void *data, size_t size);
-    void *context;
-    char line[96];
+    dynalock_sink *body;
+    char line[DYNALOCK_LINE + 1];
     char request_id[56];
 } dynalock_response;
 
@@ -632,6 +679,7 @@ typedef struct dynalock_utf8 {
 #define DYNALOCK_DEPTH 96 /* one more than containers within another */
 
 typedef struct dynalock_filter {
+    dynalock_sink sink; /* takes the document */
     uint8_t state;
     uint8_t depth;
     uint8_t keep;        /* dl_keep */
@@ -656,9 +704,8 @@ typedef struct dynalock_filter {
 typedef struct dynalock_exchange {
     uint8_t state;
     uint8_t interest;
-    uint8_t fate;        /* dl_fate */
-    uint8_t reused;      /* the stream has served before */
-    uint8_t token_count; /* of the answer; 0: not understood */
+    uint8_t fate;   /* dl_fate */
+    uint8_t reused; /* the stream has served before */
     uint16_t window_used;
     dynalock_operation *operation; /* NULL: nothing is under way */
     uint32_t total;                /* head and body */
@@ -669,10 +716,18 @@ typedef struct dynalock_exchange {
 } dynalock_exchange;
 
 typedef struct dynalock_token { /* the shape of jsmn's */
-    int32_t words[4];
+    int32_t words[5];
 } dynalock_token;
 
-#define DYNALOCK_TOKENS 40
+#define DYNALOCK_TOKENS 36
+
+/* A filtered document and its tokens; token 0 is the root object. */
+typedef struct dynalock_json {
+    char *text;
+    const dynalock_token *tokens;
+    int32_t count; /* 0: nothing was understood */
+} dynalock_json;
+
 #define DYNALOCK_ANSWER_SIZE                                                  \
     (2 * DYNALOCK_OWNER_SIZE + 2 * DYNALOCK_RVN_SIZE +                        \
         (DYNALOCK_DATA_SIZE * 4) / 3 + 768)
@@ -705,6 +760,7 @@ struct dynalock_client {
     uint8_t refreshed;    /* no answer yet to the refreshed credentials */
     dynalock_response response;
     dynalock_filter filter;
+    dynalock_json json; /* what the filter has kept */
     dynalock_signing_key signing_key;
     dynalock_detail detail;
     char owner[36];
@@ -886,11 +942,37 @@ DYNALOCK_API dynalock_outcome dynalock_release_restored(
    have carried. */
 DYNALOCK_API uint64_t dynalock_fence(const dynalock_lock *lock);
 
-/* Data to store with the lock at the next acquire; NULL: none, and what the
-   last holder left is removed (as without this call). Kept by pointer.
-   BAD_ARGUMENT. */
+/* What is stored with the lock for others to read: at every acquire from now on
+   and, if it is held, with the next renewal (which is then due at once) or its
+   release. NULL: none, and what the last holder left is removed (as without
+   this call). Kept by pointer, AND MUST NOT CHANGE until other data is set.
+   BAD_ARGUMENT, IN_USE (a request of this lock is under way). */
+#define DYNALOCK_DATA_MOST 400000u /* bytes: an item has room for 409,600 */
 DYNALOCK_API dynalock_outcome dynalock_set_data(
     dynalock_lock *lock, const void *data, uint32_t size) DYNALOCK_CHECKED;
+
+/* What is stored stays as it is, whoever has stored it, at acquires too. */
+DYNALOCK_API dynalock_outcome dynalock_keep_data(
+    dynalock_lock *lock) DYNALOCK_CHECKED;
+
+#ifndef DYNALOCK_NO_TLS
+/*
+Data that only who has the key can read, or make: ChaCha20-Poly1305 (RFC 8439)
+with a random nonce, bound to the item's name. In place: seal makes *size bytes
+DYNALOCK_SEAL_SIZE longer, if capacity has room, ready for dynalock_set_data;
+unseal takes what dynalock_data returns. The lock does not depend on it: a seal
+that is broken costs the data only. At most 2^32 seals to a key.
+seal: BAD_ARGUMENT, BAD_BUFFER, NO_ENTROPY. unseal: BAD_ARGUMENT, BAD_SEAL (the
+data is then wiped).
+*/
+#define DYNALOCK_SEAL_SIZE 28u
+DYNALOCK_API dynalock_outcome dynalock_seal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size, uint32_t capacity) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_unseal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size) DYNALOCK_CHECKED;
+#endif
 
 /* The data of the record that was read: once, in the record's own memory.
    *size: 0 = none, DYNALOCK_TOO_LONG = more than DYNALOCK_DATA_SIZE, or not
@@ -1080,6 +1162,9 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
 #ifndef JSMN_STATIC
 #define JSMN_STATIC
 #endif
+#ifndef JSMN_PARENT_LINKS /* shorter, both jsmn and what reads its tokens */
+#define JSMN_PARENT_LINKS
+#endif
 #if defined(__GNUC__) || defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion"
@@ -1110,24 +1195,23 @@ DL_ASSERT_STATIC(answer_offsets_fit, DYNALOCK_ANSWER_SIZE < 65535);
 /* ===================================================================== */
 
 /* Whatever is written goes through a sink, so that the same generator can
-   count, hash, and fill any window of a request. */
-typedef struct dl_sink {
-    void (*take)(void *context, const void *data, size_t size);
-    void *context;
-} dl_sink;
+   count, hash, and fill any window of a request. It is the first member of
+   what it writes to. */
+typedef dynalock_sink dl_sink;
 
-static DL_APART void dl_put(const dl_sink *sink, const void *data, size_t size)
+static DL_APART void dl_put(dl_sink *sink, const void *data, size_t size)
 {
-    if (size != 0) sink->take(sink->context, data, size);
+    if (size != 0) sink->take(sink, data, size);
 }
 
-static void dl_put_text(const dl_sink *sink, const char *text)
+static void dl_put_text(dl_sink *sink, const char *text)
 {
     dl_put(sink, text, strlen(text));
 }
 
 /* A sink of fixed memory: what does not fit is dropped, and counted. */
 typedef struct dl_span {
+    dl_sink sink;
     char *at;
     size_t capacity;
     size_t skip; /* bytes to pass over first */
@@ -1135,9 +1219,9 @@ typedef struct dl_span {
     size_t total; /* bytes offered */
 } dl_span;
 
-static void dl_span_take(void *context, const void *data, size_t size)
+static void dl_span_take(dl_sink *sink, const void *data, size_t size)
 {
-    dl_span *span = (dl_span *)context;
+    dl_span *span = (dl_span *)(void *)sink;
     const char *from = (const char *)data;
     size_t room = span->capacity - span->used;
 
@@ -1154,19 +1238,16 @@ static void dl_span_take(void *context, const void *data, size_t size)
     span->used += size;
 }
 
-static DL_APART dl_sink dl_span_open(
+static DL_APART dl_sink *dl_span_open(
     dl_span *span, char *at, size_t capacity, size_t skip)
 {
-    dl_sink sink;
-
+    span->sink.take = dl_span_take;
     span->at = at;
     span->capacity = capacity;
     span->skip = skip;
     span->used = 0;
     span->total = 0;
-    sink.take = dl_span_take;
-    sink.context = span;
-    return sink;
+    return &span->sink;
 }
 
 /* Divides in place, from the remainder of what stands before; returns the
@@ -1192,7 +1273,7 @@ static uint32_t dl_divide(uint64_t *value, uint32_t divisor)
     return rest;
 }
 
-static void dl_put_decimal(const dl_sink *sink, uint64_t value)
+static void dl_put_decimal(dl_sink *sink, uint64_t value)
 {
     char digits[20];
     size_t at = sizeof digits;
@@ -1203,7 +1284,21 @@ static void dl_put_decimal(const dl_sink *sink, uint64_t value)
     dl_put(sink, digits + at, sizeof digits - at);
 }
 
-static void dl_put_hex(const dl_sink *sink, const uint8_t *data, size_t size)
+static uint32_t dl_load32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 |
+           (uint32_t)at[2] << 8 | at[3];
+}
+
+static DL_APART void dl_store32(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)(value >> 24);
+    at[1] = (uint8_t)(value >> 16);
+    at[2] = (uint8_t)(value >> 8);
+    at[3] = (uint8_t)value;
+}
+
+static void dl_put_hex(dl_sink *sink, const uint8_t *data, size_t size)
 {
     static const char digits[] = "0123456789abcdef";
     char pair[2];
@@ -1216,19 +1311,15 @@ static void dl_put_hex(const dl_sink *sink, const uint8_t *data, size_t size)
     }
 }
 
-static void dl_put_hex32(const dl_sink *sink, uint32_t value)
+static void dl_put_hex32(dl_sink *sink, uint32_t value)
 {
     uint8_t bytes[4];
 
-    bytes[0] = (uint8_t)(value >> 24);
-    bytes[1] = (uint8_t)(value >> 16);
-    bytes[2] = (uint8_t)(value >> 8);
-    bytes[3] = (uint8_t)value;
+    dl_store32(bytes, value);
     dl_put_hex(sink, bytes, sizeof bytes);
 }
 
-static void dl_put_base64(
-    const dl_sink *sink, const uint8_t *data, size_t size)
+static void dl_put_base64(dl_sink *sink, const uint8_t *data, size_t size)
 {
     static const char digits[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -1291,7 +1382,7 @@ static uint32_t dl_base64_decode(
 
 /* The contents of a JSON string: quotes are the caller's. The bytes are
    UTF-8 already (checked when the name was given). */
-static void dl_put_escaped(const dl_sink *sink, const char *text, size_t size)
+static void dl_put_escaped(dl_sink *sink, const char *text, size_t size)
 {
     for (; size != 0; text++, size--) {
         uint8_t c = (uint8_t)*text;
@@ -1306,12 +1397,12 @@ static void dl_put_escaped(const dl_sink *sink, const char *text, size_t size)
     }
 }
 
-static void dl_put_contents(const dl_sink *sink, const char *text)
+static void dl_put_contents(dl_sink *sink, const char *text)
 {
     dl_put_escaped(sink, text, strlen(text));
 }
 
-static void dl_put_quoted(const dl_sink *sink, const char *text)
+static void dl_put_quoted(dl_sink *sink, const char *text)
 {
     dl_put(sink, "\"", 1);
     dl_put_contents(sink, text);
@@ -1423,6 +1514,12 @@ static int dl_equals(const char *text, size_t size, const char *other)
     return strlen(other) == size && memcmp(text, other, size) == 0;
 }
 
+/* Where the compiler would put a loop in place of memcpy. */
+static DL_APART void dl_copy(void *to, const void *from, size_t size)
+{
+    memcpy(to, from, size);
+}
+
 static void dl_copy_text(
     char *out, size_t capacity, const char *text, size_t size)
 {
@@ -1454,30 +1551,37 @@ static size_t dl_count_plain(const char *text, const char *others)
 }
 
 /* How many of `set` text begins with. */
-static size_t dl_count(const char *text, size_t size, const char *set)
+static size_t dl_count(const char *text, const char *set)
 {
     size_t n = 0;
 
-    while (n < size && dl_is_in(text[n], set)) n++;
+    while (dl_is_in(text[n], set)) n++;
     return n;
 }
 
-/* Does text begin with `start` (lower case), in any case? */
-static int dl_begins(const char *text, size_t size, const char *start)
+static int dl_is_mark(char c)
 {
-    size_t i;
+    return c == '\0' || c == ',' || c == '|' || c == '\n';
+}
 
-    for (i = 0; start[i] != '\0'; i++)
-        if (i == size || dl_lower(text[i]) != start[i]) return 0;
-    return 1;
+/* Does text begin with `start` (lower case, up to a mark), in any case? Then
+   that mark's place; NULL: no. */
+static const char *dl_begins(const char *text, const char *start)
+{
+    while (!dl_is_mark(*start))
+        if (dl_lower(*text++) != *start++) return NULL;
+    return start;
 }
 
 /* What the letters of a template stand for. */
-typedef struct dl_fields {
-    void (*put)(void *context, char letter, const dl_sink *sink);
-    int (*flag)(void *context, char letter);
-    void *context;
-} dl_fields;
+typedef struct dl_fields dl_fields;
+struct dl_fields {
+    void (*put)(const dl_fields *fields, char letter, dl_sink *sink);
+    const void *context;
+    uint32_t flags; /* of the groups that are there: DL_FLAG */
+};
+
+#define DL_FLAG(letter) ((uint32_t)1 << ((letter)&31))
 
 static int dl_is_markup(char c)
 {
@@ -1490,7 +1594,7 @@ there only when flag x is set; groups may nest. Requests are data that way, and
 can be run again and again: to hash, to count, to send any window of them.
 */
 static void dl_put_template(
-    const dl_sink *sink, const char *at, const dl_fields *fields)
+    dl_sink *sink, const char *at, const dl_fields *fields)
 {
     unsigned skipped = 0; /* groups that are open and not there */
     size_t plain;
@@ -1502,12 +1606,12 @@ static void dl_put_template(
         at += plain;
         c = *at++;
         if (c == '[') {
-            if (skipped != 0 || !fields->flag(fields->context, *at)) skipped++;
+            if (skipped != 0 || (fields->flags & DL_FLAG(*at)) == 0) skipped++;
             at++;
         } else if (skipped != 0) {
             if (c == ']') skipped--;
         } else if (c == '$') {
-            fields->put(fields->context, *at++, sink);
+            fields->put(fields, *at++, sink);
         } else if (c == '\'') {
             dl_put(sink, "\"", 1);
         }
@@ -1528,15 +1632,16 @@ static uint32_t dl_split(uint32_t *value, uint32_t divisor)
 /* Years 1970..9999, no leap seconds. Years begin in March here, so that the
    leap day is the last: four centuries have 146097 days, four years 1461, and
    five months 153 whichever one starts with (30.6 each). */
-static void dl_date(char out[DL_DATE_SIZE], uint64_t unix_s)
+static void dl_date(char out[DL_DATE_SIZE], uint64_t unix_ms)
 {
-    uint32_t part[7], century, year, month;
+    uint32_t part[7], left, century, year, month;
     unsigned i;
 
-    part[6] = dl_divide(&unix_s, 60);
-    part[5] = dl_divide(&unix_s, 60);
-    part[4] = dl_divide(&unix_s, 24);
-    century = 4 * ((uint32_t)unix_s + 719468) + 3; /* since 0000-03-01 */
+    part[6] = dl_divide(&unix_ms, 60000) / 1000;
+    left = (uint32_t)unix_ms;
+    part[5] = dl_split(&left, 60);
+    part[4] = dl_split(&left, 24);
+    century = 4 * (left + 719468) + 3; /* since 0000-03-01 */
     year = dl_split(&century, 146097) | 3;
     month = 5 * (dl_split(&year, 1461) / 4) + 2;
     part[3] = dl_split(&month, 153) / 5 + 1;
@@ -1568,24 +1673,11 @@ static void dl_wipe(void *data, size_t size)
 #define DL_SHA256_SIZE 32
 
 typedef struct dl_sha256 {
+    dl_sink sink;
     uint32_t state[8];
-    uint64_t size;
+    uint32_t size; /* under 4 GB */
     uint8_t block[64];
 } dl_sha256;
-
-static uint32_t dl_load32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 |
-           (uint32_t)at[2] << 8 | at[3];
-}
-
-static void dl_store32(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 24);
-    at[1] = (uint8_t)(value >> 16);
-    at[2] = (uint8_t)(value >> 8);
-    at[3] = (uint8_t)value;
-}
 
 static uint32_t dl_rotate(uint32_t value, unsigned bits)
 {
@@ -1605,9 +1697,9 @@ static const uint32_t dl_sha256_k[64] = { 0x428a2f98, 0x71374491, 0xb5c0fbcf,
     0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
     0xc67178f2 };
 
-static DL_APART void dl_sha256_copy(uint32_t to[8], const uint32_t from[8])
+static void dl_sha256_copy(uint32_t to[8], const uint32_t from[8])
 {
-    memcpy(to, from, 8 * sizeof *to);
+    dl_copy(to, from, 8 * sizeof *to);
 }
 
 static void dl_sha256_block(uint32_t state[8], const uint8_t block[64])
@@ -1647,18 +1739,12 @@ static void dl_sha256_block(uint32_t state[8], const uint8_t block[64])
 static const uint32_t dl_sha256_start[8] = { 0x6a09e667, 0xbb67ae85,
     0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
 
-static void dl_sha256_init(dl_sha256 *sha)
-{
-    dl_sha256_copy(sha->state, dl_sha256_start);
-    sha->size = 0;
-}
-
 static void dl_sha256_update(dl_sha256 *sha, const void *data, size_t size)
 {
     const uint8_t *from = (const uint8_t *)data;
-    size_t used = (size_t)(sha->size & 63);
+    size_t used = sha->size & 63;
 
-    sha->size += size;
+    sha->size += (uint32_t)size;
     while (size >= 64 - used) {
         memcpy(sha->block + used, from, 64 - used);
         dl_sha256_block(sha->state, sha->block);
@@ -1671,7 +1757,7 @@ static void dl_sha256_update(dl_sha256 *sha, const void *data, size_t size)
 
 static void dl_sha256_final(dl_sha256 *sha, uint8_t out[DL_SHA256_SIZE])
 {
-    size_t used = (size_t)(sha->size & 63);
+    size_t used = sha->size & 63;
     unsigned i;
 
     sha->block[used++] = 0x80;
@@ -1680,24 +1766,29 @@ static void dl_sha256_final(dl_sha256 *sha, uint8_t out[DL_SHA256_SIZE])
         dl_sha256_block(sha->state, sha->block);
         memset(sha->block, 0, 64);
     }
-    dl_store32(sha->block + 56, (uint32_t)(sha->size >> 29));
-    dl_store32(sha->block + 60, (uint32_t)sha->size << 3);
+    dl_store32(sha->block + 56, sha->size >> 29);
+    dl_store32(sha->block + 60, sha->size << 3);
     dl_sha256_block(sha->state, sha->block);
     for (i = 0; i < 8; i++) dl_store32(out + 4 * i, sha->state[i]);
 }
 
-static void dl_sha256_take(void *context, const void *data, size_t size)
+static void dl_sha256_take(dl_sink *sink, const void *data, size_t size)
 {
-    dl_sha256_update((dl_sha256 *)context, data, size);
+    dl_sha256_update((dl_sha256 *)(void *)sink, data, size);
 }
 
-static dl_sink dl_sha256_sink(dl_sha256 *sha)
+/* Goes on from a state after so many whole blocks. */
+static DL_APART void dl_sha256_resume(
+    dl_sha256 *sha, const uint32_t state[8], uint32_t size)
 {
-    dl_sink sink;
+    sha->sink.take = dl_sha256_take;
+    dl_sha256_copy(sha->state, state);
+    sha->size = size;
+}
 
-    sink.take = dl_sha256_take;
-    sink.context = sha;
-    return sink;
+static DL_APART void dl_sha256_init(dl_sha256 *sha)
+{
+    dl_sha256_resume(sha, dl_sha256_start, 0);
 }
 
 /* The state after a block of key and pad. */
@@ -1738,16 +1829,14 @@ static void dl_hmac_key(
 
 static void dl_hmac_init(dl_sha256 *sha, const dynalock_hmac_key *key)
 {
-    dl_sha256_copy(sha->state, key->inner);
-    sha->size = 64;
+    dl_sha256_resume(sha, key->inner, 64);
 }
 
 static void dl_hmac_final(
     dl_sha256 *sha, const dynalock_hmac_key *key, uint8_t out[DL_SHA256_SIZE])
 {
     dl_sha256_final(sha, out);
-    dl_sha256_copy(sha->state, key->outer);
-    sha->size = 64;
+    dl_sha256_resume(sha, key->outer, 64);
     dl_sha256_update(sha, out, DL_SHA256_SIZE);
     dl_sha256_final(sha, out);
     dl_wipe(sha, sizeof *sha);
@@ -1764,7 +1853,7 @@ static uint32_t dl_crc32(uint32_t crc, const void *data, size_t size)
     while (size-- != 0) {
         crc ^= *from++;
         for (bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (0xedb88320 & (0 - (crc & 1)));
+            crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
     }
     return ~crc;
 }
@@ -1774,16 +1863,26 @@ static uint32_t dl_crc32(uint32_t crc, const void *data, size_t size)
 /*    docs.aws.amazon.com, "Create a signed AWS API request"             */
 /* ===================================================================== */
 
-#define DL_CONTENT_TYPE "application/x-amz-json-1.0"
-#define DL_TARGET "DynamoDB_20120810."
-
 typedef dynalock_signing dl_signing;
 
-static void dl_signing_put(void *context, char letter, const dl_sink *sink)
+/* The headers are signed as they are sent, but for the ends of their lines. */
+static const char dl_signed_headers[] =
+    "content-type:application/x-amz-json-1.0$ehost:$h[p:$p]$e"
+    "x-amz-date:$d$e[sx-amz-security-token:$s$e]"
+    "x-amz-target:DynamoDB_20120810.$o$e";
+static const char dl_signed_names[] =
+    "content-type;host;x-amz-date;[sx-amz-security-token;]x-amz-target";
+static const char dl_signed_scope[] = "$y/$g/dynamodb/aws4_request";
+
+static void dl_signing_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    const dl_signing *signing = (const dl_signing *)context;
+    const dl_signing *signing = (const dl_signing *)fields->context;
 
     switch (letter) {
+    case 'f': dl_put_template(sink, dl_signed_headers, fields); break;
+    case 'l': dl_put_template(sink, dl_signed_names, fields); break;
+    case 'c': dl_put_template(sink, dl_signed_scope, fields); break;
+    case 'e': dl_put_text(sink, signing->newline); break;
     case 'd': dl_put_text(sink, signing->date); break;
     case 'y': dl_put(sink, signing->date, 8); break;
     case 'g': dl_put_text(sink, signing->region); break;
@@ -1797,38 +1896,28 @@ static void dl_signing_put(void *context, char letter, const dl_sink *sink)
     }
 }
 
-static int dl_signing_flag(void *context, char letter)
-{
-    const dl_signing *signing = (const dl_signing *)context;
-    const char *token = signing->credentials->token;
-
-    if (letter == 'p') return signing->port != 0;
-    return token != NULL && token[0] != '\0'; /* s */
-}
-
 static void dl_put_signing(
-    const dl_sink *sink, const char *text, dl_signing *signing)
+    dl_sink *sink, const char *text, const dl_signing *signing)
 {
+    const char *token = signing->credentials->token;
     dl_fields fields;
 
     fields.put = dl_signing_put;
-    fields.flag = dl_signing_flag;
     fields.context = signing;
+    fields.flags = 0;
+    if (signing->port != 0) fields.flags |= DL_FLAG('p');
+    if (token != NULL && token[0] != '\0') fields.flags |= DL_FLAG('s');
     dl_put_template(sink, text, &fields);
 }
 
-#define DL_SCOPE "$y/$g/dynamodb/aws4_request"
-#define DL_SIGNED_HEADERS                                                     \
-    "content-type;host;x-amz-date;[sx-amz-security-token;]x-amz-target"
-
 /* HMAC(key, text), and the result becomes the next key. */
-static void dl_derive(dynalock_hmac_key *key, const void *text, size_t size)
+static void dl_derive(dynalock_hmac_key *key, const char *text)
 {
     dl_sha256 sha;
     uint8_t next[DL_SHA256_SIZE];
 
     dl_hmac_init(&sha, key);
-    dl_sha256_update(&sha, text, size);
+    dl_sha256_update(&sha, text, strlen(text));
     dl_hmac_final(&sha, key, next);
     dl_hmac_key(key, "", next, sizeof next);
     dl_wipe(next, sizeof next);
@@ -1841,13 +1930,13 @@ static void dl_signing_key(
 {
     const char *secret = signing->credentials->secret;
 
-    if (memcmp(cache->day, signing->date, sizeof cache->day) == 0) return;
-    memcpy(cache->day, signing->date, sizeof cache->day);
+    if (memcmp(cache->day, signing->date, sizeof cache->day - 1) == 0) return;
+    dl_copy_text(cache->day, sizeof cache->day, signing->date, 8);
     dl_hmac_key(&cache->key, "AWS4", secret, strlen(secret));
-    dl_derive(&cache->key, signing->date, 8);
-    dl_derive(&cache->key, signing->region, strlen(signing->region));
-    dl_derive(&cache->key, "dynamodb", 8);
-    dl_derive(&cache->key, "aws4_request", 12);
+    dl_derive(&cache->key, cache->day);
+    dl_derive(&cache->key, signing->region);
+    dl_derive(&cache->key, "dynamodb");
+    dl_derive(&cache->key, "aws4_request");
 }
 
 /* Turns signing->digest from the body's hash into the signature. The
@@ -1855,18 +1944,14 @@ static void dl_signing_key(
 static void dl_sign(dynalock_signing_key *cache, dl_signing *signing)
 {
     dl_sha256 sha;
-    dl_sink sink = dl_sha256_sink(&sha);
 
     dl_signing_key(cache, signing);
     dl_sha256_init(&sha);
-    dl_put_signing(&sink,
-        "POST\n/\n\ncontent-type:" DL_CONTENT_TYPE "\nhost:$h[p:$p]\n"
-        "x-amz-date:$d\n[sx-amz-security-token:$s\n]"
-        "x-amz-target:" DL_TARGET "$o\n\n" DL_SIGNED_HEADERS "\n$x",
-        signing);
+    signing->newline = "\n";
+    dl_put_signing(&sha.sink, "POST\n/\n\n$f\n$l\n$x", signing);
     dl_sha256_final(&sha, signing->digest);
     dl_hmac_init(&sha, &cache->key);
-    dl_put_signing(&sink, "AWS4-HMAC-SHA256\n$d\n" DL_SCOPE "\n$x", signing);
+    dl_put_signing(&sha.sink, "AWS4-HMAC-SHA256\n$d\n$c\n$x", signing);
     dl_hmac_final(&sha, &cache->key, signing->digest);
 }
 
@@ -1875,16 +1960,15 @@ static void dl_sign(dynalock_signing_key *cache, dl_signing *signing)
 /*    RFC 9110, RFC 9112 */
 /* ===================================================================== */
 
-static void dl_put_head(const dl_sink *sink, dl_signing *signing)
+static void dl_put_head(dl_sink *sink, dl_signing *signing)
 {
+    signing->newline = "\r\n";
     dl_put_signing(sink,
-        "POST / HTTP/1.1\r\nHost: $h[p:$p]\r\n"
-        "Content-Type: " DL_CONTENT_TYPE "\r\n"
-        "X-Amz-Target: " DL_TARGET "$o\r\nX-Amz-Date: $d\r\n"
-        "[sX-Amz-Security-Token: $s\r\n]"
-        "Authorization: AWS4-HMAC-SHA256 Credential=$i/" DL_SCOPE
-        ", SignedHeaders=" DL_SIGNED_HEADERS ", Signature=$x\r\n"
-        "Content-Length: $n\r\n\r\n",
+        "POST / HTTP/1.1$e"
+        "$f"
+        "authorization:AWS4-HMAC-SHA256 "
+        "Credential=$i/$c, SignedHeaders=$l, Signature=$x$e"
+        "content-length:$n$e$e",
         signing);
 }
 
@@ -1916,25 +2000,36 @@ enum {
     DL_HTTP_BAD
 };
 
-/* dl_seen: what the headers said */
-enum {
-    DL_SEEN_LENGTH = 1,
-    DL_SEEN_CHUNKED = 2,
-    DL_SEEN_CRC = 4,
-    DL_SEEN_CLOSE = 8,
-    DL_SEEN_ENCODED = 16,
-    DL_SEEN_DATE = 32,
-    DL_SEEN_AGE = 64 /* from a cache: its Date is old */
+/* The headers that mean something here, and, as it has no name, any other. */
+static const char dl_header_names[] =
+    "content-length:,transfer-encoding:,x-amz-crc32:,connection:,"
+    "content-encoding:,date:,age:,x-amzn-requestid:,";
+enum { /* in that order */
+    DL_HEADER_LENGTH,
+    DL_HEADER_TRANSFER,
+    DL_HEADER_CRC,
+    DL_HEADER_CONNECTION,
+    DL_HEADER_ENCODING,
+    DL_HEADER_DATE,
+    DL_HEADER_AGE,
+    DL_HEADER_REQUEST_ID
+};
+
+enum { /* dl_seen: what they said */
+    DL_SEEN_LENGTH = 1 << DL_HEADER_LENGTH,
+    DL_SEEN_CHUNKED = 1 << DL_HEADER_TRANSFER,
+    DL_SEEN_CRC = 1 << DL_HEADER_CRC,
+    DL_SEEN_CLOSE = 1 << DL_HEADER_CONNECTION,
+    DL_SEEN_ENCODED = 1 << DL_HEADER_ENCODING,
+    DL_SEEN_AGE = 1 << DL_HEADER_AGE /* from a cache: its Date is old */
 };
 
 #define DL_HEADERS_MOST 16384 /* bytes of header lines; more is an attack */
 
-static void dl_response_begin(dynalock_response *response,
-    void (*body)(void *, const void *, size_t), void *context)
+static void dl_response_begin(dynalock_response *response, dl_sink *body)
 {
     memset(response, 0, sizeof *response);
     response->body = body;
-    response->context = context;
 }
 
 static void dl_http_bad(dynalock_response *response)
@@ -1943,15 +2038,13 @@ static void dl_http_bad(dynalock_response *response)
 }
 
 /* "HTTP/1.1 200 OK": the reason may be missing. */
-static void dl_http_status_line(
-    dynalock_response *response, const char *line, size_t size)
+static void dl_http_status_line(dynalock_response *response, const char *line)
 {
     uint32_t status;
 
-    if (size < 12 || !dl_begins(line, size, "http/1.") ||
-        (line[7] | 1) != '1' || line[8] != ' ' ||
-        (size > 12 && line[12] != ' ') ||
-        !dl_read_word(line + 9, 3, &status) || status - 100 >= 500)
+    if (dl_begins(line, "http/1.") == NULL || (line[7] | 1) != '1' ||
+        line[8] != ' ' || !dl_read_word(line + 9, 3, &status) ||
+        (line[12] != '\0' && line[12] != ' ') || status - 100 >= 500)
         return;
     response->status = (uint16_t)status;
     response->seen = line[7] == '0' ? DL_SEEN_CLOSE : 0;
@@ -1969,38 +2062,33 @@ static void dl_http_length(dynalock_response *response, uint32_t length)
     response->seen |= DL_SEEN_LENGTH;
 }
 
-static void dl_http_number(dynalock_response *response, uint8_t header,
-    const char *value, size_t size)
+static void dl_http_crc(dynalock_response *response, uint32_t crc)
 {
-    uint32_t number;
+    response->promised_crc = crc;
+    response->seen |= DL_SEEN_CRC;
+}
 
-    if (!dl_read_word(value, size, &number)) {
-        dl_http_bad(response);
-    } else if (header == DL_SEEN_LENGTH) {
-        dl_http_length(response, number);
-    } else {
-        response->promised_crc = number;
-        response->seen |= DL_SEEN_CRC;
-    }
+static int dl_http_is(const char *value, size_t size, const char *only)
+{
+    return size == strlen(only) && dl_begins(value, only) != NULL;
 }
 
 /* Only "chunked" can be read; anything else is refused. */
 static void dl_http_transfer(
     dynalock_response *response, const char *value, size_t size)
 {
-    if (size != 7 || !dl_begins(value, size, "chunked") ||
+    if (!dl_http_is(value, size, "chunked") ||
         (response->seen & DL_SEEN_CHUNKED) != 0)
         dl_http_bad(response);
     response->seen |= DL_SEEN_CHUNKED;
 }
 
-static void dl_http_connection(
-    dynalock_response *response, const char *value, size_t size)
+static void dl_http_connection(dynalock_response *response, const char *value)
 {
-    if (dl_begins(value, size, "keep-alive"))
+    if (dl_begins(value, "keep-alive") != NULL)
         response->seen &= (uint8_t)~DL_SEEN_CLOSE;
-    for (; size != 0; value++, size--) /* anywhere in the list */
-        if (dl_begins(value, size, "close")) response->seen |= DL_SEEN_CLOSE;
+    for (; *value != '\0'; value++) /* anywhere in the list */
+        if (dl_begins(value, "close") != NULL) response->seen |= DL_SEEN_CLOSE;
 }
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7); any other form
@@ -2009,52 +2097,48 @@ static void dl_http_connection(
 static uint32_t dl_read_date(const char *text, size_t size)
 {
     static const char months[] = "MarAprMayJunJulAugSepOctNovDecJanFeb";
-    uint32_t day, year, hour, minute, second, i;
+    static const uint8_t places[] = { 5, 12, 17, 20, 23 };
+    enum { DAY, YEAR, HOUR, MINUTE, SECOND, ALL };
+    uint32_t part[ALL], year, i;
 
-    if (size != 29 || !dl_read_word(text + 5, 2, &day) ||
-        !dl_read_word(text + 12, 4, &year) || year - 1970 >= 130 ||
-        !dl_read_word(text + 17, 2, &hour) ||
-        !dl_read_word(text + 20, 2, &minute) ||
-        !dl_read_word(text + 23, 2, &second))
-        return 0;
+    if (size != 29) return 0;
+    for (i = 0; i < ALL; i++)
+        if (!dl_read_word(text + places[i], i == YEAR ? 4 : 2, &part[i]))
+            return 0;
+    year = part[YEAR];
+    if (year - 1970 >= 130) return 0;
     for (i = 0; i < 12 && memcmp(text + 8, months + 3 * i, 3) != 0;) i++;
     if (i >= 10) year--;
-    day += 365 * year + year / 4 + (153 * i + 2) / 5 - 719484;
-    return ((day * 24 + hour) * 60 + minute) * 60 + second;
+    part[DAY] += 365 * year + year / 4 + (153 * i + 2) / 5 - 719484;
+    return ((part[DAY] * 24 + part[HOUR]) * 60 + part[MINUTE]) * 60 +
+           part[SECOND];
 }
 
-static const struct {
-    char name[19];
-    uint8_t header; /* what it sets of dl_seen; 0: the request's id */
-} dl_headers[] = {
-    { "content-length:", DL_SEEN_LENGTH },
-    { "transfer-encoding:", DL_SEEN_CHUNKED },
-    { "content-encoding:", DL_SEEN_ENCODED },
-    { "connection:", DL_SEEN_CLOSE },
-    { "x-amz-crc32:", DL_SEEN_CRC },
-    { "date:", DL_SEEN_DATE },
-    { "age:", DL_SEEN_AGE },
-    { "x-amzn-requestid:", 0 },
-};
-
-static void dl_http_value(dynalock_response *response, uint8_t header,
+static void dl_http_value(dynalock_response *response, unsigned header,
     const char *value, size_t size)
 {
+    uint32_t number;
+
     switch (header) {
-    case DL_SEEN_LENGTH:
-    case DL_SEEN_CRC: dl_http_number(response, header, value, size); break;
-    case DL_SEEN_CHUNKED: dl_http_transfer(response, value, size); break;
-    case DL_SEEN_CLOSE: dl_http_connection(response, value, size); break;
-    case DL_SEEN_ENCODED:
-        if (size != 8 || !dl_begins(value, size, "identity"))
+    case DL_HEADER_LENGTH:
+    case DL_HEADER_CRC:
+        if (!dl_read_word(value, size, &number)) dl_http_bad(response);
+        else if (header == DL_HEADER_CRC) dl_http_crc(response, number);
+        else dl_http_length(response, number);
+        break;
+    case DL_HEADER_TRANSFER: dl_http_transfer(response, value, size); break;
+    case DL_HEADER_CONNECTION: dl_http_connection(response, value); break;
+    case DL_HEADER_ENCODING:
+        if (!dl_http_is(value, size, "identity"))
             response->seen |= DL_SEEN_ENCODED;
         break;
-    case DL_SEEN_DATE: response->date = dl_read_date(value, size); break;
-    case DL_SEEN_AGE: response->seen |= DL_SEEN_AGE; break;
-    default:
+    case DL_HEADER_DATE: response->date = dl_read_date(value, size); break;
+    case DL_HEADER_AGE: response->seen |= DL_SEEN_AGE; break;
+    case DL_HEADER_REQUEST_ID:
         dl_copy_text(
             response->request_id, sizeof response->request_id, value, size);
         break;
+    default: break;
     }
 }
 
@@ -2066,21 +2150,22 @@ static int dl_http_is_space(char c)
 static void dl_http_header(
     dynalock_response *response, const char *line, size_t size)
 {
-    size_t i, start;
+    const char *name = dl_header_names, *end = line + size, *mark;
+    unsigned header = 0;
 
     /* A folded line would continue a value we may have judged already. */
     if (dl_http_is_space(line[0])) return;
     response->state = DL_HTTP_HEADER;
-    for (i = 0; i < DL_COUNT(dl_headers); i++) {
-        if (!dl_begins(line, size, dl_headers[i].name)) continue;
-        if (size == sizeof response->line && dl_headers[i].header != 0)
-            dl_http_bad(response); /* cut: what it says at its end is lost */
-        start = strlen(dl_headers[i].name);
-        start += dl_count(line + start, size - start, " \t");
-        while (size > start && dl_http_is_space(line[size - 1])) size--;
-        dl_http_value(
-            response, dl_headers[i].header, line + start, size - start);
+    while ((mark = dl_begins(line, name)) == NULL) {
+        while (*name++ != ',') continue;
+        header++;
     }
+    if (size == DYNALOCK_LINE && header < DL_HEADER_REQUEST_ID)
+        dl_http_bad(response); /* cut: what it says at its end is lost */
+    line += mark - name;
+    line += dl_count(line, " \t");
+    while (end > line && dl_http_is_space(end[-1])) end--;
+    dl_http_value(response, header, line, (size_t)(end - line));
 }
 
 static void dl_http_headers_end(dynalock_response *response)
@@ -2105,21 +2190,19 @@ static void dl_http_headers_end(dynalock_response *response)
 }
 
 /* Hexadecimal, then perhaps an extension. */
-static void dl_http_chunk_line(
-    dynalock_response *response, const char *line, size_t size)
+static void dl_http_chunk_line(dynalock_response *response, const char *line)
 {
+    const char *start = line;
     uint32_t length = 0;
-    size_t i;
+    int digit;
 
-    for (i = 0; i < size; i++) {
-        int digit = dl_hex_digit(line[i]);
-
-        if (digit < 0) break;
+    while ((digit = dl_hex_digit(*line)) >= 0) {
         if (length > 0x7ffffff) return;
         length = length << 4 | (uint32_t)digit;
+        line++;
     }
-    if (i == 0 || i == sizeof response->line ||
-        (i < size && line[i] != ';' && line[i] != ' '))
+    if (line == start || line == start + DYNALOCK_LINE ||
+        (*line != '\0' && *line != ';' && *line != ' '))
         return;
     response->left = length;
     response->overhead = 0;
@@ -2130,21 +2213,22 @@ static void dl_http_chunk_line(
    entered in state BAD and goes on if it likes the line. */
 static void dl_http_line(dynalock_response *response)
 {
-    const char *line = response->line;
+    char *line = response->line;
     size_t size = response->line_size;
     uint8_t state = response->state;
 
-    if (size > sizeof response->line) size = sizeof response->line;
+    if (size > DYNALOCK_LINE) size = DYNALOCK_LINE;
     else if (size != 0 && line[size - 1] == '\r') size--;
+    line[size] = '\0';
     response->line_size = 0;
     dl_http_bad(response);
     switch (state) {
-    case DL_HTTP_STATUS: dl_http_status_line(response, line, size); break;
+    case DL_HTTP_STATUS: dl_http_status_line(response, line); break;
     case DL_HTTP_HEADER:
         if (size != 0) dl_http_header(response, line, size);
         else dl_http_headers_end(response);
         break;
-    case DL_HTTP_CHUNK: dl_http_chunk_line(response, line, size); break;
+    case DL_HTTP_CHUNK: dl_http_chunk_line(response, line); break;
     case DL_HTTP_GAP:
         if (size == 0) response->state = DL_HTTP_CHUNK;
         break;
@@ -2156,12 +2240,12 @@ static void dl_http_line(dynalock_response *response)
 
 static void dl_http_line_byte(dynalock_response *response, char c)
 {
-    if (++response->overhead > DL_HEADERS_MOST) {
+    if (++response->overhead > DL_HEADERS_MOST || c == '\0') {
         dl_http_bad(response);
     } else if (c == '\n') {
         dl_http_line(response);
     } else {
-        if (response->line_size < sizeof response->line)
+        if (response->line_size < DYNALOCK_LINE)
             response->line[response->line_size] = c;
         response->line_size++;
     }
@@ -2179,7 +2263,7 @@ static size_t dl_http_body(
                 response->state == DL_HTTP_SIZED ? DL_HTTP_DONE : DL_HTTP_GAP;
     }
     response->crc = dl_crc32(response->crc, data, size);
-    response->body(response->context, data, size);
+    dl_put(response->body, data, size);
     return size;
 }
 
@@ -2774,17 +2858,6 @@ enum {            /* dl_keep: what happens to the bytes that go by */
     DL_KEEP_NONE  /* dropped, until the value at value_depth has ended */
 };
 
-static void dl_filter_begin(
-    dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
-{
-    memset(filter, 0, sizeof *filter);
-    filter->wants = wants;
-    filter->out = out;
-    filter->size = size;
-    filter->limit = size;
-    filter->state = DL_JSON_VALUE;
-}
-
 static void dl_filter_bad(dynalock_filter *filter)
 {
     filter->state = DL_JSON_BAD;
@@ -2825,11 +2898,18 @@ static void dl_filter_emit(dynalock_filter *filter, char c)
     }
 }
 
-static void dl_filter_take(void *context, const void *data, size_t size)
+/* The sink that leads into the filter's output. */
+typedef struct dl_emitter {
+    dl_sink sink;
+    dynalock_filter *filter;
+} dl_emitter;
+
+static void dl_emitter_take(dl_sink *sink, const void *data, size_t size)
 {
+    dl_emitter *emitter = (dl_emitter *)(void *)sink;
     const char *from = (const char *)data;
 
-    while (size-- != 0) dl_filter_emit((dynalock_filter *)context, *from++);
+    while (size-- != 0) dl_filter_emit(emitter->filter, *from++);
 }
 
 static void dl_filter_name(dynalock_filter *filter)
@@ -3004,13 +3084,13 @@ static void dl_json_code_point(dynalock_filter *filter, uint32_t c)
 {
     unsigned more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
     char ascii = (char)c;
-    dl_sink sink;
+    dl_emitter emitter;
 
-    sink.take = dl_filter_take;
-    sink.context = filter;
+    emitter.sink.take = dl_emitter_take;
+    emitter.filter = filter;
     filter->state = DL_JSON_STRING;
     if (c < 0x80) {
-        dl_put_escaped(&sink, &ascii, 1);
+        dl_put_escaped(&emitter.sink, &ascii, 1);
         return;
     }
     dl_filter_emit(filter, (char)(0xff80u >> more | c >> 6 * more));
@@ -3132,27 +3212,33 @@ static DL_APART void dl_filter_byte(dynalock_filter *filter, char c)
     else dl_json_step(filter, state, c);
 }
 
-/* Has the signature of a response's body hook. */
-static void dl_filter_feed(void *context, const void *data, size_t size)
+static void dl_filter_take(dl_sink *sink, const void *data, size_t size)
 {
     const char *from = (const char *)data;
 
-    while (size-- != 0) dl_filter_byte((dynalock_filter *)context, *from++);
+    while (size-- != 0)
+        dl_filter_byte((dynalock_filter *)(void *)sink, *from++);
+}
+
+static void dl_filter_begin(
+    dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
+{
+    memset(filter, 0, sizeof *filter);
+    filter->sink.take = dl_filter_take;
+    filter->wants = wants;
+    filter->out = out;
+    filter->size = size;
+    filter->limit = size;
+    filter->state = DL_JSON_VALUE;
 }
 
 /* ---- what was kept ---- */
 
-/* A filtered document and its tokens; token 0 is the root object. */
-typedef struct dl_json {
-    char *text;
-    const jsmntok_t *tokens;
-    int count; /* 0: nothing was understood */
-} dl_json;
+typedef dynalock_json dl_json;
 
 static void dl_json_parse(dl_json *json, const dynalock_filter *filter,
-    dynalock_token *storage, unsigned capacity)
+    dynalock_token *tokens, unsigned capacity)
 {
-    jsmntok_t *tokens = (jsmntok_t *)(void *)storage;
     jsmn_parser parser;
 
     json->text = filter->out;
@@ -3160,60 +3246,62 @@ static void dl_json_parse(dl_json *json, const dynalock_filter *filter,
     json->count = 0;
     if (filter->state != DL_JSON_DONE) return;
     jsmn_init(&parser);
-    json->count =
-        jsmn_parse(&parser, filter->out, filter->used, tokens, capacity);
+    json->count = jsmn_parse(&parser, filter->out, filter->used,
+        (jsmntok_t *)(void *)tokens, capacity);
     if (json->count < 0) json->count = 0;
 }
 
-static int dl_json_is(const dl_json *json, int token, const char *text)
+static const jsmntok_t *dl_json_token(const dl_json *json, int token)
 {
-    const jsmntok_t *t = &json->tokens[token];
-
-    return dl_equals(json->text + t->start, (size_t)(t->end - t->start), text);
+    return (const jsmntok_t *)(const void *)json->tokens + token;
 }
 
 /* The value of a member of an object; 0: there is none. (No value is the root
    itself.) */
 static int dl_json_member(const dl_json *json, int object, const char *name)
 {
-    int end, i = object + 1;
+    int i;
 
-    if (object >= json->count || json->tokens[object].type != JSMN_OBJECT)
-        return 0;
-    end = json->tokens[object].end;
-    while (i + 1 < json->count && json->tokens[i].start < end) {
-        int value_end = json->tokens[i + 1].end;
+    for (i = object + 1; i < json->count; i++) {
+        const jsmntok_t *t = dl_json_token(json, i);
 
-        if (dl_json_is(json, i, name)) return i + 1;
-        for (i += 2; i < json->count && json->tokens[i].start < value_end; i++)
-            ;
+        if (t->parent == object && dl_equals(json->text + t->start,
+                                       (size_t)(t->end - t->start), name))
+            return i + 1;
     }
     return 0;
 }
 
-/* A string's text, unescaped in place: ask once for each token. NULL: not a
-   string. */
-static char *dl_json_text(const dl_json *json, int token, size_t *size)
-{
-    const jsmntok_t *t = &json->tokens[token];
+/* What stands at a name. */
+typedef struct dl_found {
+    char *text;  /* NULL: no string; otherwise it ends in NUL */
+    size_t size; /* of the text, which may have more NULs */
+    int there;
+} dl_found;
 
-    *size = 0;
-    if (token == 0 || t->type != JSMN_STRING) return NULL;
-    *size = dl_unescape(json->text + t->start, (size_t)(t->end - t->start));
-    return json->text + t->start;
+/* A string's text, unescaped in place: ask once for each token. */
+static void dl_json_text(const dl_json *json, int token, dl_found *found)
+{
+    const jsmntok_t *t = dl_json_token(json, token);
+
+    found->text = NULL;
+    found->size = 0;
+    if (token == 0 || t->type != JSMN_STRING) return;
+    found->text = json->text + t->start;
+    found->size = dl_unescape(found->text, (size_t)(t->end - t->start));
+    found->text[found->size] = '\0'; /* where its quote was, or before */
 }
 
-/* The text of item attribute {"type":"text"}; NULL when it is absent or of
-   another shape, which *there tells apart. */
-static char *dl_json_attribute(const dl_json *json, int item, const char *name,
-    const char *type, size_t *size, int *there)
+/* The text of item attribute {"type":"text"}; none when it is absent or of
+   another shape, which found->there tells apart. */
+static void dl_json_attribute(const dl_json *json, int item, const char *name,
+    const char *type, dl_found *found)
 {
-    int attribute = dl_json_member(json, item, name);
-    int value = 0;
+    int value = dl_json_member(json, item, name);
 
-    *there = attribute != 0;
-    if (attribute != 0) value = dl_json_member(json, attribute, type);
-    return dl_json_text(json, value, size);
+    found->there = value != 0;
+    if (value != 0) value = dl_json_member(json, value, type);
+    dl_json_text(json, value, found);
 }
 
 /* ===================================================================== */
@@ -3231,8 +3319,7 @@ struct dynalock_steps {
     void (*answer)(dynalock_operation *operation, dynalock_outcome outcome);
     void (*end)(dynalock_operation *operation, unsigned why);
     /* The body. */
-    void (*body)(const dynalock_client *client,
-        const dynalock_operation *operation, const dl_sink *sink);
+    void (*body)(const dynalock_operation *operation, dl_sink *sink);
     /* Who goes first when several are due: the smallest. */
     uint64_t (*rank)(const dynalock_operation *operation);
     /* The lease that a slow answer would endanger; 0: none. */
@@ -3336,35 +3423,11 @@ static void dl_leave(const dynalock_client *client)
 
 /* A body is generated, not kept: once to hash and count it, and again to send
    each window of it. Its size has no bound. */
-static void dl_put_body(const dynalock_client *client, const dl_sink *sink)
+static void dl_put_body(const dynalock_client *client, dl_sink *sink)
 {
     const dynalock_operation *operation = client->exchange.operation;
 
-    operation->steps->body(client, operation, sink);
-}
-
-static void dl_exchange_sign(dynalock_client *client)
-{
-    dynalock_exchange *exchange = &client->exchange;
-    dl_signing *signing = &client->signing;
-    uint64_t unix_s = exchange->unix_ms;
-    dl_sha256 sha;
-    dl_sink sink = dl_sha256_sink(&sha);
-    dl_span span;
-
-    (void)dl_divide(&unix_s, 1000);
-    dl_date(signing->date, unix_s);
-    dl_sha256_init(&sha);
-    dl_put_body(client, &sink);
-    signing->body_size = (uint32_t)sha.size;
-    dl_sha256_final(&sha, signing->digest);
-    dl_sign(&client->signing_key, signing);
-    sink = dl_span_open(&span, NULL, 0, 0);
-    dl_put_head(&sink, signing);
-    exchange->total = (uint32_t)span.total + signing->body_size;
-    exchange->sent = 0;
-    exchange->window_at = 0;
-    exchange->window_used = 0;
+    operation->steps->body(operation, sink);
 }
 
 /* Fills the window with what follows the bytes that have left. */
@@ -3372,13 +3435,30 @@ static void dl_exchange_fill(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
     dl_span span;
-    dl_sink sink = dl_span_open(&span, client->memory.window,
+    dl_sink *sink = dl_span_open(&span, client->memory.window,
         sizeof client->memory.window, exchange->sent);
 
-    dl_put_head(&sink, &client->signing);
-    dl_put_body(client, &sink);
+    dl_put_head(sink, &client->signing);
+    dl_put_body(client, sink);
     exchange->window_at = exchange->sent;
     exchange->window_used = (uint16_t)span.used;
+    exchange->total = (uint32_t)span.total;
+}
+
+static void dl_exchange_sign(dynalock_client *client)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    dl_signing *signing = &client->signing;
+    dl_sha256 sha;
+
+    dl_date(signing->date, exchange->unix_ms);
+    dl_sha256_init(&sha);
+    dl_put_body(client, &sha.sink);
+    signing->body_size = sha.size;
+    dl_sha256_final(&sha, signing->digest);
+    dl_sign(&client->signing_key, signing);
+    exchange->sent = 0;
+    dl_exchange_fill(client);
 }
 
 /* ---- the exchange ---- */
@@ -3503,55 +3583,34 @@ static const int8_t dl_service_outcomes[] = { DL_CONDITION_FAILED,
     DYNALOCK_CREDENTIALS_EXPIRED, DYNALOCK_CLOCK_SKEW,
     DYNALOCK_CREDENTIALS_REFUSED, DYNALOCK_DENIED, DYNALOCK_SERVICE_REFUSED };
 
-static dl_json dl_answer(const dynalock_client *client)
-{
-    dl_json json;
-
-    json.text = client->filter.out;
-    json.tokens =
-        (const jsmntok_t *)(const void *)client->memory.answer.tokens;
-    json.count = client->exchange.token_count;
-    return json;
-}
-
 static void dl_detail_text(
     const dl_json *json, const char *name, char *out, size_t capacity)
 {
-    size_t size;
-    char *text = dl_json_text(json, dl_json_member(json, 0, name), &size);
+    dl_found found;
     size_t i;
 
-    if (text == NULL) return;
-    for (i = 0; i < size; i++) /* "com.amazonaws.dynamodb.v20120810#Type" */
-        if (text[i] == '#' && name[0] == '_') {
-            text += i + 1;
-            size -= i + 1;
+    dl_json_text(json, dl_json_member(json, 0, name), &found);
+    if (found.text == NULL) return;
+    for (i = 0; i < found.size; i++) /* "com.amazonaws.dynamodb#Type" */
+        if (found.text[i] == '#' && name[0] == '_') {
+            found.text += i + 1;
+            found.size -= i + 1;
             break;
         }
-    dl_copy_text(out, capacity, text, size);
+    dl_copy_text(out, capacity, found.text, found.size);
 }
 
 static void dl_detail_read(dynalock_client *client)
 {
     dynalock_detail *detail = &client->detail;
-    dl_json json = dl_answer(client);
+    const dl_json *json = &client->json;
 
     detail->http_status = client->response.status;
-    memcpy(detail->request_id, client->response.request_id,
+    dl_copy(detail->request_id, client->response.request_id,
         sizeof detail->request_id);
-    detail->type[0] = '\0';
-    detail->message[0] = '\0';
-    dl_detail_text(&json, "__type", detail->type, sizeof detail->type);
-    dl_detail_text(&json, "message", detail->message, sizeof detail->message);
-    dl_detail_text(&json, "Message", detail->message, sizeof detail->message);
-}
-
-/* Does text begin with start, which ends at a separator? Then that's place. */
-static const char *dl_fits(const char *text, const char *start)
-{
-    while (*start != ',' && *start != '|' && *start != '\n')
-        if (dl_lower(*text++) != *start++) return NULL;
-    return start;
+    dl_detail_text(json, "__type", detail->type, sizeof detail->type);
+    dl_detail_text(json, "message", detail->message, sizeof detail->message);
+    dl_detail_text(json, "Message", detail->message, sizeof detail->message);
 }
 
 static dynalock_outcome dl_service_error(const dynalock_detail *detail)
@@ -3560,9 +3619,9 @@ static dynalock_outcome dl_service_error(const dynalock_detail *detail)
     const char *at = dl_service_errors, *end;
 
     for (;;) {
-        end = dl_fits(detail->type, at);
+        end = dl_begins(detail->type, at);
         if (end != NULL && *end == '|')
-            end = dl_fits(detail->message, end + 1);
+            end = dl_begins(detail->message, end + 1);
         if (end != NULL) return (dynalock_outcome)*outcome;
         while (*at != ',' && *at != '\n') at++;
         if (*at++ == '\n') outcome++;
@@ -3574,7 +3633,7 @@ static dynalock_outcome dl_service_error(const dynalock_detail *detail)
 static dynalock_outcome dl_classify(dynalock_client *client)
 {
     uint16_t status = client->response.status;
-    int understood = client->exchange.token_count > 0;
+    int understood = client->json.count > 0;
 
     if (client->response.state == DL_HTTP_BAD ||
         dl_response_damaged(&client->response))
@@ -3613,11 +3672,9 @@ static int dl_exchange_answered(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
     dynalock_outcome outcome;
-    dl_json json;
 
-    dl_json_parse(
-        &json, &client->filter, client->memory.answer.tokens, DYNALOCK_TOKENS);
-    exchange->token_count = (uint8_t)json.count;
+    dl_json_parse(&client->json, &client->filter, client->memory.answer.tokens,
+        DYNALOCK_TOKENS);
     dl_detail_read(client);
     outcome = dl_classify(client);
     if (outcome != DYNALOCK_BAD_ANSWER) dl_learn_clock(client);
@@ -3655,7 +3712,7 @@ static void dl_exchange_receive_first(dynalock_client *client)
 
     exchange->state = DL_EXCHANGE_RECEIVE;
     exchange->interest = DYNALOCK_READ;
-    dl_response_begin(&client->response, dl_filter_feed, &client->filter);
+    dl_response_begin(&client->response, &client->filter.sink);
     dl_filter_begin(&client->filter, exchange->operation->steps->wants,
         client->memory.answer.text, sizeof client->memory.answer.text);
 }
@@ -3671,9 +3728,11 @@ static int dl_exchange_send(dynalock_client *client)
         uint32_t at = exchange->sent - exchange->window_at;
 
         if (at == exchange->window_used) {
+            uint32_t total = exchange->total;
+
             dl_exchange_fill(client);
             at = 0;
-            if (exchange->window_used == 0) n = DYNALOCK_DISCONNECTED;
+            if (exchange->total != total) n = DYNALOCK_DISCONNECTED;
         }
         if (n < 0) break; /* the request has changed: it cannot be finished */
         n = stream->write(
@@ -3831,7 +3890,8 @@ static void dl_unlink(dynalock_operation *operation)
 }
 
 /* Ends an operation for good. */
-static void dl_finish(dynalock_operation *operation, dynalock_outcome outcome)
+static DL_APART void dl_finish(
+    dynalock_operation *operation, dynalock_outcome outcome)
 {
     dl_unlink(operation);
     operation->state = 0;
@@ -3890,18 +3950,14 @@ static dynalock_outcome dl_poll(dynalock_client *client)
 /* ===================================================================== */
 
 /*
-The templates of a write: its expressions, the names (#x) and the values (:x)
-that these mention. Groups: [D data is given, [N not; [T a TTL attribute is
-known, [S set, [R removed; [W a claim is made, whose condition and values are
-$W and $M; [V it knows a fence, [U there was none. The values are those of
-dl_put_value; $w is the bare record that a claim is about.
+A layout has one template for its three writes: [A acquire, [E renew, [G
+release; [B is either of the last, [L the first or second, [F the first or
+last. Other groups: [D data is given, [N removed, [J either; [T a TTL attribute
+is known, [S set, [R removed, [I without data; [M there are names, [H some
+before the TTL's; [W a claim is made (in an acquire only), whose condition and
+values are $W and $M; [V it knows a fence, [U there was none. The values :x are
+those of dl_put_value; $w is the bare record that a claim is about.
 */
-typedef struct dl_write {
-    const char *update;
-    const char *condition;
-    const char *names;
-    const char *values;
-} dl_write;
 
 struct dl_item;
 
@@ -3915,9 +3971,7 @@ struct dynalock_claim {
 };
 
 struct dynalock_layout {
-    dl_write acquire;
-    dl_write renew;
-    dl_write release;
+    const char *write;
     dynalock_claim watched;
 };
 
@@ -3932,32 +3986,24 @@ struct dynalock_layout {
 #define DL_LEASE "$5"
 #define DL_IS_MISSING "$!" /* attribute_not_exists */
 
-static const char dl_standard_acquire[] =
-    "SET " DL_OWNER "=:o," DL_LEASE "=:l," DL_VERSION "=:r," DL_FENCE
-    "=:f[D,#d=:d][S,#t=:x] REMOVE " DL_RELEASED "[N,#d][R,#t]";
-static const char dl_standard_acquire_if[] =
-    DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
-                  "<:f) AND (" DL_RELEASED "=:y OR "
-                  "(" DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z)"
-                  "[W OR ($W)]))";
-static const char dl_standard_acquire_names[] =
-    ",'ExpressionAttributeNames':{'#k':$P,'#d':'data'[T,'#t':$L]}";
-static const char dl_standard_acquire_values[] =
-    "$o,$l,$r,$a,$z,$y,$f[D,$d][S,$x][W$M]";
-static const char dl_standard_renew[] =
-    "SET " DL_LEASE "=:l," DL_VERSION "=:r[S,#t=:x][R REMOVE #t]";
-static const char dl_standard_renew_if[] =
-    DL_OWNER "=:o AND " DL_FENCE "=:f AND " DL_IS_MISSING "(" DL_RELEASED
-             ") AND " DL_VERSION " BETWEEN :a AND :z";
-static const char dl_standard_renew_values[] = "$o,$l,$r,$a,$z,$f[S,$x]";
-static const char dl_standard_release[] =
-    "SET " DL_RELEASED "=:y," DL_VERSION "=:m," DL_FENCE
-    "=:f[S,#t=:x][R REMOVE #t]";
-static const char dl_standard_release_if[] =
-    DL_OWNER "=:o AND " DL_FENCE "<=:f AND " DL_VERSION " BETWEEN :a AND :p";
-static const char dl_standard_release_values[] = "$o,$a,$p,$m,$y,$f[S,$x]";
-static const char dl_standard_names[] =
-    "[T,'ExpressionAttributeNames':{'#t':$L}]";
+static const char dl_standard_write[] =
+    "'UpdateExpression':'"
+    "SET " DL_VERSION "=:r[A," DL_OWNER "=:o][L," DL_LEASE "=:l][F," DL_FENCE
+    "=:f][G," DL_RELEASED "=:y][D,#d=:d][S,#t=:x]"
+    "[A REMOVE " DL_RELEASED "[N,#d][R,#t]]"
+    "[B[N REMOVE #d[R,#t]][I REMOVE #t]]"
+    "','ConditionExpression':'"
+    "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
+    "<:f) AND (" DL_RELEASED "=:y OR (]" /* free, or */
+    DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z"
+    "[A)[W OR ($W)]))]"
+    "[E AND " DL_FENCE "=:f AND " DL_IS_MISSING "(" DL_RELEASED ")]"
+    "[G AND " DL_FENCE "<=:f]"
+    "'[M,'ExpressionAttributeNames':{"
+    "[A'#k':$P][J[A,]'#d':'data'][T[H,]'#t':$L]}]"
+    ",'ExpressionAttributeValues':{"
+    "$o,$a,$z,$r,$f[L,$l][F,$y][D,$d][S,$x][W$M]}"
+    ",'ReturnValuesOnConditionCheckFailure':'ALL_OLD'";
 
 /* ---- the item's place ---- */
 
@@ -3969,70 +4015,41 @@ static const char *dl_table(
     return table != NULL ? table : client->config.table;
 }
 
-/* What a body is generated from. */
-typedef struct dl_body {
-    const dynalock_client *client;
-    const dynalock_operation *operation;
-    uint32_t flags;        /* bits by letter */
-    const dl_write *write; /* NULL: a read */
-    const dl_fields *fields;
-} dl_body;
-
-#define DL_FLAG(letter) ((uint32_t)1 << ((letter)&31))
-
-static int dl_body_flag(void *context, char letter)
+static void dl_read_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    return (((const dl_body *)context)->flags & DL_FLAG(letter)) != 0;
-}
-
-static void dl_read_put(void *context, char letter, const dl_sink *sink)
-{
-    const dl_body *body = (const dl_body *)context;
-    const dynalock_config *config = &body->client->config;
+    const dynalock_operation *operation =
+        (const dynalock_operation *)fields->context;
+    const dynalock_config *config = &operation->client->config;
     const char *text;
 
     switch (letter) {
-    case 'T': text = dl_table(body->client, body->operation); break;
+    case 'T': text = dl_table(operation->client, operation); break;
     case 'P': text = config->key_name; break;
-    case 'K': text = body->operation->name.key; break;
+    case 'K': text = operation->name.key; break;
     case 'Q': text = config->sort_key_name; break;
-    case 'S': text = body->operation->name.sort_key; break;
+    case 'S': text = operation->name.sort_key; break;
     default: text = config->ttl_attribute; break; /* L */
     }
     dl_put_quoted(sink, text);
 }
 
-static DL_APART void dl_put_request(dl_body *body, const char *text,
-    void (*put)(void *context, char letter, const dl_sink *sink),
-    const dl_sink *sink)
+/* A write says by $X what it adds to the item's place. */
+static DL_APART void dl_put_request(dl_sink *sink,
+    const dynalock_operation *operation,
+    void (*put)(const dl_fields *fields, char letter, dl_sink *sink),
+    uint32_t flags)
 {
     dl_fields fields;
 
-    if (body->client->config.sort_key_name != NULL)
-        body->flags |= DL_FLAG('Q');
     fields.put = put;
-    fields.flag = dl_body_flag;
-    fields.context = body;
-    body->fields = &fields;
-    dl_put_template(sink, text, &fields);
-}
-
-static const char dl_item_request[] =
-    "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
-    "[C,'ConsistentRead':true]"
-    "[X,'UpdateExpression':'$U','ConditionExpression':'$C'$N,"
-    "'ExpressionAttributeValues':{$V},"
-    "'ReturnValuesOnConditionCheckFailure':'ALL_OLD']}";
-
-static void dl_put_read(const dynalock_client *client,
-    const dynalock_operation *operation, const dl_sink *sink)
-{
-    dl_body body;
-
-    body.client = client;
-    body.operation = operation;
-    body.flags = operation->eventual ? 0 : DL_FLAG('C');
-    dl_put_request(&body, dl_item_request, dl_read_put, sink);
+    fields.context = operation;
+    fields.flags = flags;
+    if (operation->client->config.sort_key_name != NULL)
+        fields.flags |= DL_FLAG('Q');
+    dl_put_template(sink,
+        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
+        "[C,'ConsistentRead':true][X,$X]}",
+        &fields);
 }
 
 /* What of an item is kept: the limits hold the text of the longest value that
@@ -4055,13 +4072,22 @@ typedef enum dl_item_kind {
     DL_ITEM_FOREIGN /* not understood: never taken over */
 } dl_item_kind;
 
+enum { /* dl_found: the lease may be a number, too */
+    DL_FOUND_OWNER,
+    DL_FOUND_VERSION,
+    DL_FOUND_RELEASED,
+    DL_FOUND_FENCE,
+    DL_FOUND_LEASE,
+    DL_FOUND_LEASE_NUMBER,
+    DL_FOUND_ALL
+};
+
 /* Texts point into the answer and last as long as it does. */
 typedef struct dl_item {
     dl_item_kind kind;
     uint32_t lease_ms;
     uint64_t fence; /* DL_NO_FENCE: there is none */
-    char *owner, *rvn;
-    size_t owner_size, rvn_size;
+    dl_found found[DL_FOUND_ALL];
 } dl_item;
 
 /* A fence above this leaves no room for the next ones. */
@@ -4070,55 +4096,41 @@ typedef struct dl_item {
 #define DL_LEASE_MOST ((uint64_t)0x7fffffff) /* 24.8 days */
 
 /* Go's time.Duration as text: "20s", "1m30s", "500ms". Of "1.5s" the fraction
-   counts as a whole: longer is safer. */
+   counts as a whole: longer is safer. The text ends in NUL. */
 static int dl_read_duration(const char *text, size_t size, uint64_t *ms)
 {
     static const char digits[] = ".0123456789";
+    const char *end = text + size;
 
-    for (*ms = 0; size != 0;) {
-        size_t whole = dl_count(text, size, digits + 1);
-        size_t n = whole + dl_count(text + whole, size - whole, digits);
+    for (*ms = 0; text != end;) {
+        size_t whole = dl_count(text, digits + 1);
         uint32_t part, unit = 1000;
 
-        if (n == size || !dl_read_word(text, whole, &part)) return 0;
-        if (part > DL_LEASE_MOST || !dl_is_in(text[n], "hms")) return 0;
-        if (n > whole) part++;
-        if (text[n] == 'h') unit = 3600000;
-        if (text[n] == 'm') unit = 60000;
-        n++;
-        if (unit == 60000 && n < size && text[n] == 's') {
+        if (!dl_read_word(text, whole, &part) || part > DL_LEASE_MOST)
+            return 0;
+        text += whole;
+        if (*text == '.') part++;
+        text += dl_count(text, digits);
+        if (!dl_is_in(*text, "hms")) return 0;
+        if (*text == 'h') unit = 3600000;
+        if (*text == 'm') unit = 60000;
+        text++;
+        if (unit == 60000 && *text == 's') {
             unit = 1;
-            n++;
+            text++;
         }
         *ms += (uint64_t)part * unit;
-        text += n;
-        size -= n;
     }
     return *ms <= DL_LEASE_MOST;
 }
-
-static int dl_has_nul(const char *text, size_t size)
-{
-    while (size-- != 0)
-        if (*text++ == '\0') return 1;
-    return 0;
-}
-
-/* Attribute i of dl_item_wants. */
-typedef struct dl_found {
-    char *text; /* NULL: absent, or of another type */
-    size_t size;
-    int there;
-} dl_found;
 
 /* Milliseconds in decimal, as S or N, or a Go duration. */
 static int dl_read_lease(const dl_found *found, uint32_t *lease_ms)
 {
     uint64_t ms;
 
-    if (found->text == NULL ||
-        (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
-            !dl_read_duration(found->text, found->size, &ms)))
+    if (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
+        !dl_read_duration(found->text, found->size, &ms))
         return 0;
     *lease_ms = (uint32_t)ms;
     return ms != 0;
@@ -4126,43 +4138,50 @@ static int dl_read_lease(const dl_found *found, uint32_t *lease_ms)
 
 /* Absent is fine: a foreign client has dropped it. Anything but a whole
    number with room above is not. */
-static int dl_read_fence(const dl_found *found, dl_item *item)
+static int dl_read_fence(dl_item *item)
 {
+    const dl_found *fence = &item->found[DL_FOUND_FENCE];
+
     item->fence = DL_NO_FENCE;
-    if (!found->there) return 1;
-    return found->text != NULL && dl_read_decimal(found->text, found->size,
+    if (!fence->there) return 1;
+    return fence->text != NULL && dl_read_decimal(fence->text, fence->size,
                                       DL_FENCE_MOST - 1, &item->fence);
+}
+
+static dl_item_kind dl_judge_item(dl_item *item)
+{
+    const dl_found *found = item->found;
+    size_t version_size = found[DL_FOUND_VERSION].size;
+
+    if (!dl_read_fence(item) || version_size == 0 ||
+        version_size >= DYNALOCK_RVN_SIZE ||
+        version_size != strlen(found[DL_FOUND_VERSION].text))
+        return DL_ITEM_FOREIGN;
+    /* "Released" is exactly what the condition tests: isReleased = S "1" */
+    if (dl_equals(
+            found[DL_FOUND_RELEASED].text, found[DL_FOUND_RELEASED].size, "1"))
+        return DL_ITEM_FREE;
+    if (found[DL_FOUND_OWNER].text == NULL ||
+        found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE ||
+        (!dl_read_lease(&found[DL_FOUND_LEASE], &item->lease_ms) &&
+            !dl_read_lease(&found[DL_FOUND_LEASE_NUMBER], &item->lease_ms)))
+        return DL_ITEM_FOREIGN;
+    return DL_ITEM_LIVE;
 }
 
 static void dl_read_item(const dl_json *json, dl_item *item)
 {
-    static const char types[][2] = { "S", "S", "S", "N", "S", "N" };
-    enum { OWNER, RVN, RELEASED, FENCE, LEASE, LEASE_NUMBER, ALL };
+    static const char types[DL_FOUND_ALL][2] = { "S", "S", "S", "N", "S",
+        "N" };
     int at = dl_json_member(json, 0, "Item"), i;
-    dl_found found[ALL];
 
     memset(item, 0, sizeof *item);
     if (at == 0) return; /* DL_ITEM_ABSENT */
-    for (i = 0; i < ALL; i++)
-        found[i].text = dl_json_attribute(json, at,
-            dl_lock_wants[i < LEASE ? i : LEASE].name, types[i],
-            &found[i].size, &found[i].there);
-    item->kind = DL_ITEM_FOREIGN;
-    item->owner = found[OWNER].text;
-    item->owner_size = found[OWNER].size;
-    item->rvn = found[RVN].text;
-    item->rvn_size = found[RVN].size;
-    if (!dl_read_fence(&found[FENCE], item) || item->rvn == NULL ||
-        item->rvn_size == 0 || item->rvn_size >= DYNALOCK_RVN_SIZE ||
-        dl_has_nul(item->rvn, item->rvn_size))
-        return;
-    /* "Released" is exactly what the condition tests: isReleased = S "1" */
-    if (dl_equals(found[RELEASED].text, found[RELEASED].size, "1"))
-        item->kind = DL_ITEM_FREE;
-    else if (item->owner != NULL && item->owner_size < DYNALOCK_OWNER_SIZE &&
-             (dl_read_lease(&found[LEASE], &item->lease_ms) ||
-                 dl_read_lease(&found[LEASE_NUMBER], &item->lease_ms)))
-        item->kind = DL_ITEM_LIVE;
+    for (i = 0; i < DL_FOUND_ALL; i++)
+        dl_json_attribute(json, at,
+            dl_lock_wants[i < DL_FOUND_LEASE ? i : DL_FOUND_LEASE].name,
+            types[i], &item->found[i]);
+    item->kind = dl_judge_item(item);
 }
 
 /* ---- claims: what a lock knows of a record it does not hold ---- */
@@ -4177,11 +4196,13 @@ static const char dl_watched_values[] = ",':w':{'S':'$w'}[V,$v]";
    new. Ours are told by their fixed width, and order as text. */
 static int dl_is_older(const dynalock_lock *lock, const dl_item *item)
 {
-    return item->rvn_size == DL_VERSION_SIZE &&
+    return item->found[DL_FOUND_VERSION].size == DL_VERSION_SIZE &&
            strlen(lock->claim_rvn) == DL_VERSION_SIZE &&
-           item->rvn[DL_VERSION_SIZE - 9] == ':' &&
-           memcmp(item->rvn, lock->claim_rvn, DL_VERSION_SIZE - 8) == 0 &&
-           memcmp(item->rvn, lock->claim_rvn, DL_VERSION_SIZE) < 0;
+           item->found[DL_FOUND_VERSION].text[DL_VERSION_SIZE - 9] == ':' &&
+           memcmp(item->found[DL_FOUND_VERSION].text, lock->claim_rvn,
+               DL_VERSION_SIZE - 8) == 0 &&
+           memcmp(item->found[DL_FOUND_VERSION].text, lock->claim_rvn,
+               DL_VERSION_SIZE) < 0;
 }
 
 /* The watch goes on while version, fence and lease stay. */
@@ -4193,18 +4214,14 @@ static int dl_is_watched(const dynalock_lock *lock, const dl_item *item)
            (lock->claim == &layout->watched &&
                lock->watch_fence == item->fence &&
                lock->watch_lease_ms == item->lease_ms &&
-               dl_equals(item->rvn, item->rvn_size, lock->claim_rvn));
+               dl_equals(item->found[DL_FOUND_VERSION].text,
+                   item->found[DL_FOUND_VERSION].size, lock->claim_rvn));
 }
 
 DYNALOCK_API const dynalock_layout *dynalock_standard(void)
 {
     static const dynalock_layout layout = {
-        { dl_standard_acquire, dl_standard_acquire_if,
-            dl_standard_acquire_names, dl_standard_acquire_values },
-        { dl_standard_renew, dl_standard_renew_if, dl_standard_names,
-            dl_standard_renew_values },
-        { dl_standard_release, dl_standard_release_if, dl_standard_names,
-            dl_standard_release_values },
+        dl_standard_write,
         { dl_watched_if, dl_watched_values, dl_is_watched },
     };
 
@@ -4217,9 +4234,11 @@ static int dl_is_heir(const dynalock_lock *lock, const dl_item *item)
     const char *owner = lock->operation.client->config.owner;
     size_t size = strlen(lock->claim_rvn);
 
-    return item->rvn_size >= size &&
-           memcmp(item->rvn, lock->claim_rvn, size) == 0 &&
-           dl_equals(item->owner, item->owner_size, owner);
+    return item->found[DL_FOUND_VERSION].size >= size &&
+           memcmp(item->found[DL_FOUND_VERSION].text, lock->claim_rvn, size) ==
+               0 &&
+           dl_equals(item->found[DL_FOUND_OWNER].text,
+               item->found[DL_FOUND_OWNER].size, owner);
 }
 
 static const char dl_same_owner_if[] = DL_OWNER "=:o";
@@ -4284,7 +4303,7 @@ static const dynalock_claim *dl_previous(void)
 
 In the client's list from ACQUIRE until FREE again.
 */
-enum {
+enum { /* in an order that the code relies on */
     DL_LOCK_FREE,
     DL_LOCK_ACQUIRE,
     DL_LOCK_CONFIRM,
@@ -4299,8 +4318,8 @@ enum {
 enum {                 /* dl_memory: what this call must not forget */
     DL_UNANSWERED = 1, /* a write of mine may still be carried out */
     DL_HURRIED = 2,    /* one immediate retry was used up */
-    DL_ONE_TRY = 4,
-    DL_SETTLING = 8 /* the deadline has been reported */
+    DL_COUNTED = 4,    /* only so many tries; an acquire does not wait */
+    DL_SETTLING = 8    /* the deadline has been reported */
 };
 
 /* Signatures older than this are refused, so that no copy of a request can
@@ -4363,17 +4382,23 @@ static uint32_t dl_watch_left(const dynalock_lock *lock)
 /* ---- the request's fields ---- */
 
 static void dl_put_version(
-    const dl_sink *sink, const dynalock_lock *lock, uint32_t counter)
+    dl_sink *sink, const dynalock_lock *lock, uint32_t counter)
 {
     dl_put_hex(sink, lock->acquisition, sizeof lock->acquisition);
     dl_put(sink, ":", 1);
     dl_put_hex32(sink, counter);
 }
 
+static void dl_put_mark(dl_sink *sink, const dynalock_lock *lock)
+{
+    dl_put_text(sink, "released:");
+    dl_put_hex(sink, lock->acquisition, sizeof lock->acquisition);
+}
+
 /* TTL is garbage collection: an hour or more past the lease, by the later of
    clock and fence, and never a sign of expiry. */
-static void dl_put_ttl(const dynalock_client *client,
-    const dynalock_lock *lock, const dl_sink *sink)
+static void dl_put_ttl(
+    const dynalock_client *client, const dynalock_lock *lock, dl_sink *sink)
 {
     uint64_t s = client->exchange.unix_ms;
 
@@ -4383,23 +4408,24 @@ static void dl_put_ttl(const dynalock_client *client,
     dl_put_decimal(sink, s + client->config.ttl_s);
 }
 
+/* :r is what a write leaves, :a to :z what it may meet: a release marks what
+   any try of its acquisition has left. */
 static void dl_put_value_text(
-    const dl_body *body, char letter, const dl_sink *sink)
+    const dynalock_lock *lock, char letter, dl_sink *sink)
 {
-    const dynalock_client *client = body->client;
-    const dynalock_lock *lock =
-        (const dynalock_lock *)(const void *)body->operation;
+    const dynalock_client *client = lock->operation.client;
+    int releasing = lock->operation.state == DL_LOCK_RELEASE;
 
     switch (letter) {
     case 'o': dl_put_contents(sink, client->config.owner); break;
     case 'l': dl_put_decimal(sink, lock->sent_lease_ms); break;
-    case 'r': dl_put_version(sink, lock, lock->counter); break;
+    case 'r':
+        if (releasing) dl_put_mark(sink, lock);
+        else dl_put_version(sink, lock, lock->counter);
+        break;
     case 'a': dl_put_version(sink, lock, 0); break;
-    case 'z': dl_put_version(sink, lock, lock->counter - 1); break;
-    case 'p': dl_put_version(sink, lock, 0xffffffff); break;
-    case 'm':
-        dl_put_text(sink, "released:");
-        dl_put_hex(sink, lock->acquisition, sizeof lock->acquisition);
+    case 'z':
+        dl_put_version(sink, lock, releasing ? 0xffffffff : lock->counter - 1);
         break;
     case 'f': dl_put_decimal(sink, lock->fence); break;
     case 'v': dl_put_decimal(sink, lock->watch_fence); break;
@@ -4410,7 +4436,7 @@ static void dl_put_value_text(
 }
 
 /* Value :x as ":x":{"S":"..."}, or of another type. */
-static void dl_put_value(const dl_body *body, char letter, const dl_sink *sink)
+static void dl_put_value(const dynalock_lock *lock, char letter, dl_sink *sink)
 {
     char start[] = "\":x\":{\"S\":\"";
 
@@ -4418,82 +4444,82 @@ static void dl_put_value(const dl_body *body, char letter, const dl_sink *sink)
     if (letter == 'd') start[7] = 'B';
     if (dl_is_in(letter, "fvx")) start[7] = 'N';
     dl_put(sink, start, sizeof start - 1);
-    dl_put_value_text(body, letter, sink);
+    dl_put_value_text(lock, letter, sink);
     dl_put(sink, "\"}", 2);
 }
 
-static void dl_write_put(void *context, char letter, const dl_sink *sink)
+static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    const dl_body *body = (const dl_body *)context;
-    const dynalock_lock *lock =
-        (const dynalock_lock *)(const void *)body->operation;
+    const dynalock_lock *lock = (const dynalock_lock *)fields->context;
     const char *text;
 
     switch (letter) {
     case 'w': dl_put_contents(sink, lock->claim_rvn); return;
-    case 'U': text = body->write->update; break;
-    case 'C': text = body->write->condition; break;
-    case 'N': text = body->write->names; break;
-    case 'V': text = body->write->values; break;
+    case 'X': text = lock->operation.client->config.layout->write; break;
     case 'W': text = lock->through->condition; break;
     case 'M': text = lock->through->values; break;
     case '!': text = "attribute_not_exists"; break;
     default:
-        if (letter >= 'a') dl_put_value(body, letter, sink);
-        else if (letter > '9') dl_read_put(context, letter, sink);
+        if (letter >= 'a') dl_put_value(lock, letter, sink);
+        else if (letter > '9') dl_read_put(fields, letter, sink);
         else dl_put_text(sink, dl_record_wants[letter - '0'].name);
         return;
     }
-    dl_put_template(sink, text, body->fields);
+    dl_put_template(sink, text, fields);
 }
 
-static uint32_t dl_write_flags(
-    const dynalock_config *config, const dynalock_lock *lock)
+/* What a write of this state always says; 0: it is a look. */
+static uint32_t dl_write_flags(const dynalock_lock *lock)
 {
-    uint32_t flags =
-        DL_FLAG('X') | (lock->data != NULL ? DL_FLAG('D') : DL_FLAG('N'));
-    int ttl = !config->no_ttl || (config->delete_on_release &&
-                                     lock->operation.state == DL_LOCK_RELEASE);
-
-    if (config->ttl_attribute != NULL)
-        flags |= DL_FLAG('T') | (ttl ? DL_FLAG('S') : DL_FLAG('R'));
-    if (lock->through != NULL) flags |= DL_FLAG('W');
-    flags |= lock->watch_fence != DL_NO_FENCE ? DL_FLAG('V') : DL_FLAG('U');
-    return flags;
-}
-
-static void dl_put_write(const dynalock_client *client,
-    const dynalock_operation *operation, const dl_write *write,
-    const dl_sink *sink)
-{
-    dl_body body;
-
-    body.client = client;
-    body.operation = operation;
-    body.write = write;
-    body.flags = dl_write_flags(
-        &client->config, (const dynalock_lock *)(const void *)operation);
-    dl_put_request(&body, dl_item_request, dl_write_put, sink);
-}
-
-static void dl_lock_body(const dynalock_client *client,
-    const dynalock_operation *operation, const dl_sink *sink)
-{
-    const dynalock_layout *layout = client->config.layout;
-
-    switch (operation->state) {
+    switch (lock->operation.state) {
     case DL_LOCK_ACQUIRE:
-        dl_put_write(client, operation, &layout->acquire, sink);
-        break;
+        return DL_FLAG('A') | DL_FLAG('L') | DL_FLAG('F') | DL_FLAG('M') |
+               DL_FLAG('H') | (lock->through != NULL ? DL_FLAG('W') : 0);
     case DL_LOCK_RENEW:
-    case DL_LOCK_LEAVE:
-        dl_put_write(client, operation, &layout->renew, sink);
-        break;
-    case DL_LOCK_RELEASE:
-        dl_put_write(client, operation, &layout->release, sink);
-        break;
-    default: dl_put_read(client, operation, sink); break;
+    case DL_LOCK_LEAVE: return DL_FLAG('B') | DL_FLAG('E') | DL_FLAG('L');
+    case DL_LOCK_RELEASE: return DL_FLAG('B') | DL_FLAG('G') | DL_FLAG('F');
+    default: return 0;
     }
+}
+
+/* Every acquire says what becomes of the data, other writes only if there is
+   news. */
+static uint32_t dl_data_flags(const dynalock_lock *lock)
+{
+    if (lock->data_letter == 0 ||
+        (!lock->data_due && lock->operation.state != DL_LOCK_ACQUIRE))
+        return 0;
+    return DL_FLAG(lock->data_letter) | DL_FLAG('J') | DL_FLAG('M') |
+           DL_FLAG('H');
+}
+
+static uint32_t dl_ttl_flags(const dynalock_lock *lock, uint32_t flags)
+{
+    const dynalock_config *config = &lock->operation.client->config;
+
+    if (config->ttl_attribute == NULL) return 0;
+    if (!config->no_ttl || (config->delete_on_release &&
+                               lock->operation.state == DL_LOCK_RELEASE))
+        return DL_FLAG('T') | DL_FLAG('M') | DL_FLAG('S');
+    return DL_FLAG('T') | DL_FLAG('M') | DL_FLAG('R') |
+           ((flags & DL_FLAG('N')) == 0 ? DL_FLAG('I') : 0);
+}
+
+static uint32_t dl_lock_flags(const dynalock_lock *lock)
+{
+    uint32_t flags = dl_write_flags(lock);
+
+    if (flags == 0) /* a waiter's look need not be consistent */
+        return lock->operation.state == DL_LOCK_WATCH ? 0 : DL_FLAG('C');
+    flags |= DL_FLAG('X') | dl_data_flags(lock);
+    flags |= dl_ttl_flags(lock, flags);
+    return flags | DL_FLAG(lock->watch_fence != DL_NO_FENCE ? 'V' : 'U');
+}
+
+static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    dl_put_request(sink, operation, dl_write_put,
+        dl_lock_flags((const dynalock_lock *)(const void *)operation));
 }
 
 /* ---- sending ---- */
@@ -4550,7 +4576,6 @@ static void dl_lock_prepare(dynalock_operation *operation)
     dynalock_lock *lock = dl_lock_of(operation);
     uint8_t state = operation->state;
 
-    operation->eventual = state == DL_LOCK_WATCH;
     client->signing.target = "UpdateItem";
     if (state == DL_LOCK_ACQUIRE ||
         (state == DL_LOCK_WATCH && dl_watch_left(lock) == 0))
@@ -4593,6 +4618,7 @@ static void dl_give_up(dynalock_lock *lock, dynalock_outcome outcome)
         dl_finish(&lock->operation, outcome);
         return;
     }
+    lock->memory = DL_UNANSWERED;
     lock->ending = outcome;
     lock->operation.outcome = DYNALOCK_UNKNOWN;
     dl_release_begin(lock);
@@ -4606,14 +4632,6 @@ static void dl_lose(dynalock_lock *lock, dynalock_outcome outcome)
     dl_finish(&lock->operation, outcome);
 }
 
-static void dl_note_failure(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    dynalock_client *client = lock->operation.client;
-
-    if (client->exchange.fate == DL_FATE_SENT) lock->memory |= DL_UNANSWERED;
-    lock->failure = outcome;
-}
-
 /* ---- holding ---- */
 
 static void dl_hold(dynalock_lock *lock)
@@ -4621,8 +4639,12 @@ static void dl_hold(dynalock_lock *lock)
     dynalock_client *client = lock->operation.client;
     uint32_t third = lock->sent_lease_ms / 3;
 
+    lock->claim = NULL;
+    lock->memory = DL_COUNTED; /* as far as renewals are asked for */
+    lock->token = lock->fence;
     lock->until = lock->base + dl_usable(client, lock->sent_lease_ms);
     lock->held_lease_ms = lock->sent_lease_ms;
+    lock->data_due = 0;
     lock->operation.state = DL_LOCK_HOLD;
     lock->operation.outcome = DYNALOCK_OK;
     lock->operation.attempts = 0;
@@ -4642,9 +4664,9 @@ static void dl_hold(dynalock_lock *lock)
 static void dl_version(const dynalock_lock *lock, char out[DL_VERSION_SIZE])
 {
     dl_span span;
-    dl_sink sink = dl_span_open(&span, out, DL_VERSION_SIZE, 0);
 
-    dl_put_version(&sink, lock, lock->counter);
+    dl_put_version(
+        dl_span_open(&span, out, DL_VERSION_SIZE, 0), lock, lock->counter);
 }
 
 enum { /* dl_whose record is it? */
@@ -4660,12 +4682,16 @@ static int dl_whose(const dynalock_lock *lock, const dl_item *item)
     char version[DL_VERSION_SIZE];
 
     dl_version(lock, version);
-    if (item->kind != DL_ITEM_LIVE || item->rvn_size != DL_VERSION_SIZE ||
-        memcmp(item->rvn, version, DL_VERSION_SIZE - 8) != 0)
+    if (item->kind != DL_ITEM_LIVE ||
+        item->found[DL_FOUND_VERSION].size != DL_VERSION_SIZE ||
+        memcmp(item->found[DL_FOUND_VERSION].text, version,
+            DL_VERSION_SIZE - 8) != 0)
         return DL_WHOSE_OTHER;
-    if (memcmp(item->rvn, version, DL_VERSION_SIZE) == 0 &&
+    if (memcmp(item->found[DL_FOUND_VERSION].text, version, DL_VERSION_SIZE) ==
+            0 &&
         item->fence == lock->fence &&
-        dl_equals(item->owner, item->owner_size, client->config.owner))
+        dl_equals(item->found[DL_FOUND_OWNER].text,
+            item->found[DL_FOUND_OWNER].size, client->config.owner))
         return DL_WHOSE_WRITE;
     return DL_WHOSE_MINE;
 }
@@ -4676,8 +4702,8 @@ static void dl_note_holder(dynalock_client *client, const dl_item *item)
 {
     dynalock_detail *detail = &client->detail;
 
-    dl_copy_text(
-        detail->holder, sizeof detail->holder, item->owner, item->owner_size);
+    dl_copy_text(detail->holder, sizeof detail->holder,
+        item->found[DL_FOUND_OWNER].text, item->found[DL_FOUND_OWNER].size);
     detail->holder_lease_ms = item->lease_ms;
 }
 
@@ -4699,8 +4725,9 @@ static void dl_observe(dynalock_lock *lock, const dl_item *item)
     lock->watch_fence = item->fence;
     lock->watch_lease_ms = item->lease_ms;
     lock->watch_since = client->now + client->config.lock_delay_ms;
-    dl_copy_text(
-        lock->claim_rvn, sizeof lock->claim_rvn, item->rvn, item->rvn_size);
+    dl_copy_text(lock->claim_rvn, sizeof lock->claim_rvn,
+        item->found[DL_FOUND_VERSION].text,
+        item->found[DL_FOUND_VERSION].size);
 }
 
 /* ---- acquiring ---- */
@@ -4726,30 +4753,18 @@ static void dl_watch_on(dynalock_lock *lock)
 /* Not ours now: wait for it, or say so. */
 static void dl_acquire_later(dynalock_lock *lock)
 {
-    if ((lock->memory & DL_ONE_TRY) != 0) dl_give_up(lock, DYNALOCK_BUSY);
+    if ((lock->memory & DL_COUNTED) != 0) dl_give_up(lock, DYNALOCK_BUSY);
     else dl_watch_on(lock);
 }
 
-static void dl_grant(dynalock_lock *lock)
-{
-    lock->claim = NULL;
-    lock->memory = 0;
-    lock->token = lock->fence;
-    dl_hold(lock);
-}
-
 /* What stands there: our write was refused, or a waiter has looked. */
-static void dl_acquire_seen(dynalock_lock *lock, const dl_item *item)
+static void dl_acquire_seen(
+    dynalock_lock *lock, const dl_item *item, int whose)
 {
     int refused = lock->operation.state != DL_LOCK_WATCH;
-    int whose = dl_whose(lock, item);
 
     if (item->kind == DL_ITEM_FOREIGN) {
         dl_give_up(lock, DYNALOCK_NOT_A_LOCK);
-        return;
-    }
-    if (whose == DL_WHOSE_WRITE && refused) {
-        dl_grant(lock);
         return;
     }
     dl_observe(lock, item);
@@ -4766,86 +4781,52 @@ static void dl_acquire_seen(dynalock_lock *lock, const dl_item *item)
     dl_acquire_later(lock);
 }
 
-static void dl_acquire_failed(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    int again = (lock->memory & DL_ONE_TRY) != 0
-                    ? dl_is_worth_trying(&lock->operation, outcome)
-                    : dl_is_passing(lock->operation.client, outcome);
-
-    dl_note_failure(lock, outcome);
-    if (again) dl_back_off(&lock->operation, outcome);
-    else dl_give_up(lock, outcome);
-}
-
 /* ---- renewing ---- */
 
 /* Our renewal was refused, and this is what stands there instead. */
-static void dl_renew_refused(dynalock_lock *lock, const dl_item *item)
+static void dl_renew_refused(
+    dynalock_lock *lock, const dl_item *item, int whose)
 {
-    dynalock_client *client = lock->operation.client;
-    int whose = dl_whose(lock, item);
+    dynalock_outcome loss = DYNALOCK_LOST_STOLEN;
 
-    if (whose == DL_WHOSE_WRITE) {
-        dl_hold(lock);
-    } else if (whose == DL_WHOSE_MINE && item->fence == lock->fence) {
+    if (whose == DL_WHOSE_MINE && item->fence == lock->fence) {
         /* an older copy of our own answered, or a stale one */
         lock->operation.state = DL_LOCK_RENEW;
         dl_back_off(&lock->operation, DYNALOCK_THROTTLED);
-    } else if (item->kind == DL_ITEM_FREE) {
-        dl_lose(lock, DYNALOCK_LOST_RELEASED);
-    } else if (item->kind == DL_ITEM_ABSENT) {
-        dl_lose(lock, DYNALOCK_LOST_VANISHED);
-    } else {
-        if (item->kind == DL_ITEM_LIVE) dl_note_holder(client, item);
-        dl_lose(lock, DYNALOCK_LOST_STOLEN);
-    }
-}
-
-/* The lock stays held as long as before. A call that asked for the renewal is
-   told after its tries; the heartbeat goes on. */
-static void dl_renew_failed(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    dynalock_operation *operation = &lock->operation;
-    int again = dl_is_worth_trying(operation, outcome);
-
-    lock->failure = outcome;
-    dl_back_off(operation, outcome);
-    if (again || operation->outcome != DYNALOCK_AGAIN) return;
-    operation->outcome = outcome;
-    if (operation->client->config.manual_renew) {
-        operation->state = DL_LOCK_HOLD;
-        operation->due = DL_NEVER;
-    }
-}
-
-/* ---- releasing ---- */
-
-/* A refusal means done as well: the item bears our mark already, or is another
-   owner's or nobody's after a release that was sent in time. */
-static void dl_release_failed(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    dl_note_failure(lock, outcome);
-    if (dl_is_passing(lock->operation.client, outcome)) {
-        dl_back_off(&lock->operation, outcome);
         return;
     }
-    /* a write that could not be taken back may stand on the table */
-    if ((lock->memory & DL_SETTLING) != 0) outcome = DYNALOCK_UNKNOWN;
-    dl_fail(&lock->operation, outcome);
+    if (item->kind == DL_ITEM_FREE) loss = DYNALOCK_LOST_RELEASED;
+    if (item->kind == DL_ITEM_ABSENT) loss = DYNALOCK_LOST_VANISHED;
+    if (item->kind == DL_ITEM_LIVE)
+        dl_note_holder(lock->operation.client, item);
+    dl_lose(lock, loss);
+}
+
+/* A call that asked for a renewal has ended, the lock is held as before; the
+   heartbeat, if there is one, goes on. */
+static void dl_renew_end(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    if (operation->outcome != DYNALOCK_AGAIN) return;
+    operation->outcome = outcome;
+    if (!operation->client->config.manual_renew) return;
+    operation->state = DL_LOCK_HOLD;
+    operation->due = DL_NEVER;
 }
 
 /* ---- the lock's steps ---- */
 
-/* The write was carried out. */
+/* The write was carried out. For a release a refusal means that, too: the item
+   bears our mark already, or is another owner's or nobody's after a release
+   that was sent in time. */
 static void dl_write_done(dynalock_lock *lock)
 {
     switch (lock->operation.state) {
-    case DL_LOCK_ACQUIRE: dl_grant(lock); break;
-    case DL_LOCK_RENEW: dl_hold(lock); break;
     case DL_LOCK_LEAVE: dl_release_begin(lock); break;
-    default:
+    case DL_LOCK_RELEASE:
         dl_finish(&lock->operation, (dynalock_outcome)lock->ending);
         break;
+    default: dl_hold(lock); break;
     }
 }
 
@@ -4853,35 +4834,49 @@ static void dl_write_done(dynalock_lock *lock)
    servers never show the item with a refusal; then it takes a look. */
 static void dl_item_seen(dynalock_lock *lock, int refused)
 {
-    dl_json json = dl_answer(lock->operation.client);
     uint8_t state = lock->operation.state;
     dl_item item;
+    int whose;
 
-    dl_read_item(&json, &item);
-    if (refused && item.kind == DL_ITEM_ABSENT) {
-        if (state == DL_LOCK_ACQUIRE) dl_turn_to(lock, DL_LOCK_CONFIRM);
-        if (state == DL_LOCK_RENEW) dl_turn_to(lock, DL_LOCK_CHECK);
-        if (lock->operation.state != state) return;
+    dl_read_item(&lock->operation.client->json, &item);
+    if (refused && item.kind == DL_ITEM_ABSENT &&
+        (state == DL_LOCK_ACQUIRE || state == DL_LOCK_RENEW)) {
+        dl_turn_to(lock, (uint8_t)(state + 1)); /* CONFIRM, CHECK */
+        return;
     }
-    switch (state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH: dl_acquire_seen(lock, &item); break;
-    case DL_LOCK_RENEW:
-    case DL_LOCK_CHECK: dl_renew_refused(lock, &item); break;
-    default: dl_write_done(lock); break;
-    }
+    whose = dl_whose(lock, &item);
+    if (state >= DL_LOCK_LEAVE ||
+        (whose == DL_WHOSE_WRITE && state != DL_LOCK_WATCH))
+        dl_write_done(lock);
+    else if (state < DL_LOCK_HOLD) dl_acquire_seen(lock, &item, whose);
+    else dl_renew_refused(lock, &item, whose);
 }
 
+/* A release goes on until it is answered; a write that could not be taken back
+   may stand on the table. */
 static void dl_lock_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
-    switch (lock->operation.state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH: dl_acquire_failed(lock, outcome); break;
-    case DL_LOCK_LEAVE: dl_release_begin(lock); break;
-    case DL_LOCK_RELEASE: dl_release_failed(lock, outcome); break;
-    default: dl_renew_failed(lock, outcome); break;
+    dynalock_operation *operation = &lock->operation;
+    uint8_t state = operation->state;
+    int again = (lock->memory & DL_COUNTED) != 0
+                    ? dl_is_worth_trying(operation, outcome)
+                    : dl_is_passing(operation->client, outcome);
+
+    if (operation->client->exchange.fate == DL_FATE_SENT)
+        lock->memory |= DL_UNANSWERED;
+    lock->failure = outcome;
+    if (state == DL_LOCK_LEAVE) {
+        dl_release_begin(lock);
+    } else if (again) {
+        dl_back_off(operation, outcome);
+    } else if (state < DL_LOCK_HOLD) {
+        dl_give_up(lock, outcome);
+    } else if (state < DL_LOCK_LEAVE) {
+        dl_back_off(operation, outcome);
+        dl_renew_end(operation, outcome);
+    } else {
+        if ((lock->memory & DL_SETTLING) != 0) outcome = DYNALOCK_UNKNOWN;
+        dl_fail(operation, outcome);
     }
 }
 
@@ -4967,17 +4962,6 @@ static void dl_release_cancel(dynalock_lock *lock)
     dl_settle(lock);
 }
 
-/* The lock stays held; the heartbeat, if there is one, goes on. */
-static void dl_renew_cancel(dynalock_lock *lock)
-{
-    dynalock_operation *operation = &lock->operation;
-
-    operation->outcome = DYNALOCK_CANCELLED;
-    if (!operation->client->config.manual_renew) return;
-    operation->state = DL_LOCK_HOLD;
-    operation->due = DL_NEVER;
-}
-
 static void dl_lock_end(dynalock_operation *operation, unsigned why)
 {
     dynalock_lock *lock = dl_lock_of(operation);
@@ -4994,22 +4978,15 @@ static void dl_lock_end(dynalock_operation *operation, unsigned why)
     if ((expired || operation->state < DL_LOCK_LEAVE) &&
         dl_exchange_abandon(operation))
         lock->memory |= DL_UNANSWERED;
-    switch (operation->state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH:
+    if (operation->state < DL_LOCK_HOLD) {
         dl_give_up(lock,
             expired ? (dynalock_outcome)lock->failure : DYNALOCK_CANCELLED);
-        break;
-    case DL_LOCK_LEAVE:
-    case DL_LOCK_RELEASE:
+    } else if (operation->state < DL_LOCK_LEAVE) {
+        if (expired) dl_lose(lock, DYNALOCK_LOST_EXPIRED);
+        else dl_renew_end(operation, DYNALOCK_CANCELLED);
+    } else {
         if (expired) dl_release_expire(lock);
         else if (why == DL_END_CANCELLED) dl_release_cancel(lock);
-        break;
-    default:
-        if (expired) dl_lose(lock, DYNALOCK_LOST_EXPIRED);
-        else if (operation->outcome == DYNALOCK_AGAIN) dl_renew_cancel(lock);
-        break;
     }
 }
 
@@ -5079,12 +5056,11 @@ static dynalock_outcome dl_draw_acquisition(
     struct {
         uint64_t now;
         int64_t unix_ms;
-        uint32_t count;
+        uint64_t count;
         uint8_t bytes[DL_SHA256_SIZE]; /* entropy, then all together */
-    } seed;
+    } seed;                            /* without padding */
     dl_sha256 sha;
 
-    memset(&seed, 0, sizeof seed);
     seed.now = client->now;
     seed.unix_ms = platform->unix_ms(platform->context);
     seed.count = ++client->acquisitions;
@@ -5095,7 +5071,7 @@ static dynalock_outcome dl_draw_acquisition(
     dl_sha256_text(&sha, client->config.owner);
     dl_sha256_text(&sha, lock->operation.name.key);
     dl_sha256_final(&sha, seed.bytes);
-    memcpy(lock->acquisition, seed.bytes, sizeof lock->acquisition);
+    dl_copy(lock->acquisition, seed.bytes, sizeof lock->acquisition);
     return DYNALOCK_OK;
 }
 
@@ -5144,7 +5120,7 @@ static dynalock_outcome dl_start_acquire(
     lock->token = 0;
     lock->sent_lease_ms = dl_lease(client, lock);
     lock->held_lease_ms = lock->sent_lease_ms;
-    lock->memory = wait_ms == 0 ? DL_ONE_TRY : 0;
+    lock->memory = wait_ms == 0 ? DL_COUNTED : 0;
     lock->failure = DYNALOCK_NO_ANSWER;
     return dl_start_operation(client, &lock->operation, wait_ms);
 }
@@ -5329,15 +5305,15 @@ static dynalock_outcome dl_blob_read(
     uint64_t fence = (uint64_t)dl_load32(at + DL_BLOB_FENCE) << 32 |
                      dl_load32(at + DL_BLOB_FENCE + 4);
     dl_span span;
-    dl_sink sink =
-        dl_span_open(&span, lock->claim_rvn, sizeof lock->claim_rvn - 1, 0);
 
     if (dl_load32(at) != dl_blob_crc(blob) || at[DL_BLOB_VERSION] != 1 ||
         at[sizeof blob->bytes - 1] != 0 ||
         !dl_blob_is_mine(client, (const char *)at + DL_BLOB_OWNER))
         return DYNALOCK_BAD_BLOB;
     memcpy(lock->acquisition, at + DL_BLOB_ACQUISITION, 16);
-    dl_put_hex(&sink, lock->acquisition, 16);
+    dl_put_hex(
+        dl_span_open(&span, lock->claim_rvn, sizeof lock->claim_rvn - 1, 0),
+        lock->acquisition, 16);
     lock->claim_rvn[span.used] = '\0';
     lock->claim = dl_previous();
     lock->watch_since = 0;
@@ -5398,6 +5374,11 @@ static dynalock_outcome dl_start_release_restored(
 /* == read: look at one item                                              */
 /* ===================================================================== */
 
+static void dl_record_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    dl_put_request(sink, operation, dl_read_put, DL_FLAG('C'));
+}
+
 static void dl_record_prepare(dynalock_operation *operation)
 {
     operation->client->signing.target = "GetItem";
@@ -5406,15 +5387,13 @@ static void dl_record_prepare(dynalock_operation *operation)
 static void dl_record_data(
     dynalock_record *record, const dl_json *json, int item)
 {
-    size_t size;
-    int there;
-    const char *text =
-        dl_json_attribute(json, item, "data", "B", &size, &there);
+    dl_found found;
 
-    record->data_size = there ? DYNALOCK_TOO_LONG : 0;
-    if (text == NULL || size > DYNALOCK_DATA_TEXT) return;
-    record->data_size = (uint32_t)size;
-    dl_copy_text(record->data, sizeof record->data, text, size);
+    dl_json_attribute(json, item, "data", "B", &found);
+    record->data_size = found.there ? DYNALOCK_TOO_LONG : 0;
+    if (found.text == NULL || found.size > DYNALOCK_DATA_TEXT) return;
+    record->data_size = (uint32_t)found.size;
+    dl_copy_text(record->data, sizeof record->data, found.text, found.size);
 }
 
 DL_ASSERT_STATIC(an_item_kind_is_a_status,
@@ -5431,20 +5410,19 @@ static void dl_record_fill(dynalock_record *record, const dl_json *json)
     record->status = (dynalock_status)item.kind;
     record->lease_ms = item.lease_ms;
     record->fence = item.fence != DL_NO_FENCE ? item.fence : 0;
-    dl_copy_text(
-        record->owner, sizeof record->owner, item.owner, item.owner_size);
-    dl_copy_text(record->rvn, sizeof record->rvn, item.rvn, item.rvn_size);
+    dl_copy_text(record->owner, sizeof record->owner,
+        item.found[DL_FOUND_OWNER].text, item.found[DL_FOUND_OWNER].size);
+    dl_copy_text(record->rvn, sizeof record->rvn,
+        item.found[DL_FOUND_VERSION].text, item.found[DL_FOUND_VERSION].size);
     dl_record_data(record, json, dl_json_member(json, 0, "Item"));
 }
 
 static void dl_record_answer(
     dynalock_operation *operation, dynalock_outcome outcome)
 {
-    dynalock_client *client = operation->client;
-    dl_json json = dl_answer(client);
-
     if (outcome == DYNALOCK_OK)
-        dl_record_fill((dynalock_record *)(void *)operation, &json);
+        dl_record_fill(
+            (dynalock_record *)(void *)operation, &operation->client->json);
     if (dl_is_worth_trying(operation, outcome))
         dl_back_off(operation, outcome);
     else dl_finish(operation, outcome);
@@ -5472,7 +5450,7 @@ static uint32_t dl_record_lease(const dynalock_client *client,
 }
 
 static const dynalock_steps dl_record_steps = { dl_record_prepare,
-    dl_record_answer, dl_record_end, dl_put_read, dl_record_rank,
+    dl_record_answer, dl_record_end, dl_record_body, dl_record_rank,
     dl_record_lease, dl_record_wants };
 
 /* A record's memory may hold anything before its first use: only the list says
@@ -5514,30 +5492,27 @@ static void dl_tidy_prepare(dynalock_operation *operation)
     operation->client->signing.target = "DeleteItem";
 }
 
-static void dl_tidy_put(void *context, char letter, const dl_sink *sink)
-{
-    const dl_body *body = (const dl_body *)context;
+static const char dl_tidy_condition[] =
+    "'ConditionExpression':'" DL_RELEASED "=:y AND " DL_FENCE "<:f',"
+    "'ExpressionAttributeValues':{':y':{'S':'1'},':f':{'N':'$F'}}";
 
-    if (letter == 'F')
-        dl_put_decimal(sink, body->client->exchange.unix_ms - DL_TIDY_AGE_MS);
+static void dl_tidy_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_operation *operation =
+        (const dynalock_operation *)fields->context;
+
+    if (letter == 'X') dl_put_template(sink, dl_tidy_condition, fields);
+    else if (letter == 'F')
+        dl_put_decimal(
+            sink, operation->client->exchange.unix_ms - DL_TIDY_AGE_MS);
     else if (letter <= '9')
         dl_put_text(sink, dl_record_wants[letter - '0'].name);
-    else dl_read_put(context, letter, sink);
+    else dl_read_put(fields, letter, sink);
 }
 
-static void dl_tidy_body(const dynalock_client *client,
-    const dynalock_operation *operation, const dl_sink *sink)
+static void dl_tidy_body(const dynalock_operation *operation, dl_sink *sink)
 {
-    static const char text[] =
-        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]},"
-        "'ConditionExpression':'" DL_RELEASED "=:y AND " DL_FENCE "<:f',"
-        "'ExpressionAttributeValues':{':y':{'S':'1'},':f':{'N':'$F'}}}";
-    dl_body body;
-
-    body.client = client;
-    body.operation = operation;
-    body.flags = 0;
-    dl_put_request(&body, text, dl_tidy_put, sink);
+    dl_put_request(sink, operation, dl_tidy_put, DL_FLAG('X'));
 }
 
 static void dl_tidy_answer(
@@ -5562,6 +5537,99 @@ static dynalock_outcome dl_start_tidy(
     if (rc == DYNALOCK_AGAIN) operation->steps = &dl_tidy_steps;
     return rc;
 }
+
+/* ===================================================================== */
+/* == seal: data for those who have the key (RFC 8439)                    */
+/* ===================================================================== */
+
+#ifndef DYNALOCK_NO_TLS
+
+#define DL_NONCE_SIZE 12u
+#define DL_TAG_SIZE 16u
+
+/* The item's place, so that data of one lock cannot pass for another's. */
+static int dl_seal_place(const dynalock_client *client,
+    const dynalock_name *name, uint8_t place[DL_SHA256_SIZE])
+{
+    const char *table =
+        name->table != NULL ? name->table : client->config.table;
+    dl_sha256 sha;
+
+    if (name->key == NULL) return 0;
+    dl_sha256_init(&sha);
+    dl_sha256_text(&sha, table);
+    dl_sha256_text(&sha, name->key);
+    if (name->sort_key != NULL) dl_sha256_text(&sha, name->sort_key);
+    dl_sha256_final(&sha, place);
+    return 1;
+}
+
+static void dl_seal_run(const uint8_t *key, uint8_t *nonce, uint32_t size,
+    const uint8_t *place, uint8_t tag[DL_TAG_SIZE], int encrypt)
+{
+    br_poly1305_ctmul_run(key, nonce, nonce + DL_NONCE_SIZE, size, place,
+        DL_SHA256_SIZE, tag, br_chacha20_ct_run, encrypt);
+}
+
+/* In a time that does not tell where they differ. */
+static int dl_same_secret(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    uint8_t differences = 0;
+
+    while (size-- != 0) differences |= (uint8_t)(*a++ ^ *b++);
+    return differences == 0;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_seal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size, uint32_t capacity)
+{
+    const dynalock_platform *platform;
+    uint8_t place[DL_SHA256_SIZE], nonce[DL_NONCE_SIZE];
+    uint8_t *at = (uint8_t *)data;
+
+    if (!dl_is_ready(client) || name == NULL || key == NULL || data == NULL ||
+        size == NULL || !dl_seal_place(client, name, place))
+        return DYNALOCK_BAD_ARGUMENT;
+    if (capacity < DYNALOCK_SEAL_SIZE || *size > capacity - DYNALOCK_SEAL_SIZE)
+        return DYNALOCK_BAD_BUFFER;
+    platform = client->config.platform;
+    if (platform->entropy(platform->context, nonce, sizeof nonce) < 0)
+        return DYNALOCK_NO_ENTROPY;
+    memmove(at + DL_NONCE_SIZE, at, *size);
+    memcpy(at, nonce, DL_NONCE_SIZE);
+    dl_seal_run(key, at, *size, place, at + DL_NONCE_SIZE + *size, 1);
+    *size += DYNALOCK_SEAL_SIZE;
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_unseal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size)
+{
+    uint8_t place[DL_SHA256_SIZE], tag[DL_TAG_SIZE];
+    uint8_t *at = (uint8_t *)data;
+    uint32_t sealed;
+
+    if (!dl_is_ready(client) || name == NULL || key == NULL || data == NULL ||
+        size == NULL || !dl_seal_place(client, name, place))
+        return DYNALOCK_BAD_ARGUMENT;
+    sealed = *size;
+    *size = 0;
+    if (sealed < DYNALOCK_SEAL_SIZE || sealed == DYNALOCK_TOO_LONG)
+        return DYNALOCK_BAD_SEAL;
+    sealed -= DYNALOCK_SEAL_SIZE;
+    dl_seal_run(key, at, sealed, place, tag, 0);
+    if (!dl_same_secret(tag, at + DL_NONCE_SIZE + sealed, DL_TAG_SIZE)) {
+        dl_wipe(at, sealed + DYNALOCK_SEAL_SIZE);
+        return DYNALOCK_BAD_SEAL;
+    }
+    memmove(at, at + DL_NONCE_SIZE, sealed);
+    *size = sealed;
+    return DYNALOCK_OK;
+}
+
+#endif /* DYNALOCK_NO_TLS */
 
 /* ===================================================================== */
 /* == client: the public functions                                        */
@@ -5610,7 +5678,8 @@ static dynalock_outcome dl_read_endpoint(
 {
     size_t size;
 
-    if (!secure && !dl_begins(at, 7, "http://")) return DYNALOCK_BAD_ENDPOINT;
+    if (!secure && dl_begins(at, "http://") == NULL)
+        return DYNALOCK_BAD_ENDPOINT;
     at += secure ? 8 : 7;
     client->port = secure ? 443 : 80;
     size = dl_count_plain(at, ".-_");
@@ -5623,11 +5692,12 @@ static dynalock_outcome dl_read_endpoint(
 static void dl_region_endpoint(dynalock_client *client)
 {
     dl_span span;
-    dl_sink sink =
+    dl_sink *sink =
         dl_span_open(&span, client->host, sizeof client->host - 1, 0);
 
-    dl_put_signing(&sink, "dynamodb.$g.amazonaws.com", &client->signing);
-    if (dl_begins(client->config.region, 3, "cn-")) dl_put_text(&sink, ".cn");
+    dl_put_signing(sink, "dynamodb.$g.amazonaws.com", &client->signing);
+    if (dl_begins(client->config.region, "cn-") != NULL)
+        dl_put_text(sink, ".cn");
     client->port = 443;
 }
 
@@ -5635,8 +5705,8 @@ static dynalock_outcome dl_check_endpoint(dynalock_client *client)
 {
     const dynalock_config *config = &client->config;
     dynalock_outcome rc = DYNALOCK_OK;
-    int secure =
-        config->endpoint == NULL || dl_begins(config->endpoint, 8, "https://");
+    int secure = config->endpoint == NULL ||
+                 dl_begins(config->endpoint, "https://") != NULL;
 
     if (config->endpoint == NULL) dl_region_endpoint(client);
     else rc = dl_read_endpoint(client, config->endpoint, secure);
@@ -5713,12 +5783,11 @@ static dynalock_outcome dl_draw_owner(dynalock_client *client)
     const dynalock_platform *platform = client->config.platform;
     uint8_t seed[20];
     dl_span span;
-    dl_sink sink =
-        dl_span_open(&span, client->owner, sizeof client->owner - 1, 0);
 
     if (platform->entropy(platform->context, seed, sizeof seed) < 0)
         return DYNALOCK_NO_ENTROPY;
-    dl_put_hex(&sink, seed, 16);
+    dl_put_hex(dl_span_open(&span, client->owner, sizeof client->owner - 1, 0),
+        seed, 16);
     client->random = dl_load32(seed + 16) | 1;
     if (client->config.owner == NULL) client->config.owner = client->owner;
     return DYNALOCK_OK;
@@ -5789,6 +5858,7 @@ DYNALOCK_API dynalock_outcome dynalock_lock_init(
     lock->operation.steps = &dl_lock_steps;
     lock->lease_ms = options->lease_ms;
     lock->claim = options->claim;
+    lock->data_letter = 'N';
     return DYNALOCK_OK;
 }
 
@@ -6179,16 +6249,51 @@ DYNALOCK_API dynalock_outcome dynalock_release_all(
     return rc;
 }
 
-DYNALOCK_API dynalock_outcome dynalock_set_data(
-    dynalock_lock *lock, const void *data, uint32_t size)
+/* A request under way must not change: its bytes are made as they leave. */
+static dynalock_outcome dl_change_data(
+    dynalock_lock *lock, const void *data, uint32_t size, char letter)
 {
-    if (lock == NULL || (data == NULL && size != 0))
-        return DYNALOCK_BAD_ARGUMENT;
-    if (lock->operation.client != NULL) return DYNALOCK_IN_USE;
+    dynalock_operation *operation = &lock->operation;
+    dynalock_client *client = operation->client;
+
+    if (client != NULL &&
+        (lock->until == 0 || client->exchange.operation == operation))
+        return DYNALOCK_IN_USE;
     lock->data = (const uint8_t *)data;
     lock->data_size = size;
     lock->put_data = dl_put_base64;
+    lock->data_letter = letter;
+    if (client == NULL) return DYNALOCK_OK;
+    lock->data_due = 1;
+    if (!client->config.manual_renew) operation->due = client->now;
     return DYNALOCK_OK;
+}
+
+static dynalock_outcome dl_enter_and_change(
+    dynalock_lock *lock, const void *data, uint32_t size, char letter)
+{
+    dynalock_client *client = lock->operation.client;
+    dynalock_outcome rc;
+
+    if (client != NULL) (void)dl_enter(client);
+    rc = dl_change_data(lock, data, size, letter);
+    if (client != NULL) dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_set_data(
+    dynalock_lock *lock, const void *data, uint32_t size)
+{
+    if (lock == NULL || (data == NULL && size != 0) ||
+        size > DYNALOCK_DATA_MOST)
+        return DYNALOCK_BAD_ARGUMENT;
+    return dl_enter_and_change(lock, data, size, data != NULL ? 'D' : 'N');
+}
+
+DYNALOCK_API dynalock_outcome dynalock_keep_data(dynalock_lock *lock)
+{
+    if (lock == NULL) return DYNALOCK_BAD_ARGUMENT;
+    return dl_enter_and_change(lock, NULL, 0, 0);
 }
 
 DYNALOCK_API const uint8_t *dynalock_data(
@@ -6279,6 +6384,9 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
     X(DYNALOCK_NOT_A_LOCK,                                                    \
         "The item at this key is not a lock that this layout understands; "   \
         "it was left alone.")                                                 \
+    X(DYNALOCK_BAD_SEAL,                                                      \
+        "The data was not sealed with this key for this item, or was "        \
+        "altered.")                                                           \
     X(DYNALOCK_DANGER, "The lock is held, but not for long any more.")        \
     X(DYNALOCK_KEPT,                                                          \
         "The item is held, was released less than an hour ago, or is not "    \
@@ -6402,9 +6510,8 @@ static int32_t dl_posix_resolve(
     struct addrinfo hints;
     char port[6];
     dl_span span;
-    dl_sink sink = dl_span_open(&span, port, sizeof port - 1, 0);
 
-    dl_put_decimal(&sink, peer->port);
+    dl_put_decimal(dl_span_open(&span, port, sizeof port - 1, 0), peer->port);
     port[span.used] = '\0';
     memset(&hints, 0, sizeof hints);
     hints.ai_family = AF_UNSPEC;

@@ -45,8 +45,7 @@ static char *read_file(const char *path, size_t *size)
     return text;
 }
 
-/* The size of a whole message at text, 0 if it is not there yet. Both sides
-   spell the header's name as here: ours, and the server in lower case. */
+/* The size of a whole message at text, 0 if it is not there yet. */
 static size_t message_size(const char *text, const char *length_header)
 {
     const char *body = strstr(text, "\r\n\r\n");
@@ -88,7 +87,7 @@ int main(int argc, char **argv)
     at = read_file(argv[3], &left);
     fd = connect_to(argv[1]);
     for (i = 0; i < requests; i++) {
-        size_t size = message_size(at, "\r\nContent-Length: ");
+        size_t size = message_size(at, "\r\ncontent-length:");
 
         if (size == 0 || size > left) fail("the file has too few requests");
         if (i == 2 * (long)WARM_UP) start_measuring();

@@ -33,7 +33,6 @@ static size_t sign(dynalock_signing_key *key, char *out, size_t capacity)
     dl_signing signing;
     dl_sha256 sha;
     dl_span span;
-    dl_sink sink;
 
     memset(&signing, 0, sizeof signing);
     signing.credentials = &credentials;
@@ -46,10 +45,9 @@ static size_t sign(dynalock_signing_key *key, char *out, size_t capacity)
     dl_sha256_update(&sha, body, sizeof body - 1);
     dl_sha256_final(&sha, signing.digest);
     dl_sign(key, &signing);
-    sink = dl_span_open(&span, out, capacity, 0);
-    dl_put_signing(&sink,
-        "Authorization: AWS4-HMAC-SHA256 Credential=$i/" DL_SCOPE
-        ", SignedHeaders=" DL_SIGNED_HEADERS ", Signature=$x\r\n",
+    dl_put_signing(dl_span_open(&span, out, capacity, 0),
+        "Authorization: AWS4-HMAC-SHA256 Credential=$i/$c, "
+        "SignedHeaders=$l, Signature=$x\r\n",
         &signing);
     return span.used;
 }

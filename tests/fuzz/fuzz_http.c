@@ -23,6 +23,7 @@ sizes of the pieces that the rest is fed in, in turn; 0 stands for 256.
 
 /* What came of one way to feed. */
 typedef struct reading {
+    dl_sink sink; /* takes the body */
     dynalock_response response;
     char *body;
     size_t room;
@@ -31,9 +32,9 @@ typedef struct reading {
     int fed_again; /* the hook is not called once all has ended */
 } reading;
 
-static void take_body(void *context, const void *data, size_t size)
+static void take_body(dl_sink *sink, const void *data, size_t size)
 {
-    reading *reader = (reading *)context;
+    reading *reader = (reading *)(void *)sink;
 
     REQUIRE(size != 0 && size <= reader->room - reader->size);
     REQUIRE(!reader->fed_again);
@@ -71,7 +72,8 @@ static void read_answer(
     reader->room = size;
     reader->body = (char *)malloc(size != 0 ? size : 1);
     REQUIRE(reader->body != NULL);
-    dl_response_begin(&reader->response, take_body, reader);
+    reader->sink.take = take_body;
+    dl_response_begin(&reader->response, &reader->sink);
     while (reader->taken < size && !has_ended(reader)) {
         size_t n = size - reader->taken;
         size_t most = pieces == NULL ? n : pieces[turn++ % PIECES];

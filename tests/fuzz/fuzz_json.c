@@ -53,7 +53,7 @@ static void sieve(sieving *into, uint16_t room, const uint8_t *pieces,
 
         if (most == 0) most = 256;
         n = size - at < most ? size - at : most;
-        dl_filter_feed(&into->filter, copy + at, n);
+        dl_put(&into->filter.sink, copy + at, n);
         REQUIRE(into->filter.used <= room);
     }
     free(copy);
@@ -80,14 +80,13 @@ static void check_idempotent(const sieving *first, uint16_t room)
 static void check_text(
     const sieving *kept, const dl_json *json, const char *name)
 {
-    size_t size;
-    const char *text =
-        dl_json_text(json, dl_json_member(json, 0, name), &size);
+    dl_found found;
 
-    if (text == NULL) return;
-    REQUIRE(text >= kept->out);
-    REQUIRE(size <= kept->filter.used);
-    REQUIRE(text + size < kept->out + kept->filter.used);
+    dl_json_text(json, dl_json_member(json, 0, name), &found);
+    if (found.text == NULL) return;
+    REQUIRE(found.text >= kept->out);
+    REQUIRE(found.size <= kept->filter.used);
+    REQUIRE(found.text + found.size < kept->out + kept->filter.used);
 }
 
 static void check_readable(const sieving *kept)
@@ -106,10 +105,13 @@ static void check_readable(const sieving *kept)
             (dl_json_member(&json, 0, "Item") == 0));
     if (item.kind == DL_ITEM_LIVE) {
         REQUIRE(item.lease_ms != 0);
-        REQUIRE(item.owner + item.owner_size < kept->out + kept->filter.used);
+        REQUIRE(
+            item.found[DL_FOUND_OWNER].text + item.found[DL_FOUND_OWNER].size <
+            kept->out + kept->filter.used);
     }
     if (item.kind == DL_ITEM_LIVE || item.kind == DL_ITEM_FREE)
-        REQUIRE(item.rvn_size != 0 && item.rvn_size < DYNALOCK_RVN_SIZE);
+        REQUIRE(item.found[DL_FOUND_VERSION].size != 0 &&
+                item.found[DL_FOUND_VERSION].size < DYNALOCK_RVN_SIZE);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -507,10 +507,10 @@ static void look_at_request(device *d)
     d->request[d->request_size] = '\0';
     end = strstr(d->request, "\r\n\r\n");
     if (end == NULL) return;
-    length = strstr(d->request, "Content-Length: ");
+    length = strstr(d->request, "content-length:");
     if (length == NULL || length > end) abort();
     if (d->request_size <
-        (size_t)(end + 4 - d->request) + strtoul(length + 16, NULL, 10))
+        (size_t)(end + 4 - d->request) + strtoul(length + 15, NULL, 10))
         return;
     if (d->lock.operation.client == NULL &&
         strstr(d->request, "UpdateItem") != NULL)

@@ -6,15 +6,16 @@
 /* ---- one way through the reader ---- */
 
 typedef struct reading {
+    dl_sink sink; /* takes the body */
     dynalock_response response;
     char body[4096];
     size_t size; /* of the body */
     size_t taken;
 } reading;
 
-static void take_body(void *context, const void *data, size_t size)
+static void take_body(dl_sink *sink, const void *data, size_t size)
 {
-    reading *reader = (reading *)context;
+    reading *reader = (reading *)(void *)sink;
 
     assert_in_range(reader->size + size, 0, sizeof reader->body);
     memcpy(reader->body + reader->size, data, size);
@@ -24,7 +25,8 @@ static void take_body(void *context, const void *data, size_t size)
 static void begin(reading *reader)
 {
     memset(reader, 0, sizeof *reader);
-    dl_response_begin(&reader->response, take_body, reader);
+    reader->sink.take = take_body;
+    dl_response_begin(&reader->response, &reader->sink);
 }
 
 static int is_done(const reading *reader)
@@ -384,6 +386,8 @@ static const struct {
     { "folded", TEXT(OK FIVE " 0\r\n\r\n") },
     { "folded", TEXT(OK FIVE "\t0\r\n\r\n") },
     { "folded", TEXT(OK "X: y\r\n z\r\n\r\n") },
+    { "NUL", TEXT("HTTP/1.1 200 OK\0\r\n" FIVE "\r\n") },
+    { "NUL", TEXT(OK "x: a\0b\r\n" FIVE "\r\n") },
     { "folded", TEXT(OK " Content-Length: 5\r\n\r\n") },
 
     { "chunk size", TEXT(CHUNKED "\r\n") },
@@ -527,10 +531,15 @@ static void a_head_has_room(void **state)
 }
 
 /* Counts instead of keeping. */
-static void count_body(void *context, const void *data, size_t size)
+typedef struct counting {
+    dl_sink sink;
+    size_t size;
+} counting;
+
+static void count_body(dl_sink *sink, const void *data, size_t size)
 {
     (void)data;
-    *(size_t *)context += size;
+    ((counting *)(void *)sink)->size += size;
 }
 
 static void a_body_has_any_size_under_2_gigabytes(void **state)
@@ -545,13 +554,13 @@ static void a_body_has_any_size_under_2_gigabytes(void **state)
     memset(block, 'b', 65536);
     for (i = 0; i < COUNT(heads); i++) {
         dynalock_response response;
-        size_t size = 0;
+        counting body = { { count_body }, 0 };
 
-        dl_response_begin(&response, count_body, &size);
+        dl_response_begin(&response, &body.sink);
         (void)dl_response_feed(&response, heads[i], strlen(heads[i]));
         for (j = 0; j < 16; j++)
             assert_int_equal(dl_response_feed(&response, block, 65536), 65536);
-        assert_int_equal(size, 1 << 20);
+        assert_int_equal(body.size, 1 << 20);
         assert_int_equal(response.left, 2147483647 - (1 << 20));
     }
     free(block);
@@ -560,17 +569,18 @@ static void a_body_has_any_size_under_2_gigabytes(void **state)
 static void a_body_has_any_number_of_chunks(void **state)
 {
     static const char chunk[] = "1;extension\r\nx\r\n";
+    counting body = { { count_body }, 0 };
     dynalock_response response;
-    size_t size = 0, i;
+    size_t i;
 
     (void)state;
-    dl_response_begin(&response, count_body, &size);
+    dl_response_begin(&response, &body.sink);
     (void)dl_response_feed(&response, CHUNKED, strlen(CHUNKED));
     for (i = 0; i < 100000; i++)
         (void)dl_response_feed(&response, chunk, strlen(chunk));
     assert_int_equal(dl_response_feed(&response, "0\r\n\r\n", 5), 5);
     assert_int_equal(response.state, DL_HTTP_DONE);
-    assert_int_equal(size, 100000);
+    assert_int_equal(body.size, 100000);
 }
 
 int main(void)

@@ -37,7 +37,7 @@ static void feed(sieving *sieve, slice document, size_t way)
 
     for (at = 0; at < document.size; at += n) {
         n = next_piece(way, at, document.size);
-        dl_filter_feed(&sieve->filter, copy + at, n);
+        dl_put(&sieve->filter.sink, copy + at, n);
     }
     free(copy);
 }
@@ -547,25 +547,26 @@ static void texts_are_unescaped(void **state)
 {
     static const char text[] = "a\0\"\\\n\303\251";
     reading reader;
-    size_t size;
-    char *at;
+    dl_found found;
 
     (void)state;
     read_document(&reader,
         "{\"message\":\"a\\u0000\\\"\\\\\\n\\u00e9\",\"Message\":1,"
         "\"__type\":\"\"}");
-    at = dl_json_text(
-        &reader.json, dl_json_member(&reader.json, 0, "message"), &size);
-    assert_int_equal(size, sizeof text - 1);
-    assert_memory_equal(at, text, size);
-    at = dl_json_text(
-        &reader.json, dl_json_member(&reader.json, 0, "__type"), &size);
-    assert_non_null(at);
-    assert_int_equal(size, 0);
-    assert_null(dl_json_text(
-        &reader.json, dl_json_member(&reader.json, 0, "Message"), &size));
-    assert_null(dl_json_text(
-        &reader.json, dl_json_member(&reader.json, 0, "Item"), &size));
+    dl_json_text(
+        &reader.json, dl_json_member(&reader.json, 0, "message"), &found);
+    assert_int_equal(found.size, sizeof text - 1);
+    assert_memory_equal(found.text, text, sizeof text); /* NUL at its end */
+    dl_json_text(
+        &reader.json, dl_json_member(&reader.json, 0, "__type"), &found);
+    assert_non_null(found.text);
+    assert_int_equal(found.size, 0);
+    dl_json_text(
+        &reader.json, dl_json_member(&reader.json, 0, "Message"), &found);
+    assert_null(found.text);
+    dl_json_text(
+        &reader.json, dl_json_member(&reader.json, 0, "Item"), &found);
+    assert_null(found.text);
     end(&reader.sieve);
 }
 
@@ -595,20 +596,17 @@ static void attributes_are_absent_of_another_shape_or_text(void **state)
     for (i = 0; i < COUNT(cases); i++) {
         char document[128];
         reading reader;
-        size_t size;
-        const char *at;
-        int there;
+        dl_found found;
 
         snprintf(document, sizeof document, "{\"Item\":%s}", cases[i].item);
         read_document(&reader, document);
-        at = dl_json_attribute(&reader.json,
-            dl_json_member(&reader.json, 0, "Item"), "owner", "S", &size,
-            &there);
-        CHECK(there == cases[i].there, "%s", document);
-        CHECK((at != NULL) == (cases[i].text != NULL), "%s", document);
-        if (at != NULL) {
-            assert_int_equal(size, strlen(cases[i].text));
-            assert_memory_equal(at, cases[i].text, size);
+        dl_json_attribute(&reader.json,
+            dl_json_member(&reader.json, 0, "Item"), "owner", "S", &found);
+        CHECK(found.there == cases[i].there, "%s", document);
+        CHECK((found.text != NULL) == (cases[i].text != NULL), "%s", document);
+        if (found.text != NULL) {
+            assert_int_equal(found.size, strlen(cases[i].text));
+            assert_memory_equal(found.text, cases[i].text, found.size);
         }
         end(&reader.sieve);
     }

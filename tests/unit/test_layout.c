@@ -17,7 +17,7 @@ static void read_answer(answer *into, const char *document)
     into->out = exact(NULL, DYNALOCK_ANSWER_SIZE);
     dl_filter_begin(
         &into->filter, dl_lock_wants, into->out, DYNALOCK_ANSWER_SIZE);
-    dl_filter_feed(&into->filter, document, strlen(document));
+    dl_put(&into->filter.sink, document, strlen(document));
     CHECK(into->filter.state == DL_JSON_DONE, "not JSON: %s", document);
     dl_json_parse(&into->json, &into->filter, into->tokens, DYNALOCK_TOKENS);
     assert_in_range(into->json.count, 1, DYNALOCK_TOKENS);
@@ -73,10 +73,10 @@ static void a_live_item_says_all(void **state)
     assert_true(got.item.fence != DL_NO_FENCE);
     assert_int_equal(got.item.fence, 7);
     assert_int_equal(got.item.lease_ms, 20000);
-    assert_int_equal(got.item.owner_size, 8);
-    assert_memory_equal(got.item.owner, "boiler 3", 8);
-    assert_int_equal(got.item.rvn_size, 2);
-    assert_memory_equal(got.item.rvn, "v1", 2);
+    assert_int_equal(got.item.found[DL_FOUND_OWNER].size, 8);
+    assert_memory_equal(got.item.found[DL_FOUND_OWNER].text, "boiler 3", 8);
+    assert_int_equal(got.item.found[DL_FOUND_VERSION].size, 2);
+    assert_memory_equal(got.item.found[DL_FOUND_VERSION].text, "v1", 2);
     forget(&got);
 }
 
@@ -89,7 +89,7 @@ static void a_released_item_says_its_fence(void **state)
     assert_int_equal(got.item.kind, DL_ITEM_FREE);
     assert_true(got.item.fence != DL_NO_FENCE);
     assert_int_equal(got.item.fence, 7);
-    assert_memory_equal(got.item.rvn, "v1", 2);
+    assert_memory_equal(got.item.found[DL_FOUND_VERSION].text, "v1", 2);
     forget(&got);
 }
 
@@ -277,7 +277,7 @@ static void durations_are_read_or_refused(void **state)
     (void)state;
     for (i = 0; i < COUNT(cases); i++) {
         size_t size = strlen(cases[i].duration);
-        char *copy = exact(cases[i].duration, size);
+        char *copy = exact(cases[i].duration, size + 1);
         uint64_t ms = 0;
         int fits = dl_read_duration(copy, size, &ms);
 
@@ -419,8 +419,9 @@ static void owners_are_unescaped(void **state)
         ",\"ownerName\":{\"S\":\"a\\\"\\\\\\/\\n\\u00e9\\ud83d\\ude00\\u0000z"
         "\"}}}");
     assert_int_equal(got.item.kind, DL_ITEM_LIVE);
-    assert_int_equal(got.item.owner_size, sizeof owner - 1);
-    assert_memory_equal(got.item.owner, owner, sizeof owner - 1);
+    assert_int_equal(got.item.found[DL_FOUND_OWNER].size, sizeof owner - 1);
+    assert_memory_equal(
+        got.item.found[DL_FOUND_OWNER].text, owner, sizeof owner - 1);
     forget(&got);
 }
 
@@ -497,17 +498,18 @@ static size_t size_of_data(size_t size, int *there)
     dynalock_token tokens[DYNALOCK_TOKENS];
     dynalock_filter filter;
     dl_json json;
-    size_t left;
+    dl_found found;
 
     memset(document + strlen(document), 'A', size);
     strcat(document, "\"}}}");
     dl_filter_begin(&filter, dl_record_wants, out, DYNALOCK_ANSWER_SIZE);
-    dl_filter_feed(&filter, document, strlen(document));
+    dl_put(&filter.sink, document, strlen(document));
     dl_json_parse(&json, &filter, tokens, DYNALOCK_TOKENS);
-    (void)dl_json_attribute(
-        &json, dl_json_member(&json, 0, "Item"), "data", "B", &left, there);
+    dl_json_attribute(
+        &json, dl_json_member(&json, 0, "Item"), "data", "B", &found);
+    *there = found.there;
     free(out);
-    return left;
+    return found.size;
 }
 
 static void data_up_to_its_size_is_kept(void **state)
@@ -554,15 +556,15 @@ static void an_answer_holds_the_longest_of_everything(void **state)
     }
     strcat(document, "}}");
     dl_filter_begin(&filter, dl_record_wants, out, DYNALOCK_ANSWER_SIZE);
-    dl_filter_feed(&filter, document, strlen(document));
+    dl_put(&filter.sink, document, strlen(document));
     dl_json_parse(&json, &filter, tokens, DYNALOCK_TOKENS);
     assert_in_range(json.count, 1, DYNALOCK_TOKENS);
     for (want = dl_record_wants; want->name != NULL; want++) {
-        size_t size = 0;
-        int there, item = dl_json_member(&json, 0, "Item");
+        dl_found found;
 
-        (void)dl_json_attribute(&json, item, want->name, "S", &size, &there);
-        CHECK(size == want->limit - 1u - 8u, "%s", want->name);
+        dl_json_attribute(
+            &json, dl_json_member(&json, 0, "Item"), want->name, "S", &found);
+        CHECK(found.size == want->limit - 1u - 8u, "%s", want->name);
     }
     free(out);
 }

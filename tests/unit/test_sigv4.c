@@ -41,7 +41,7 @@ static void prepare(signed_request *request, const struct vector_sigv4 *vector)
     signing->host = vector->host;
     signing->target = vector->target + strlen(prefix);
     signing->body_size = (uint32_t)vector->body_length;
-    dl_date(signing->date, (uint64_t)vector->time);
+    dl_date(signing->date, (uint64_t)vector->time * 1000);
     digest_body(vector, signing->digest);
 }
 
@@ -272,14 +272,14 @@ static void check_head(const struct vector_sigv4 *vector, const char *head)
 
     snprintf(size, sizeof size, "%lu", (unsigned long)vector->body_length);
     assert_memory_equal(head, "POST / HTTP/1.1\r\n", 17);
-    check_line(vector, head, "Host: ", vector->host);
-    check_line(vector, head, "Content-Type: ", "application/x-amz-json-1.0");
-    check_line(vector, head, "X-Amz-Target: ", vector->target);
-    check_line(vector, head, "X-Amz-Date: ", vector->date);
-    check_line(vector, head, "Authorization: ", vector->authorization);
-    check_line(vector, head, "Content-Length: ", size);
+    check_line(vector, head, "host:", vector->host);
+    check_line(vector, head, "content-type:", "application/x-amz-json-1.0");
+    check_line(vector, head, "x-amz-target:", vector->target);
+    check_line(vector, head, "x-amz-date:", vector->date);
+    check_line(vector, head, "authorization:", vector->authorization);
+    check_line(vector, head, "content-length:", size);
     if (vector->token != NULL)
-        check_line(vector, head, "X-Amz-Security-Token: ", vector->token);
+        check_line(vector, head, "x-amz-security-token:", vector->token);
     assert_int_equal(lines_like(head, ""), 1);
     assert_string_equal(head + strlen(head) - 4, "\r\n\r\n");
     assert_int_equal(count_lines(head), vector->token != NULL ? 9 : 8);
