@@ -3,6 +3,7 @@
 #include "board.h"
 #include "lwip/etharp.h"
 #include "lwip/init.h"
+#include "lwip/sys.h"
 #include "lwip/timeouts.h"
 #include "netif/ethernet.h"
 #include "port_lwip.h"
