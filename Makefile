@@ -27,7 +27,7 @@ UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs simulate contend mutants lint vectors sizes bench clean
+.PHONY: help setup demo test programs simulate contend firmware mutants lint vectors sizes bench clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
@@ -90,7 +90,14 @@ SERVER = dynoxide
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
 
-lint: setup build/include/jsmn.h ## warnings, layout, symbols, lengths
+firmware: ## the library as firmware on emulated boards
+	@tests/setup.sh firmware
+	@tests/pki.sh
+	@$(MAKE) --no-print-directory build/examples/demo_device
+	@$(MAKE) --no-print-directory -f tests/firmware/Makefile
+	@tests/firmware.py
+
+lint: setup build/include/jsmn.h build/firmware/anchors.h ## warnings, layout, symbols, lengths
 	@tests/lint.py
 
 vectors: setup ## write the generated headers of the tests anew
@@ -174,6 +181,11 @@ build/readme.c: README.md
 
 $(MANUALS): %: %.c dynalock.h
 	$(call compile,$(CC) -Wall -Wextra,-lbearssl)
+
+build/firmware/anchors.h:
+	@tests/setup.sh firmware
+	@tests/pki.sh
+	@$(MAKE) --no-print-directory -f examples/firmware/Makefile $@
 
 # Headers for cross compilers: with all of /usr/include they would find the
 # host's libc. jsmn.h comes last and stands for all.
