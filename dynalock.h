@@ -3172,7 +3172,7 @@ static void dl_json_string(dynalock_filter *filter, char c)
 /* An escape's code point, in the one form that we keep. */
 static void dl_json_code_point(dynalock_filter *filter, uint32_t c)
 {
-    unsigned more = (c >= 0x80) + (c >= 0x800) + (c >= 0x10000);
+    unsigned more = (unsigned)((c >= 0x80) + (c >= 0x800) + (c >= 0x10000));
     unsigned lead = more != 0 ? 0xff80u >> more : 0;
 
     filter->state = DL_JSON_STRING;
