@@ -776,9 +776,9 @@ struct dynalock_client {
     dynalock_exchange exchange;
     uint64_t now; /* of the step under way */
     dynalock_operation *operations;
+    const dynalock_stream *stream;
     dynalock_config config;
     dynalock_signing signing;
-    const dynalock_stream *stream;
     uint32_t random;
     uint32_t acquisitions;
     int32_t worst;   /* outcome of what has ended, for close */
