@@ -776,9 +776,9 @@ struct dynalock_client {
     dynalock_exchange exchange;
     uint64_t now; /* of the step under way */
     dynalock_operation *operations;
+    const dynalock_stream *stream;
     dynalock_config config;
     dynalock_signing signing;
-    const dynalock_stream *stream;
     uint32_t random;
     uint32_t acquisitions;
     int32_t worst;   /* outcome of what has ended, for close */
@@ -3172,7 +3172,7 @@ static void dl_json_string(dynalock_filter *filter, char c)
 /* An escape's code point, in the one form that we keep. */
 static void dl_json_code_point(dynalock_filter *filter, uint32_t c)
 {
-    unsigned more = (c >= 0x80) + (c >= 0x800) + (c >= 0x10000);
+    unsigned more = (unsigned)((c >= 0x80) + (c >= 0x800) + (c >= 0x10000));
     unsigned lead = more != 0 ? 0xff80u >> more : 0;
 
     filter->state = DL_JSON_STRING;
