@@ -5354,11 +5354,13 @@ and theirs is taken so much later than it says: wall clocks may differ by the
 grace. A release sets it to a day ago instead of deleting the item: to the
 others that is as free, the fence stays, and the DynamoDB TTL deletes it. Groups
 besides those of == layout: [Y chainsaws. $5 is when chainsaws renewed last; its
-release makes $3 the same. Values: :t expiry ($E), :g the latest that is over
-($G).
+release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H, $G).
 */
 #define DL_GRACE_MS 2000
 #define DL_DAY_MS 86400000u
+/* What ended longer ago is no time but a duration: the DynamoDB TTL does not
+   believe it either. */
+#define DL_EXPIRY_OLDEST_S 157680000u /* five years */
 #define DL_EXPIRY "$3"
 #define DL_RENEWED "$5"
 
@@ -5368,18 +5370,20 @@ static const char dl_expiry_write[] =
     "=:f][D,#d=:d][N REMOVE #d]"
     "','ConditionExpression':'"
     "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
-    "<:f) AND (#e<:g OR [Y#e<=" DL_RENEWED " OR ](]" /* free, or */
+    "<:f) AND (#e BETWEEN :h AND :g OR [Y#e BETWEEN :h AND " DL_RENEWED
+    " OR ](]" /* free, or */
     DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z"
     "[A)[W OR ($W)]))]"
     "[E AND " DL_FENCE "=:f][G AND " DL_FENCE "<=:f]"
     "','ExpressionAttributeNames':{'#e':'" DL_EXPIRY "'[A,'#k':$P[Y,'#p':"
     "'_ptn']][J,'#d':'data']}"
     ",'ExpressionAttributeValues':{"
-    "$o,$a,$z,$r,$f,':t':{'N':'$E'}[A,':g':{'N':'$G'}[Y,':p':{'S':"
+    "$o,$a,$z,$r,$f,':t':{'N':'$E'}[A,':g':{'N':'$G'},':h':{'N':'$H'}[Y,':p':{"
+    "'S':"
     "'distributed_lock'}]][D,$d][W$M]}";
 
 /* A watch is only how long to sleep: the condition has its own say. */
-static const char dl_expired_if[] = "#e<:g";
+static const char dl_expired_if[] = "#e=:g";
 
 static int dl_is_new(const dynalock_lock *lock, const dl_item *item)
 {
@@ -5399,49 +5403,44 @@ static void dl_expiry_put(const dl_fields *fields, char letter, dl_sink *sink)
         if (lock->operation.state == DL_LOCK_RELEASE) ms -= DL_DAY_MS;
         else ms += lock->sent_lease_ms + DL_GRACE_MS + 1000;
         break;
-    case 'G': ms -= DL_GRACE_MS + client->config.lock_delay_ms; break;
+    case 'G': ms -= DL_GRACE_MS + 1000 + client->config.lock_delay_ms; break;
+    case 'H': ms -= (uint64_t)DL_EXPIRY_OLDEST_S * 1000; break;
     default: dl_write_put(fields, letter, sink); return;
     }
     (void)dl_divide(&ms, 1000);
     dl_put_decimal(sink, ms);
 }
 
-/* Not a time: too far ahead, as milliseconds are, or more than five years ago,
-   as durations are. The DynamoDB TTL does not believe the latter either. */
-#define DL_EXPIRY_OLDEST_MS ((uint64_t)5 * 365 * DL_DAY_MS)
-
-static int dl_read_seconds(
-    const dynalock_client *client, const dl_found *found, uint64_t *ms)
+static int dl_read_second(const dl_found *found, uint32_t *second)
 {
-    uint64_t now = client->exchange.unix_ms;
-
-    if (found->text == NULL ||
-        !dl_read_decimal(found->text, found->size, DL_FENCE_MOST / 1000, ms))
-        return 0;
-    *ms *= 1000;
-    return *ms <= now + DL_LEASE_MOST && *ms + DL_EXPIRY_OLDEST_MS >= now;
+    return found->text != NULL &&
+           dl_read_word(found->text, found->size, second);
 }
 
+/* No time is what is too far ahead, as milliseconds are, or too long ago. */
 static dl_item_kind dl_judge_expiry(
     const dynalock_client *client, dl_item *item)
 {
-    uint64_t now = client->exchange.unix_ms - client->config.lock_delay_ms;
-    uint64_t end, renewed;
+    uint64_t ms = client->exchange.unix_ms - client->config.lock_delay_ms;
+    uint32_t now, end, renewed;
     dl_found found;
 
     dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
         client->wants[DL_FOUND_RELEASED + 1].name, "N", &found);
-    if (!dl_read_fence(item) || !dl_read_seconds(client, &found, &end) ||
+    (void)dl_divide(&ms, 1000);
+    now = (uint32_t)ms;
+    if (!dl_read_fence(item) || !dl_read_second(&found, &end) ||
+        end - now + DL_EXPIRY_OLDEST_S >
+            DL_EXPIRY_OLDEST_S + DL_LEASE_MOST / 1000 ||
         item->found[DL_FOUND_VERSION].size >= DYNALOCK_RVN_SIZE ||
         item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
         return DL_ITEM_FOREIGN;
-    if (dl_read_seconds(
-            client, &item->found[DL_FOUND_LEASE_NUMBER], &renewed) &&
+    if (dl_read_second(&item->found[DL_FOUND_LEASE_NUMBER], &renewed) &&
         renewed >= end)
         return DL_ITEM_FREE;
-    end += 1000 + DL_GRACE_MS; /* a second counts until it is over */
+    end += 1 + DL_GRACE_MS / 1000; /* a second counts until it is over */
     if (end <= now) return DL_ITEM_FREE;
-    item->lease_ms = (uint32_t)(end - now);
+    item->lease_ms = (end - now) * 1000;
     return DL_ITEM_LIVE;
 }
 
@@ -5511,7 +5510,7 @@ static const char dl_go_write[] =
     "[B[J,#d=:d]][L," DL_LEASE "=:l][F," DL_FENCE "=:f,isReleased=:i]"
     "','ConditionExpression':'"
     "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
-    "<:f) AND (isReleased=:y OR (]" /* free, or */
+    "<:f) AND (isReleased=:y AND attribute_exists(#o) OR (]" /* free, or */
     "#o=:o AND " DL_VERSION " BETWEEN :a AND :z"
     "[A)[W OR ($W)]))]"
     "[E AND " DL_FENCE "=:f AND isReleased=:i][G AND " DL_FENCE "<=:f]"

@@ -22,6 +22,7 @@ TESTS = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTS), str(TESTS / "interop")]
 
 import harness  # noqa: E402
+from rows import free_rows, rows  # noqa: E402
 from witness import Plan, Witness  # noqa: E402
 
 BUILD = TESTS.parent / "build"
@@ -481,7 +482,41 @@ def dynalock_go_data(checks, servers):
     pair.check("a dead one's item is not taken", "-31" in seen, seen)
 
 
+# ---- rows of all kinds in one table ----
+
+LAYOUTS = ["standard", "dynamolock", "dynalock_py", "dynamo_dlm", "chainsaws", "dynalock_go"]
+
+
+def foreign_rows(checks, servers):
+    """Each is left alone by every layout, which says what it is."""
+    port = int(servers.url["direct"].rpartition(":")[2])
+    for kind, (attributes, known) in rows(int(time.time())).items():
+        item = {"key": {"S": kind}, **attributes}
+        harness.call(port, "PutItem", {"TableName": "locks", "Item": item})
+        wrong = []
+        for layout in LAYOUTS:
+            pair = Scenario(checks, servers, "rows", key=kind, key_name="key", layout=layout)
+            word = known.get(layout, "foreign")
+            seen = pair.run(DEVICE, "look")
+            tried = pair.run(DEVICE, "try", owner="gateway")
+            outcome = "busy " if word == "locked" else "failed acquire -38"
+            if not seen.startswith(word + " ") or not tried.startswith(outcome):
+                wrong.append(f"{layout}: {seen} {tried}")
+        _, answer = harness.call(port, "GetItem", {"TableName": "locks", "Key": {"key": item["key"]}})
+        if answer.get("Item") != item:
+            wrong.append(f"it is {answer} now")
+        checks.check(f"rows: {kind} is left alone", not wrong, "; ".join(wrong))
+    for kind, (attributes, layout) in free_rows(int(time.time())).items():
+        item = {"key": {"S": kind}, **attributes}
+        harness.call(port, "PutItem", {"TableName": "locks", "Item": item})
+        pair = Scenario(checks, servers, "rows", key=kind, key_name="key", layout=layout)
+        seen = pair.run(DEVICE, "look"), pair.run(DEVICE, "try", owner="gateway")
+        is_taken = seen[0].startswith("released ") and seen[1].startswith("held ")
+        pair.check(f"{kind} is free", is_taken, "; ".join(seen))
+
+
 SCENARIOS = {
+    "rows": foreign_rows,
     "java": java_contention("java"),
     "java-keep": java_contention("java-keep", keep=1),
     "java-sorted": java_contention(
