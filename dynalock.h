@@ -4114,23 +4114,29 @@ struct dynalock_layout {
 #define DL_LEASE "$5"
 #define DL_IS_MISSING "$!" /* attribute_not_exists */
 
+/* What every layout's template has: who may write. An acquire, if there is no
+   item, or the fence rises and the item is free, as stands between the two, or
+   mine, or claimed; all else only what is mine. */
+#define DL_SET_FENCE "[F," DL_FENCE "=:f]"
+#define DL_MINE DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z"
+#define DL_IF                                                                 \
+    "','ConditionExpression':'"                                               \
+    "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE                \
+    ") OR " DL_FENCE "<:f) AND ("
+#define DL_OR_MINE " OR (]" DL_MINE "[A)[W OR ($W)]))]"
+#define DL_VALUES ",'ExpressionAttributeValues':{$o,$a,$z,$r,$f"
+
 static const char dl_standard_write[] =
     "'UpdateExpression':'"
-    "SET " DL_VERSION "=:r[A," DL_OWNER "=:o][L," DL_LEASE "=:l][F," DL_FENCE
-    "=:f][G," DL_RELEASED "=:y][D,#d=:d][S,#t=:x]"
+    "SET " DL_VERSION "=:r[A," DL_OWNER "=:o][L," DL_LEASE "=:l]" DL_SET_FENCE
+    "[G," DL_RELEASED "=:y][D,#d=:d][S,#t=:x]"
     "[A REMOVE " DL_RELEASED "[N,#d][R,#t]]"
-    "[B[N REMOVE #d[R,#t]][I REMOVE #t]]"
-    "','ConditionExpression':'"
-    "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
-    "<:f) AND (" DL_RELEASED "=:y OR (]" /* free, or */
-    DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z"
-    "[A)[W OR ($W)]))]"
+    "[B[N REMOVE #d[R,#t]][I REMOVE #t]]" DL_IF DL_RELEASED "=:y" DL_OR_MINE
     "[E AND " DL_FENCE "=:f AND " DL_IS_MISSING "(" DL_RELEASED ")]"
     "[G AND " DL_FENCE "<=:f]"
     "'[M,'ExpressionAttributeNames':{"
-    "[A'#k':$P][J[A,]'#d':'data'][T[H,]'#t':$L]}]"
-    ",'ExpressionAttributeValues':{"
-    "$o,$a,$z,$r,$f[L,$l][F,$y][D,$d][S,$x][W$M]}";
+    "[A'#k':$P][J[A,]'#d':'data'][T[H,]'#t':$L]}]" DL_VALUES
+    "[L,$l][F,$y][D,$d][S,$x][W$M]}";
 
 /* ---- the item's place ---- */
 
@@ -5366,21 +5372,14 @@ release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H, $G
 
 static const char dl_expiry_write[] =
     "'UpdateExpression':'"
-    "SET " DL_VERSION "=:r,#e=:t[A," DL_OWNER "=:o[Y,#p=:p]][F," DL_FENCE
-    "=:f][D,#d=:d][N REMOVE #d]"
-    "','ConditionExpression':'"
-    "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
-    "<:f) AND (#e BETWEEN :h AND :g OR [Y#e BETWEEN :h AND " DL_RENEWED
-    " OR ](]" /* free, or */
-    DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z"
-    "[A)[W OR ($W)]))]"
+    "SET " DL_VERSION "=:r,#e=:t[A," DL_OWNER "=:o[Y,#p=:p]]" DL_SET_FENCE
+    "[D,#d=:d][N REMOVE #d]" DL_IF
+    "#e BETWEEN :h AND :g[Y OR #e BETWEEN :h AND " DL_RENEWED "]" DL_OR_MINE
     "[E AND " DL_FENCE "=:f][G AND " DL_FENCE "<=:f]"
-    "','ExpressionAttributeNames':{'#e':'" DL_EXPIRY "'[A,'#k':$P[Y,'#p':"
-    "'_ptn']][J,'#d':'data']}"
-    ",'ExpressionAttributeValues':{"
-    "$o,$a,$z,$r,$f,':t':{'N':'$E'}[A,':g':{'N':'$G'},':h':{'N':'$H'}[Y,':p':{"
-    "'S':"
-    "'distributed_lock'}]][D,$d][W$M]}";
+    "','ExpressionAttributeNames':{'#e':'" DL_EXPIRY "'"
+    "[A,'#k':$P[Y,'#p':'_ptn']][J,'#d':'data']}" DL_VALUES
+    ",':t':{'N':'$E'}[A,':g':{'N':'$G'},':h':{'N':'$H'}"
+    "[Y,':p':{'S':'distributed_lock'}]][D,$d][W$M]}";
 
 /* A watch is only how long to sleep: the condition has its own say. */
 static const char dl_expired_if[] = "#e=:g";
@@ -5507,17 +5506,12 @@ its constant, :i what isReleased becomes, :d data as text ($D). */
 static const char dl_go_write[] =
     "'UpdateExpression':'"
     "SET " DL_VERSION "=:r,#s=:s[A,#o=:o,#t=:n,deleteOnRelease=:i,#d=:d]"
-    "[B[J,#d=:d]][L," DL_LEASE "=:l][F," DL_FENCE "=:f,isReleased=:i]"
-    "','ConditionExpression':'"
-    "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
-    "<:f) AND (isReleased=:y AND attribute_exists(#o) OR (]" /* free, or */
-    "#o=:o AND " DL_VERSION " BETWEEN :a AND :z"
-    "[A)[W OR ($W)]))]"
-    "[E AND " DL_FENCE "=:f AND isReleased=:i][G AND " DL_FENCE "<=:f]"
+    "[B[J,#d=:d]][L," DL_LEASE "=:l]" DL_SET_FENCE "[F,isReleased=:i]" DL_IF
+    "isReleased=:y AND attribute_exists(#o)" DL_OR_MINE "[E AND " DL_FENCE
+    "=:f AND isReleased=:i][G AND " DL_FENCE "<=:f]"
     "','ExpressionAttributeNames':{'#o':'owner','#s':'timestamp'"
-    "[A,'#k':$P,'#t':'ttl','#d':'data'][B[J,'#d':'data']]}"
-    ",'ExpressionAttributeValues':{"
-    "$o,$a,$z,$r,$f,':s':{'N':'$H'},':i':{'BOOL':[Gtrue][Lfalse]}[L,$l]"
+    "[A,'#k':$P,'#t':'ttl','#d':'data'][B[J,'#d':'data']]}" DL_VALUES
+    ",':s':{'N':'$H'},':i':{'BOOL':[Gtrue][Lfalse]}[L,$l]"
     "[A,':y':{'BOOL':true},':n':{'N':'2592000'},':d':{'S':'$D'}]"
     "[B[J,':d':{'S':'$D'}]][W$M]}";
 
