@@ -38,7 +38,7 @@ ROUGH = "loss,delay,repeat,crash,pause,drift,throttle,sorted"
 MIXED = f"--runs 120 --seed 1 --world {ROUGH},stale,tick"
 CALM = "--runs 10 --seed 1 --world calm"
 EDGE = "--runs 60 --seed 1 --world edge"
-TICKS = "--runs 60 --seed 1 --world edge,tick"
+TICKS = "--runs 60 --seed 1 --world edge,tick --tick 100"
 LEASES = "--runs 150 --seed 1 --world shorten,loss,delay,crash,pause"
 REPEAT = "--runs 100 --seed 1 --world repeat,delay"
 JUMPS = "--runs 60 --seed 1 --world jump,crash,loss"
@@ -59,12 +59,16 @@ WEAK = [
     ("dl_sha256_text(&sha, client->config.owner);", ""),
 ]
 
+# A clock of coarse steps, which the header allows for.
+COARSE = [("#define DYNALOCK_CLOCK_STEP_MS 10", "#define DYNALOCK_CLOCK_STEP_MS 100")]
+
 # name, replacements, worlds
 CONTROLS = [
+    ("clocks of coarse steps", COARSE, (TICKS,)),
     (
         "nothing",
         [],
-        (CALM, MIXED, EDGE, TICKS, LEASES, REPEAT, JUMPS, TTLS, LONELY, TIDY, ODD, STALE, SHORT, SAVED)
+        (CALM, MIXED, EDGE, LEASES, REPEAT, JUMPS, TTLS, LONELY, TIDY, ODD, STALE, SHORT, SAVED)
         + (SAME, MANY, POOR),
     ),
     ("acquisitions from poor entropy alone", WEAK, (POOR,)),
@@ -139,7 +143,7 @@ MUTANTS = [
     ),
     (
         "tickfix: nothing is allowed for the clock's step",
-        [("return (uint32_t)margin + DYNALOCK_CLOCK_STEP_MS;", "return (uint32_t)margin;")],
+        COARSE + [("return margin + DYNALOCK_CLOCK_STEP_MS;", "return margin;")],
         (TICKS,),
     ),
     (
@@ -174,7 +178,7 @@ MUTANTS = [
     ),
     (
         "no margin for clocks",
-        [("return (uint32_t)margin + DYNALOCK_CLOCK_STEP_MS;", "return 0 * (uint32_t)margin;")],
+        [("return margin + DYNALOCK_CLOCK_STEP_MS;", "return 0 * margin;")],
         (EDGE,),
     ),
     (
@@ -220,8 +224,8 @@ MUTANTS = [
     ),
     (
         "a watch is cut short",
-        [("return (uint64_t)lease_ms + dl_margin(client, lease_ms);",
-          "return (uint64_t)lease_ms * 9 / 10;")],
+        [("return lease_ms + dl_margin(client, lease_ms);",
+          "return lease_ms / 10 * 9;")],
         (EDGE, MIXED),
     ),
     (
