@@ -90,12 +90,12 @@ SERVER = dynoxide
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
 
-firmware: ## the library as firmware on emulated boards
+firmware: ## the library as firmware on emulated boards [1]
 	@tests/setup.sh firmware
 	@tests/pki.sh
 	@$(MAKE) --no-print-directory build/examples/demo_device
 	@$(MAKE) --no-print-directory -f tests/firmware/Makefile
-	@tests/firmware.py
+	@tests/firmware.py $(FIGURES)
 
 portability: ## unit tests and simulation for other processors
 	@tests/setup.sh portability

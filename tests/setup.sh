@@ -6,9 +6,9 @@
 #   tests/setup.sh firmware    what the firmware needs, and the servers that it talks to
 #   tests/setup.sh portability compilers for other processors, and what runs their programs
 #
-# Tools and libraries are Debian 12 packages. For other processors the libraries' sources are needed:
-# Debian's source packages, in build/sources/NAME. The two DynamoDB-compatible servers come by npm, each
-# pinned to one version and one SHA-512, into build/npm/dynoxide and build/npm/dynalite, where
+# Tools and libraries are Debian 12 packages. For other processors it takes the libraries' sources:
+# Debian's source packages, in build/sources/NAME. The two DynamoDB-compatible servers come by npm,
+# each pinned to one version and one SHA-512, into build/npm/dynoxide and build/npm/dynalite, where
 # tests/harness.py looks for them. A second run downloads nothing.
 
 set -eu
