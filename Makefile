@@ -55,7 +55,7 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    '$(threads)' \
 	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
 	    --counts tests/options.py tests/honesty.py \
-	    --alone tests/harness_test.py \
+	    --alone tests/harness_test.py tests/examples_test.py \
 	    'tests/conformance/contend.py --seconds 25' \
 	    --together --cmocka $(foreach server,dynoxide dynalite,\
 	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %'))
