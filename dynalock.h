@@ -5434,7 +5434,8 @@ and theirs is taken so much later than it says: wall clocks may differ by the
 grace. A release sets it to a day ago instead of deleting the item: to the
 others that is as free, the fence stays, and the DynamoDB TTL deletes it. Groups
 besides those of == layout: [Y chainsaws. $5 is when chainsaws renewed last; its
-release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H, $G).
+release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H,
+$G).
 */
 #define DL_GRACE_MS 2000
 #define DL_DAY_MS 86400000u
