@@ -5502,6 +5502,8 @@ static dl_item_kind dl_judge_expiry(
 
     dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
         client->wants[DL_FOUND_RELEASED + 1].name, "N", &found);
+    if (item->found[DL_FOUND_VERSION].text == NULL)
+        item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
     (void)dl_divide(&ms, 1000);
     now = (uint32_t)ms;
     if (!dl_read_fence(item) || !dl_read_second(&found, &end) ||
@@ -5631,6 +5633,7 @@ static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
         item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
         return DL_ITEM_FOREIGN;
     if (!item->found[DL_FOUND_VERSION].there) {
+        item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
         item->lease_ms = (uint32_t)DL_LEASE_MOST;
         kind = DL_ITEM_LIVE;
     }

@@ -31,9 +31,11 @@ DEVICE = [BUILD / "interop/device"]
 JAVA = ["java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"]
 JAVA += [f"{BUILD}/interop/java/*:{BUILD}/interop/classes", "JavaSide"]
 PYTHON = BUILD / "interop/python/bin/python"
-DYNAMOLOCK = [PYTHON, TESTS / "interop/dynamolock.py"]
+GO = BUILD / "interop/go/bin"  # there after `tests/setup.sh interop-go`
 DYNALOCK_PY = [PYTHON, TESTS / "interop/dynalock_py.py"]
-DYNALOCK_GO = [PYTHON, TESTS / "interop/dynalock_go.py"]
+PLAYED_GO = [PYTHON, TESTS / "interop/dynalock_go.py"]  # it can be slow
+DYNALOCK_GO = [GO / "dynalock"] if GO.exists() else PLAYED_GO
+DYNAMOLOCK = [GO / "dynamolock"] if GO.exists() else [PYTHON, TESTS / "interop/dynamolock.py"]
 DLM = [PYTHON, TESTS / "interop/dlm.py"]
 
 HANDOVERS = 200
@@ -465,7 +467,7 @@ def dynalock_go_race(checks, servers):
     works = {"device": LONG_MS, "go": 100}
     for race, name in ((700, "race-700"), (1400, "race-1400")):
         pair.name = pair.values["key"] = name
-        go = (DYNALOCK_GO, {"owner": "go", "name": "go", "race": race})
+        go = (PLAYED_GO, {"owner": "go", "name": "go", "race": race})
         sides = {"device": device, "go": go}
         plan = Plan(8, 0, {}, works, long_every=1)
         witness = contend(pair, sides, plan)
