@@ -190,8 +190,8 @@ CONTENTS (search for the words)
     == sigv4        == http         == stream       == json
     == request      == layout       == lock         == alarm
     == save         == read         == tidy         == watch
-    == break        == list         == client       == posix
-    == licence
+    == break        == list         == seal         == client
+    == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -363,6 +363,8 @@ typedef enum dynalock_outcome {
     DYNALOCK_BAD_FILE = -25,       /* no certificate in it: posix_anchors    */
     DYNALOCK_BAD_BLOB = -26,       /* not a saved one, damaged, or of another
                                       owner: restore                         */
+    DYNALOCK_BAD_SEAL = -27,       /* another key, another item's data, or
+                                      altered: unseal                        */
 
     /* The lock. */
     DYNALOCK_BUSY = -30,           /* held by client.detail.holder: acquire
@@ -567,8 +569,7 @@ typedef struct dynalock_name {
 typedef struct dynalock_operation {
     uint8_t state;
     uint8_t attempts;
-    uint8_t eventual; /* the read need not be consistent */
-    int32_t outcome;  /* dynalock_outcome */
+    int32_t outcome; /* dynalock_outcome */
     const dynalock_steps *steps;
     struct dynalock_operation *next; /* in the client's list */
     dynalock_client *client;         /* NULL: not in a list */
@@ -603,6 +604,8 @@ struct dynalock_lock {
     uint32_t counter; /* of the last request sent */
     uint32_t data_size;
     const uint8_t *data;
+    char data_letter; /* D: an acquire sets it, N: removes it, 0: keeps it */
+    uint8_t data_due; /* so must the next renewal or release */
     const dynalock_claim *claim;   /* what may entitle it; NULL: nothing */
     const dynalock_claim *through; /* what the write under way relies on */
     struct dynalock_alarm *alarm;
@@ -611,7 +614,7 @@ struct dynalock_lock {
     uint64_t until;     /* end of the hold; 0: not held */
     uint64_t token;     /* fence of the hold */
     uint64_t fence;     /* sent last by this acquisition */
-    uint64_t top_fence; /* highest seen or sent for this key */
+    uint64_t top_fence; /* highest seen or granted for this key */
     uint64_t watch_since;
     uint64_t watch_fence;
     uint8_t acquisition[16];
@@ -653,7 +656,7 @@ typedef struct dynalock_hmac_key { /* SHA-256 states after the two pads */
 
 typedef struct dynalock_signing_key {
     dynalock_hmac_key key;
-    char day[8]; /* it was made for: YYYYMMDD */
+    char day[9]; /* it was made for: YYYYMMDD and NUL */
 } dynalock_signing_key;
 
 /* All that a signature covers besides the body. The path is always "/", the
@@ -949,6 +952,7 @@ typedef struct dynalock_watch {
         void *context, const struct dynalock_watch *watch, uint32_t before_ms);
     void *context;
     uint8_t looked; /* private, as all below */
+    uint8_t sure;   /* the next look is consistent */
     uint64_t asked;
     uint64_t since;
 } dynalock_watch;
@@ -1091,11 +1095,37 @@ DYNALOCK_API dynalock_outcome dynalock_release_restored(
    have carried. */
 DYNALOCK_API uint64_t dynalock_fence(const dynalock_lock *lock);
 
-/* Data to store with the lock at the next acquire; NULL: none, and what the
-   last holder left is removed (as without this call). Kept by pointer.
-   BAD_ARGUMENT. */
+/* What is stored with the lock for others to read: at every acquire from now on
+   and, if it is held, with the next renewal (which is then due at once) or its
+   release. NULL: none, and what the last holder left is removed (as without
+   this call). Kept by pointer, AND MUST NOT CHANGE until other data is set.
+   BAD_ARGUMENT, IN_USE (a request of this lock is under way). */
+#define DYNALOCK_DATA_MOST 400000u /* bytes: an item has room for 409,600 */
 DYNALOCK_API dynalock_outcome dynalock_set_data(
     dynalock_lock *lock, const void *data, uint32_t size) DYNALOCK_CHECKED;
+
+/* What is stored stays as it is, whoever has stored it, at acquires too. */
+DYNALOCK_API dynalock_outcome dynalock_keep_data(
+    dynalock_lock *lock) DYNALOCK_CHECKED;
+
+#ifndef DYNALOCK_NO_TLS
+/*
+Data that only who has the key can read, or make: ChaCha20-Poly1305 (RFC 8439)
+with a random nonce, bound to the item's name. In place: seal makes *size bytes
+DYNALOCK_SEAL_SIZE longer, if capacity has room, ready for dynalock_set_data;
+unseal takes what dynalock_data returns. The lock does not depend on it: a seal
+that is broken costs the data only. At most 2^32 seals to a key.
+seal: BAD_ARGUMENT, BAD_BUFFER, NO_ENTROPY. unseal: BAD_ARGUMENT, BAD_SEAL (the
+data is then wiped).
+*/
+#define DYNALOCK_SEAL_SIZE 28u
+DYNALOCK_API dynalock_outcome dynalock_seal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size, uint32_t capacity) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_unseal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size) DYNALOCK_CHECKED;
+#endif
 
 /* The data of the record that was read: once, in the record's own memory.
    *size: 0 = none, DYNALOCK_TOO_LONG = more than DYNALOCK_DATA_SIZE, or not
@@ -1650,6 +1680,12 @@ static int dl_equals(const char *text, size_t size, const char *other)
     return strlen(other) == size && memcmp(text, other, size) == 0;
 }
 
+/* Where the compiler would put a loop in place of memcpy. */
+static DL_APART void dl_copy(void *to, const void *from, size_t size)
+{
+    memcpy(to, from, size);
+}
+
 static void dl_copy_text(
     char *out, size_t capacity, const char *text, size_t size)
 {
@@ -1762,15 +1798,16 @@ static uint32_t dl_split(uint32_t *value, uint32_t divisor)
 /* Years 1970..9999, no leap seconds. Years begin in March here, so that the
    leap day is the last: four centuries have 146097 days, four years 1461, and
    five months 153 whichever one starts with (30.6 each). */
-static void dl_date(char out[DL_DATE_SIZE], uint64_t unix_s)
+static void dl_date(char out[DL_DATE_SIZE], uint64_t unix_ms)
 {
-    uint32_t part[7], century, year, month;
+    uint32_t part[7], left, century, year, month;
     unsigned i;
 
-    part[6] = dl_divide(&unix_s, 60);
-    part[5] = dl_divide(&unix_s, 60);
-    part[4] = dl_divide(&unix_s, 24);
-    century = 4 * ((uint32_t)unix_s + 719468) + 3; /* since 0000-03-01 */
+    part[6] = dl_divide(&unix_ms, 60000) / 1000;
+    left = (uint32_t)unix_ms;
+    part[5] = dl_split(&left, 60);
+    part[4] = dl_split(&left, 24);
+    century = 4 * (left + 719468) + 3; /* since 0000-03-01 */
     year = dl_split(&century, 146097) | 3;
     month = 5 * (dl_split(&year, 1461) / 4) + 2;
     part[3] = dl_split(&month, 153) / 5 + 1;
@@ -1826,9 +1863,9 @@ static const uint32_t dl_sha256_k[64] = { 0x428a2f98, 0x71374491, 0xb5c0fbcf,
     0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
     0xc67178f2 };
 
-static DL_APART void dl_sha256_copy(uint32_t to[8], const uint32_t from[8])
+static void dl_sha256_copy(uint32_t to[8], const uint32_t from[8])
 {
-    memcpy(to, from, 8 * sizeof *to);
+    dl_copy(to, from, 8 * sizeof *to);
 }
 
 static void dl_sha256_block(uint32_t state[8], const uint8_t block[64])
@@ -2040,13 +2077,13 @@ static void dl_put_signing(
 }
 
 /* HMAC(key, text), and the result becomes the next key. */
-static void dl_derive(dynalock_hmac_key *key, const void *text, size_t size)
+static void dl_derive(dynalock_hmac_key *key, const char *text)
 {
     dl_sha256 sha;
     uint8_t next[DL_SHA256_SIZE];
 
     dl_hmac_init(&sha, key);
-    dl_sha256_update(&sha, text, size);
+    dl_sha256_update(&sha, text, strlen(text));
     dl_hmac_final(&sha, key, next);
     dl_hmac_key(key, "", next, sizeof next);
     dl_wipe(next, sizeof next);
@@ -2059,13 +2096,13 @@ static void dl_signing_key(
 {
     const char *secret = signing->credentials->secret;
 
-    if (memcmp(cache->day, signing->date, sizeof cache->day) == 0) return;
-    memcpy(cache->day, signing->date, sizeof cache->day);
+    if (memcmp(cache->day, signing->date, sizeof cache->day - 1) == 0) return;
+    dl_copy_text(cache->day, sizeof cache->day, signing->date, 8);
     dl_hmac_key(&cache->key, "AWS4", secret, strlen(secret));
-    dl_derive(&cache->key, signing->date, 8);
-    dl_derive(&cache->key, signing->region, strlen(signing->region));
-    dl_derive(&cache->key, "dynamodb", 8);
-    dl_derive(&cache->key, "aws4_request", 12);
+    dl_derive(&cache->key, cache->day);
+    dl_derive(&cache->key, signing->region);
+    dl_derive(&cache->key, "dynamodb");
+    dl_derive(&cache->key, "aws4_request");
 }
 
 /* Turns signing->digest from the body's hash into the signature. The
@@ -2226,18 +2263,21 @@ static void dl_http_connection(dynalock_response *response, const char *value)
 static uint32_t dl_read_date(const char *text, size_t size)
 {
     static const char months[] = "MarAprMayJunJulAugSepOctNovDecJanFeb";
-    uint32_t day, year, hour, minute, second, i;
+    static const uint8_t places[] = { 5, 12, 17, 20, 23 };
+    enum { DAY, YEAR, HOUR, MINUTE, SECOND, ALL };
+    uint32_t part[ALL], year, i;
 
-    if (size != 29 || !dl_read_word(text + 5, 2, &day) ||
-        !dl_read_word(text + 12, 4, &year) || year - 1970 >= 130 ||
-        !dl_read_word(text + 17, 2, &hour) ||
-        !dl_read_word(text + 20, 2, &minute) ||
-        !dl_read_word(text + 23, 2, &second))
-        return 0;
+    if (size != 29) return 0;
+    for (i = 0; i < ALL; i++)
+        if (!dl_read_word(text + places[i], i == YEAR ? 4 : 2, &part[i]))
+            return 0;
+    year = part[YEAR];
+    if (year - 1970 >= 130) return 0;
     for (i = 0; i < 12 && memcmp(text + 8, months + 3 * i, 3) != 0;) i++;
     if (i >= 10) year--;
-    day += 365 * year + year / 4 + (153 * i + 2) / 5 - 719484;
-    return ((day * 24 + hour) * 60 + minute) * 60 + second;
+    part[DAY] += 365 * year + year / 4 + (153 * i + 2) / 5 - 719484;
+    return ((part[DAY] * 24 + part[HOUR]) * 60 + part[MINUTE]) * 60 +
+           part[SECOND];
 }
 
 static void dl_http_value(dynalock_response *response, unsigned header,
@@ -3449,8 +3489,7 @@ struct dynalock_steps {
     void (*answer)(dynalock_operation *operation, dynalock_outcome outcome);
     void (*end)(dynalock_operation *operation, unsigned why);
     /* The body. */
-    void (*body)(const dynalock_client *client,
-        const dynalock_operation *operation, dl_sink *sink);
+    void (*body)(const dynalock_operation *operation, dl_sink *sink);
     /* Who goes first when several are due: the smallest. */
     uint64_t (*rank)(const dynalock_operation *operation);
     /* The lease that a slow answer would endanger; 0: none. */
@@ -3558,29 +3597,7 @@ static void dl_put_body(const dynalock_client *client, dl_sink *sink)
 {
     const dynalock_operation *operation = client->exchange.operation;
 
-    operation->steps->body(client, operation, sink);
-}
-
-static void dl_exchange_sign(dynalock_client *client)
-{
-    dynalock_exchange *exchange = &client->exchange;
-    dl_signing *signing = &client->signing;
-    uint64_t unix_s = exchange->unix_ms;
-    dl_sha256 sha;
-    dl_span span;
-
-    (void)dl_divide(&unix_s, 1000);
-    dl_date(signing->date, unix_s);
-    dl_sha256_init(&sha);
-    dl_put_body(client, &sha.sink);
-    signing->body_size = sha.size;
-    dl_sha256_final(&sha, signing->digest);
-    dl_sign(&client->signing_key, signing);
-    dl_put_head(dl_span_open(&span, NULL, 0, 0), signing);
-    exchange->total = (uint32_t)span.total + signing->body_size;
-    exchange->sent = 0;
-    exchange->window_at = 0;
-    exchange->window_used = 0;
+    operation->steps->body(operation, sink);
 }
 
 /* Fills the window with what follows the bytes that have left. */
@@ -3595,6 +3612,23 @@ static void dl_exchange_fill(dynalock_client *client)
     dl_put_body(client, sink);
     exchange->window_at = exchange->sent;
     exchange->window_used = (uint16_t)span.used;
+    exchange->total = (uint32_t)span.total;
+}
+
+static void dl_exchange_sign(dynalock_client *client)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    dl_signing *signing = &client->signing;
+    dl_sha256 sha;
+
+    dl_date(signing->date, exchange->unix_ms);
+    dl_sha256_init(&sha);
+    dl_put_body(client, &sha.sink);
+    signing->body_size = sha.size;
+    dl_sha256_final(&sha, signing->digest);
+    dl_sign(&client->signing_key, signing);
+    exchange->sent = 0;
+    dl_exchange_fill(client);
 }
 
 /* ---- the exchange ---- */
@@ -3742,10 +3776,8 @@ static void dl_detail_read(dynalock_client *client)
     const dl_json *json = &client->json;
 
     detail->http_status = client->response.status;
-    memcpy(detail->request_id, client->response.request_id,
+    dl_copy(detail->request_id, client->response.request_id,
         sizeof detail->request_id);
-    detail->type[0] = '\0';
-    detail->message[0] = '\0';
     dl_detail_text(json, "__type", detail->type, sizeof detail->type);
     dl_detail_text(json, "message", detail->message, sizeof detail->message);
     dl_detail_text(json, "Message", detail->message, sizeof detail->message);
@@ -3866,9 +3898,11 @@ static int dl_exchange_send(dynalock_client *client)
         uint32_t at = exchange->sent - exchange->window_at;
 
         if (at == exchange->window_used) {
+            uint32_t total = exchange->total;
+
             dl_exchange_fill(client);
             at = 0;
-            if (exchange->window_used == 0) n = DYNALOCK_DISCONNECTED;
+            if (exchange->total != total) n = DYNALOCK_DISCONNECTED;
         }
         if (n < 0) break; /* the request has changed: it cannot be finished */
         n = stream->write(
@@ -3937,14 +3971,15 @@ static void dl_take_credentials(
     dl_wipe(&client->signing_key, sizeof client->signing_key);
 }
 
-/* Asks for other credentials, once until some are accepted. */
+/* Asks for other credentials; but not if those it was given last are refused
+   as well. The next call may ask again. */
 static int dl_refresh(dynalock_client *client)
 {
     const dynalock_config *config = &client->config;
     const dynalock_credentials *fresh;
 
-    if (config->refresh == NULL || client->refreshed) return 0;
-    client->refreshed = 1;
+    client->refreshed = !client->refreshed;
+    if (config->refresh == NULL || !client->refreshed) return 0;
     fresh = config->refresh(config->refresh_context);
     if (fresh != NULL) dl_take_credentials(client, fresh);
     return fresh != NULL;
@@ -4026,7 +4061,8 @@ static void dl_unlink(dynalock_operation *operation)
 }
 
 /* Ends an operation for good. */
-static void dl_finish(dynalock_operation *operation, dynalock_outcome outcome)
+static DL_APART void dl_finish(
+    dynalock_operation *operation, dynalock_outcome outcome)
 {
     dl_unlink(operation);
     operation->state = 0;
@@ -4085,18 +4121,14 @@ static dynalock_outcome dl_poll(dynalock_client *client)
 /* ===================================================================== */
 
 /*
-The templates of a write: its expressions, the names (#x) and the values (:x)
-that these mention. Groups: [D data is given, [N not; [T a TTL attribute is
-known, [S set, [R removed; [W a claim is made, whose condition and values are
-$W and $M; [V it knows a fence, [U there was none. The values are those of
-dl_put_value; $w is the bare record that a claim is about.
+A layout has one template for its three writes: [A acquire, [E renew, [G
+release; [B is either of the last, [L the first or second, [F the first or
+last. Other groups: [D data is given, [N removed, [J either; [T a TTL attribute
+is known, [S set, [R removed, [I without data; [M there are names, [H some
+before the TTL's; [W a claim is made (in an acquire only), whose condition and
+values are $W and $M; [V it knows a fence, [U there was none. The values :x are
+those of dl_put_value; $w is the bare record that a claim is about.
 */
-typedef struct dl_write {
-    const char *update;
-    const char *condition;
-    const char *names;
-    const char *values;
-} dl_write;
 
 struct dl_item;
 
@@ -4110,9 +4142,7 @@ struct dynalock_claim {
 };
 
 struct dynalock_layout {
-    dl_write acquire;
-    dl_write renew;
-    dl_write release;
+    const char *write;
     dynalock_claim watched;
 };
 
@@ -4127,32 +4157,24 @@ struct dynalock_layout {
 #define DL_LEASE "$5"
 #define DL_IS_MISSING "$!" /* attribute_not_exists */
 
-static const char dl_standard_acquire[] =
-    "SET " DL_OWNER "=:o," DL_LEASE "=:l," DL_VERSION "=:r," DL_FENCE
-    "=:f[D,#d=:d][S,#t=:x] REMOVE " DL_RELEASED "[N,#d][R,#t]";
-static const char dl_standard_acquire_if[] =
-    DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
-                  "<:f) AND (" DL_RELEASED "=:y OR "
-                  "(" DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z)"
-                  "[W OR ($W)]))";
-static const char dl_standard_acquire_names[] =
-    ",'ExpressionAttributeNames':{'#k':$P,'#d':'data'[T,'#t':$L]}";
-static const char dl_standard_acquire_values[] =
-    "$o,$l,$r,$a,$z,$y,$f[D,$d][S,$x][W$M]";
-static const char dl_standard_renew[] =
-    "SET " DL_LEASE "=:l," DL_VERSION "=:r[S,#t=:x][R REMOVE #t]";
-static const char dl_standard_renew_if[] =
-    DL_OWNER "=:o AND " DL_FENCE "=:f AND " DL_IS_MISSING "(" DL_RELEASED
-             ") AND " DL_VERSION " BETWEEN :a AND :z";
-static const char dl_standard_renew_values[] = "$o,$l,$r,$a,$z,$f[S,$x]";
-static const char dl_standard_release[] =
-    "SET " DL_RELEASED "=:y," DL_VERSION "=:m," DL_FENCE
-    "=:f[S,#t=:x][R REMOVE #t]";
-static const char dl_standard_release_if[] =
-    DL_OWNER "=:o AND " DL_FENCE "<=:f AND " DL_VERSION " BETWEEN :a AND :p";
-static const char dl_standard_release_values[] = "$o,$a,$p,$m,$y,$f[S,$x]";
-static const char dl_standard_names[] =
-    "[T,'ExpressionAttributeNames':{'#t':$L}]";
+static const char dl_standard_write[] =
+    "'UpdateExpression':'"
+    "SET " DL_VERSION "=:r[A," DL_OWNER "=:o][L," DL_LEASE "=:l][F," DL_FENCE
+    "=:f][G," DL_RELEASED "=:y][D,#d=:d][S,#t=:x]"
+    "[A REMOVE " DL_RELEASED "[N,#d][R,#t]]"
+    "[B[N REMOVE #d[R,#t]][I REMOVE #t]]"
+    "','ConditionExpression':'"
+    "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
+    "<:f) AND (" DL_RELEASED "=:y OR (]" /* free, or */
+    DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z"
+    "[A)[W OR ($W)]))]"
+    "[E AND " DL_FENCE "=:f AND " DL_IS_MISSING "(" DL_RELEASED ")]"
+    "[G AND " DL_FENCE "<=:f]"
+    "'[M,'ExpressionAttributeNames':{"
+    "[A'#k':$P][J[A,]'#d':'data'][T[H,]'#t':$L]}]"
+    ",'ExpressionAttributeValues':{"
+    "$o,$a,$z,$r,$f[L,$l][F,$y][D,$d][S,$x][W$M]}"
+    ",'ReturnValuesOnConditionCheckFailure':'ALL_OLD'";
 
 /* ---- the item's place ---- */
 
@@ -4164,57 +4186,41 @@ static const char *dl_table(
     return table != NULL ? table : client->config.table;
 }
 
-/* What a body is generated from. */
-typedef struct dl_body {
-    const dynalock_client *client;
-    const dynalock_operation *operation;
-    const dl_write *write; /* NULL: a read */
-} dl_body;
-
 static void dl_read_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    const dl_body *body = (const dl_body *)fields->context;
-    const dynalock_config *config = &body->client->config;
+    const dynalock_operation *operation =
+        (const dynalock_operation *)fields->context;
+    const dynalock_config *config = &operation->client->config;
     const char *text;
 
     switch (letter) {
-    case 'T': text = dl_table(body->client, body->operation); break;
+    case 'T': text = dl_table(operation->client, operation); break;
     case 'P': text = config->key_name; break;
-    case 'K': text = body->operation->name.key; break;
+    case 'K': text = operation->name.key; break;
     case 'Q': text = config->sort_key_name; break;
-    case 'S': text = body->operation->name.sort_key; break;
+    case 'S': text = operation->name.sort_key; break;
     default: text = config->ttl_attribute; break; /* L */
     }
     dl_put_quoted(sink, text);
 }
 
-static DL_APART void dl_put_request(
-    dl_sink *sink, const char *text, const dl_body *body, dl_fields *fields)
+/* A write says by $X what it adds to the item's place. */
+static DL_APART void dl_put_request(dl_sink *sink,
+    const dynalock_operation *operation,
+    void (*put)(const dl_fields *fields, char letter, dl_sink *sink),
+    uint32_t flags)
 {
-    fields->context = body;
-    if (body->client->config.sort_key_name != NULL)
-        fields->flags |= DL_FLAG('Q');
-    dl_put_template(sink, text, fields);
-}
-
-static const char dl_item_request[] =
-    "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
-    "[C,'ConsistentRead':true]"
-    "[X,'UpdateExpression':'$U','ConditionExpression':'$C'$N,"
-    "'ExpressionAttributeValues':{$V},"
-    "'ReturnValuesOnConditionCheckFailure':'ALL_OLD']}";
-
-static void dl_put_read(const dynalock_client *client,
-    const dynalock_operation *operation, dl_sink *sink)
-{
-    dl_body body;
     dl_fields fields;
 
-    body.client = client;
-    body.operation = operation;
-    fields.put = dl_read_put;
-    fields.flags = operation->eventual ? 0 : DL_FLAG('C');
-    dl_put_request(sink, dl_item_request, &body, &fields);
+    fields.put = put;
+    fields.context = operation;
+    fields.flags = flags;
+    if (operation->client->config.sort_key_name != NULL)
+        fields.flags |= DL_FLAG('Q');
+    dl_put_template(sink,
+        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
+        "[C,'ConsistentRead':true][X,$X]}",
+        &fields);
 }
 
 /* What of an item is kept: the limits hold the text of the longest value that
@@ -4265,25 +4271,26 @@ typedef struct dl_item {
 static int dl_read_duration(const char *text, size_t size, uint64_t *ms)
 {
     static const char digits[] = ".0123456789";
+    const char *end = text + size;
 
-    for (*ms = 0; size != 0;) {
+    for (*ms = 0; text != end;) {
         size_t whole = dl_count(text, digits + 1);
-        size_t n = whole + dl_count(text + whole, digits);
         uint32_t part, unit = 1000;
 
-        if (!dl_read_word(text, whole, &part)) return 0;
-        if (part > DL_LEASE_MOST || !dl_is_in(text[n], "hms")) return 0;
-        if (n > whole) part++;
-        if (text[n] == 'h') unit = 3600000;
-        if (text[n] == 'm') unit = 60000;
-        n++;
-        if (unit == 60000 && text[n] == 's') {
+        if (!dl_read_word(text, whole, &part) || part > DL_LEASE_MOST)
+            return 0;
+        text += whole;
+        if (*text == '.') part++;
+        text += dl_count(text, digits);
+        if (!dl_is_in(*text, "hms")) return 0;
+        if (*text == 'h') unit = 3600000;
+        if (*text == 'm') unit = 60000;
+        text++;
+        if (unit == 60000 && *text == 's') {
             unit = 1;
-            n++;
+            text++;
         }
         *ms += (uint64_t)part * unit;
-        text += n;
-        size -= n;
     }
     return *ms <= DL_LEASE_MOST;
 }
@@ -4293,9 +4300,8 @@ static int dl_read_lease(const dl_found *found, uint32_t *lease_ms)
 {
     uint64_t ms;
 
-    if (found->text == NULL ||
-        (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
-            !dl_read_duration(found->text, found->size, &ms)))
+    if (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
+        !dl_read_duration(found->text, found->size, &ms))
         return 0;
     *lease_ms = (uint32_t)ms;
     return ms != 0;
@@ -4386,12 +4392,7 @@ static int dl_is_watched(const dynalock_lock *lock, const dl_item *item)
 DYNALOCK_API const dynalock_layout *dynalock_standard(void)
 {
     static const dynalock_layout layout = {
-        { dl_standard_acquire, dl_standard_acquire_if,
-            dl_standard_acquire_names, dl_standard_acquire_values },
-        { dl_standard_renew, dl_standard_renew_if, dl_standard_names,
-            dl_standard_renew_values },
-        { dl_standard_release, dl_standard_release_if, dl_standard_names,
-            dl_standard_release_values },
+        dl_standard_write,
         { dl_watched_if, dl_watched_values, dl_is_watched },
     };
 
@@ -4473,7 +4474,7 @@ static const dynalock_claim *dl_previous(void)
 
 In the client's list from ACQUIRE until FREE again.
 */
-enum {
+enum { /* in an order that the code relies on */
     DL_LOCK_FREE,
     DL_LOCK_ACQUIRE,
     DL_LOCK_CONFIRM,
@@ -4488,8 +4489,8 @@ enum {
 enum {                 /* dl_memory: what this call must not forget */
     DL_UNANSWERED = 1, /* a write of mine may still be carried out */
     DL_HURRIED = 2,    /* one immediate retry was used up */
-    DL_ONE_TRY = 4,
-    DL_SETTLING = 8 /* the deadline has been reported */
+    DL_COUNTED = 4,    /* only so many tries; an acquire does not wait */
+    DL_SETTLING = 8    /* the deadline has been reported */
 };
 
 /* Signatures older than this are refused, so that no copy of a request can
@@ -4559,6 +4560,12 @@ static void dl_put_version(
     dl_put_hex32(sink, counter);
 }
 
+static void dl_put_mark(dl_sink *sink, const dynalock_lock *lock)
+{
+    dl_put_text(sink, "released:");
+    dl_put_hex(sink, lock->acquisition, sizeof lock->acquisition);
+}
+
 /* TTL is garbage collection: an hour or more past the lease, by the later of
    clock and fence, and never a sign of expiry. */
 static void dl_put_ttl(
@@ -4572,22 +4579,24 @@ static void dl_put_ttl(
     dl_put_decimal(sink, s + client->config.ttl_s);
 }
 
-static void dl_put_value_text(const dl_body *body, char letter, dl_sink *sink)
+/* :r is what a write leaves, :a to :z what it may meet: a release marks what
+   any try of its acquisition has left. */
+static void dl_put_value_text(
+    const dynalock_lock *lock, char letter, dl_sink *sink)
 {
-    const dynalock_client *client = body->client;
-    const dynalock_lock *lock =
-        (const dynalock_lock *)(const void *)body->operation;
+    const dynalock_client *client = lock->operation.client;
+    int releasing = lock->operation.state == DL_LOCK_RELEASE;
 
     switch (letter) {
     case 'o': dl_put_contents(sink, client->config.owner); break;
     case 'l': dl_put_decimal(sink, lock->sent_lease_ms); break;
-    case 'r': dl_put_version(sink, lock, lock->counter); break;
+    case 'r':
+        if (releasing) dl_put_mark(sink, lock);
+        else dl_put_version(sink, lock, lock->counter);
+        break;
     case 'a': dl_put_version(sink, lock, 0); break;
-    case 'z': dl_put_version(sink, lock, lock->counter - 1); break;
-    case 'p': dl_put_version(sink, lock, 0xffffffff); break;
-    case 'm':
-        dl_put_text(sink, "released:");
-        dl_put_hex(sink, lock->acquisition, sizeof lock->acquisition);
+    case 'z':
+        dl_put_version(sink, lock, releasing ? 0xffffffff : lock->counter - 1);
         break;
     case 'f': dl_put_decimal(sink, lock->fence); break;
     case 'v': dl_put_decimal(sink, lock->watch_fence); break;
@@ -4598,7 +4607,7 @@ static void dl_put_value_text(const dl_body *body, char letter, dl_sink *sink)
 }
 
 /* Value :x as ":x":{"S":"..."}, or of another type. */
-static void dl_put_value(const dl_body *body, char letter, dl_sink *sink)
+static void dl_put_value(const dynalock_lock *lock, char letter, dl_sink *sink)
 {
     char start[] = "\":x\":{\"S\":\"";
 
@@ -4606,28 +4615,23 @@ static void dl_put_value(const dl_body *body, char letter, dl_sink *sink)
     if (letter == 'd') start[7] = 'B';
     if (dl_is_in(letter, "fvx")) start[7] = 'N';
     dl_put(sink, start, sizeof start - 1);
-    dl_put_value_text(body, letter, sink);
+    dl_put_value_text(lock, letter, sink);
     dl_put(sink, "\"}", 2);
 }
 
 static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    const dl_body *body = (const dl_body *)fields->context;
-    const dynalock_lock *lock =
-        (const dynalock_lock *)(const void *)body->operation;
+    const dynalock_lock *lock = (const dynalock_lock *)fields->context;
     const char *text;
 
     switch (letter) {
     case 'w': dl_put_contents(sink, lock->claim_rvn); return;
-    case 'U': text = body->write->update; break;
-    case 'C': text = body->write->condition; break;
-    case 'N': text = body->write->names; break;
-    case 'V': text = body->write->values; break;
+    case 'X': text = lock->operation.client->config.layout->write; break;
     case 'W': text = lock->through->condition; break;
     case 'M': text = lock->through->values; break;
     case '!': text = "attribute_not_exists"; break;
     default:
-        if (letter >= 'a') dl_put_value(body, letter, sink);
+        if (letter >= 'a') dl_put_value(lock, letter, sink);
         else if (letter > '9') dl_read_put(fields, letter, sink);
         else dl_put_text(sink, dl_record_wants[letter - '0'].name);
         return;
@@ -4635,67 +4639,78 @@ static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink)
     dl_put_template(sink, text, fields);
 }
 
-static uint32_t dl_write_flags(
-    const dynalock_config *config, const dynalock_lock *lock)
+/* What a write of this state always says; 0: it is a look. */
+static uint32_t dl_write_flags(const dynalock_lock *lock)
 {
-    uint32_t flags =
-        DL_FLAG('X') | (lock->data != NULL ? DL_FLAG('D') : DL_FLAG('N'));
-    int ttl = !config->no_ttl || (config->delete_on_release &&
-                                     lock->operation.state == DL_LOCK_RELEASE);
-
-    if (config->ttl_attribute != NULL)
-        flags |= DL_FLAG('T') | (ttl ? DL_FLAG('S') : DL_FLAG('R'));
-    if (lock->through != NULL) flags |= DL_FLAG('W');
-    flags |= lock->watch_fence != DL_NO_FENCE ? DL_FLAG('V') : DL_FLAG('U');
-    return flags;
-}
-
-static void dl_put_write(const dynalock_client *client,
-    const dynalock_operation *operation, const dl_write *write, dl_sink *sink)
-{
-    dl_body body;
-    dl_fields fields;
-
-    body.client = client;
-    body.operation = operation;
-    body.write = write;
-    fields.put = dl_write_put;
-    fields.flags = dl_write_flags(
-        &client->config, (const dynalock_lock *)(const void *)operation);
-    dl_put_request(sink, dl_item_request, &body, &fields);
-}
-
-static void dl_lock_body(const dynalock_client *client,
-    const dynalock_operation *operation, dl_sink *sink)
-{
-    const dynalock_layout *layout = client->config.layout;
-
-    switch (operation->state) {
+    switch (lock->operation.state) {
     case DL_LOCK_ACQUIRE:
-        dl_put_write(client, operation, &layout->acquire, sink);
-        break;
+        return DL_FLAG('A') | DL_FLAG('L') | DL_FLAG('F') | DL_FLAG('M') |
+               DL_FLAG('H') | (lock->through != NULL ? DL_FLAG('W') : 0);
     case DL_LOCK_RENEW:
-    case DL_LOCK_LEAVE:
-        dl_put_write(client, operation, &layout->renew, sink);
-        break;
-    case DL_LOCK_RELEASE:
-        dl_put_write(client, operation, &layout->release, sink);
-        break;
-    default: dl_put_read(client, operation, sink); break;
+    case DL_LOCK_LEAVE: return DL_FLAG('B') | DL_FLAG('E') | DL_FLAG('L');
+    case DL_LOCK_RELEASE: return DL_FLAG('B') | DL_FLAG('G') | DL_FLAG('F');
+    default: return 0;
     }
+}
+
+/* Every acquire says what becomes of the data, other writes only if there is
+   news. */
+static uint32_t dl_data_flags(const dynalock_lock *lock)
+{
+    if (lock->data_letter == 0 ||
+        (!lock->data_due && lock->operation.state != DL_LOCK_ACQUIRE))
+        return 0;
+    return DL_FLAG(lock->data_letter) | DL_FLAG('J') | DL_FLAG('M') |
+           DL_FLAG('H');
+}
+
+static uint32_t dl_ttl_flags(const dynalock_lock *lock, uint32_t flags)
+{
+    const dynalock_config *config = &lock->operation.client->config;
+
+    if (config->ttl_attribute == NULL) return 0;
+    if (!config->no_ttl || (config->delete_on_release &&
+                               lock->operation.state == DL_LOCK_RELEASE))
+        return DL_FLAG('T') | DL_FLAG('M') | DL_FLAG('S');
+    return DL_FLAG('T') | DL_FLAG('M') | DL_FLAG('R') |
+           ((flags & DL_FLAG('N')) == 0 ? DL_FLAG('I') : 0);
+}
+
+static uint32_t dl_lock_flags(const dynalock_lock *lock)
+{
+    uint32_t flags = dl_write_flags(lock);
+
+    if (flags == 0) /* a waiter's look need not be consistent */
+        return lock->operation.state == DL_LOCK_WATCH ? 0 : DL_FLAG('C');
+    flags |= DL_FLAG('X') | dl_data_flags(lock);
+    flags |= dl_ttl_flags(lock, flags);
+    return flags | DL_FLAG(lock->watch_fence != DL_NO_FENCE ? 'V' : 'U');
+}
+
+static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    dl_put_request(sink, operation, dl_write_put,
+        dl_lock_flags((const dynalock_lock *)(const void *)operation));
 }
 
 /* ---- sending ---- */
 
-/* A hybrid clock: rises over everything seen or sent for this key, and with
-   time, so that it rises over a deletion of the item too. */
+/* What is signed further ahead of the service's clock is refused. */
+#define DL_SIGNED_AHEAD_MS 300000u
+
+/* A hybrid clock: rises over everything seen or granted for this key, and with
+   time, so that it rises over a deletion of the item too. Within an acquisition
+   it rises over what was sent, which may have been written; but not over what a
+   wrong clock made and the service refused: fences would then run ahead of
+   everybody's time for ever. */
 static void dl_raise_fence(dynalock_lock *lock)
 {
-    const dynalock_client *client = lock->operation.client;
+    uint64_t sent = lock->counter > 1 ? lock->fence : 0;
 
-    lock->fence = client->exchange.unix_ms;
+    lock->fence = lock->operation.client->exchange.unix_ms;
     if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
-    lock->top_fence = lock->fence;
+    if (lock->fence <= sent && lock->fence + DL_SIGNED_AHEAD_MS >= sent)
+        lock->fence = sent + 1;
 }
 
 /* Every request sent has a number of its own, retries too: no two copies of
@@ -4739,7 +4754,6 @@ static void dl_lock_prepare(dynalock_operation *operation)
     dynalock_lock *lock = dl_lock_of(operation);
     uint8_t state = operation->state;
 
-    operation->eventual = state == DL_LOCK_WATCH;
     client->signing.target = "UpdateItem";
     if (state == DL_LOCK_ACQUIRE ||
         (state == DL_LOCK_WATCH && dl_watch_left(lock) == 0))
@@ -4782,6 +4796,7 @@ static void dl_give_up(dynalock_lock *lock, dynalock_outcome outcome)
         dl_finish(&lock->operation, outcome);
         return;
     }
+    lock->memory = DL_UNANSWERED;
     lock->ending = outcome;
     lock->operation.outcome = DYNALOCK_UNKNOWN;
     dl_release_begin(lock);
@@ -4795,14 +4810,6 @@ static void dl_lose(dynalock_lock *lock, dynalock_outcome outcome)
     dl_finish(&lock->operation, outcome);
 }
 
-static void dl_note_failure(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    dynalock_client *client = lock->operation.client;
-
-    if (client->exchange.fate == DL_FATE_SENT) lock->memory |= DL_UNANSWERED;
-    lock->failure = outcome;
-}
-
 /* ---- holding ---- */
 
 static void dl_hold(dynalock_lock *lock)
@@ -4810,8 +4817,13 @@ static void dl_hold(dynalock_lock *lock)
     dynalock_client *client = lock->operation.client;
     uint32_t third = lock->sent_lease_ms / 3;
 
+    lock->claim = NULL;
+    lock->memory = DL_COUNTED; /* as far as renewals are asked for */
+    lock->token = lock->fence;
+    lock->top_fence = lock->fence;
     lock->until = lock->base + dl_usable(client, lock->sent_lease_ms);
     lock->held_lease_ms = lock->sent_lease_ms;
+    lock->data_due = 0;
     lock->operation.state = DL_LOCK_HOLD;
     lock->operation.outcome = DYNALOCK_OK;
     lock->operation.attempts = 0;
@@ -4920,30 +4932,18 @@ static void dl_watch_on(dynalock_lock *lock)
 /* Not ours now: wait for it, or say so. */
 static void dl_acquire_later(dynalock_lock *lock)
 {
-    if ((lock->memory & DL_ONE_TRY) != 0) dl_give_up(lock, DYNALOCK_BUSY);
+    if ((lock->memory & DL_COUNTED) != 0) dl_give_up(lock, DYNALOCK_BUSY);
     else dl_watch_on(lock);
 }
 
-static void dl_grant(dynalock_lock *lock)
-{
-    lock->claim = NULL;
-    lock->memory = 0;
-    lock->token = lock->fence;
-    dl_hold(lock);
-}
-
 /* What stands there: our write was refused, or a waiter has looked. */
-static void dl_acquire_seen(dynalock_lock *lock, const dl_item *item)
+static void dl_acquire_seen(
+    dynalock_lock *lock, const dl_item *item, int whose)
 {
     int refused = lock->operation.state != DL_LOCK_WATCH;
-    int whose = dl_whose(lock, item);
 
     if (item->kind == DL_ITEM_FOREIGN) {
         dl_give_up(lock, DYNALOCK_NOT_A_LOCK);
-        return;
-    }
-    if (whose == DL_WHOSE_WRITE && refused) {
-        dl_grant(lock);
         return;
     }
     dl_observe(lock, item);
@@ -4960,86 +4960,52 @@ static void dl_acquire_seen(dynalock_lock *lock, const dl_item *item)
     dl_acquire_later(lock);
 }
 
-static void dl_acquire_failed(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    int again = (lock->memory & DL_ONE_TRY) != 0
-                    ? dl_is_worth_trying(&lock->operation, outcome)
-                    : dl_is_passing(lock->operation.client, outcome);
-
-    dl_note_failure(lock, outcome);
-    if (again) dl_back_off(&lock->operation, outcome);
-    else dl_give_up(lock, outcome);
-}
-
 /* ---- renewing ---- */
 
 /* Our renewal was refused, and this is what stands there instead. */
-static void dl_renew_refused(dynalock_lock *lock, const dl_item *item)
+static void dl_renew_refused(
+    dynalock_lock *lock, const dl_item *item, int whose)
 {
-    dynalock_client *client = lock->operation.client;
-    int whose = dl_whose(lock, item);
+    dynalock_outcome loss = DYNALOCK_LOST_STOLEN;
 
-    if (whose == DL_WHOSE_WRITE) {
-        dl_hold(lock);
-    } else if (whose == DL_WHOSE_MINE && item->fence == lock->fence) {
+    if (whose == DL_WHOSE_MINE && item->fence == lock->fence) {
         /* an older copy of our own answered, or a stale one */
         lock->operation.state = DL_LOCK_RENEW;
         dl_back_off(&lock->operation, DYNALOCK_THROTTLED);
-    } else if (item->kind == DL_ITEM_FREE) {
-        dl_lose(lock, DYNALOCK_LOST_RELEASED);
-    } else if (item->kind == DL_ITEM_ABSENT) {
-        dl_lose(lock, DYNALOCK_LOST_VANISHED);
-    } else {
-        if (item->kind == DL_ITEM_LIVE) dl_note_holder(client, item);
-        dl_lose(lock, DYNALOCK_LOST_STOLEN);
-    }
-}
-
-/* The lock stays held as long as before. A call that asked for the renewal is
-   told after its tries; the heartbeat goes on. */
-static void dl_renew_failed(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    dynalock_operation *operation = &lock->operation;
-    int again = dl_is_worth_trying(operation, outcome);
-
-    lock->failure = outcome;
-    dl_back_off(operation, outcome);
-    if (again || operation->outcome != DYNALOCK_AGAIN) return;
-    operation->outcome = outcome;
-    if (operation->client->config.manual_renew) {
-        operation->state = DL_LOCK_HOLD;
-        operation->due = DL_NEVER;
-    }
-}
-
-/* ---- releasing ---- */
-
-/* A refusal means done as well: the item bears our mark already, or is another
-   owner's or nobody's after a release that was sent in time. */
-static void dl_release_failed(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    dl_note_failure(lock, outcome);
-    if (dl_is_passing(lock->operation.client, outcome)) {
-        dl_back_off(&lock->operation, outcome);
         return;
     }
-    /* a write that could not be taken back may stand on the table */
-    if ((lock->memory & DL_SETTLING) != 0) outcome = DYNALOCK_UNKNOWN;
-    dl_fail(&lock->operation, outcome);
+    if (item->kind == DL_ITEM_FREE) loss = DYNALOCK_LOST_RELEASED;
+    if (item->kind == DL_ITEM_ABSENT) loss = DYNALOCK_LOST_VANISHED;
+    if (item->kind == DL_ITEM_LIVE)
+        dl_note_holder(lock->operation.client, item);
+    dl_lose(lock, loss);
+}
+
+/* A call that asked for a renewal has ended, the lock is held as before; the
+   heartbeat, if there is one, goes on. */
+static void dl_renew_end(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    if (operation->outcome != DYNALOCK_AGAIN) return;
+    operation->outcome = outcome;
+    if (!operation->client->config.manual_renew) return;
+    operation->state = DL_LOCK_HOLD;
+    operation->due = DL_NEVER;
 }
 
 /* ---- the lock's steps ---- */
 
-/* The write was carried out. */
+/* The write was carried out. For a release a refusal means that, too: the item
+   bears our mark already, or is another owner's or nobody's after a release
+   that was sent in time. */
 static void dl_write_done(dynalock_lock *lock)
 {
     switch (lock->operation.state) {
-    case DL_LOCK_ACQUIRE: dl_grant(lock); break;
-    case DL_LOCK_RENEW: dl_hold(lock); break;
     case DL_LOCK_LEAVE: dl_release_begin(lock); break;
-    default:
+    case DL_LOCK_RELEASE:
         dl_finish(&lock->operation, (dynalock_outcome)lock->ending);
         break;
+    default: dl_hold(lock); break;
     }
 }
 
@@ -5049,32 +5015,47 @@ static void dl_item_seen(dynalock_lock *lock, int refused)
 {
     uint8_t state = lock->operation.state;
     dl_item item;
+    int whose;
 
     dl_read_item(&lock->operation.client->json, &item);
-    if (refused && item.kind == DL_ITEM_ABSENT) {
-        if (state == DL_LOCK_ACQUIRE) dl_turn_to(lock, DL_LOCK_CONFIRM);
-        if (state == DL_LOCK_RENEW) dl_turn_to(lock, DL_LOCK_CHECK);
-        if (lock->operation.state != state) return;
+    if (refused && item.kind == DL_ITEM_ABSENT &&
+        (state == DL_LOCK_ACQUIRE || state == DL_LOCK_RENEW)) {
+        dl_turn_to(lock, (uint8_t)(state + 1)); /* CONFIRM, CHECK */
+        return;
     }
-    switch (state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH: dl_acquire_seen(lock, &item); break;
-    case DL_LOCK_RENEW:
-    case DL_LOCK_CHECK: dl_renew_refused(lock, &item); break;
-    default: dl_write_done(lock); break;
-    }
+    whose = dl_whose(lock, &item);
+    if (state >= DL_LOCK_LEAVE ||
+        (whose == DL_WHOSE_WRITE && state != DL_LOCK_WATCH))
+        dl_write_done(lock);
+    else if (state < DL_LOCK_HOLD) dl_acquire_seen(lock, &item, whose);
+    else dl_renew_refused(lock, &item, whose);
 }
 
+/* A release goes on until it is answered; a write that could not be taken back
+   may stand on the table. */
 static void dl_lock_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
-    switch (lock->operation.state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH: dl_acquire_failed(lock, outcome); break;
-    case DL_LOCK_LEAVE: dl_release_begin(lock); break;
-    case DL_LOCK_RELEASE: dl_release_failed(lock, outcome); break;
-    default: dl_renew_failed(lock, outcome); break;
+    dynalock_operation *operation = &lock->operation;
+    uint8_t state = operation->state;
+    int again = (lock->memory & DL_COUNTED) != 0
+                    ? dl_is_worth_trying(operation, outcome)
+                    : dl_is_passing(operation->client, outcome);
+
+    if (operation->client->exchange.fate == DL_FATE_SENT)
+        lock->memory |= DL_UNANSWERED;
+    lock->failure = outcome;
+    if (state == DL_LOCK_LEAVE) {
+        dl_release_begin(lock);
+    } else if (again) {
+        dl_back_off(operation, outcome);
+    } else if (state < DL_LOCK_HOLD) {
+        dl_give_up(lock, outcome);
+    } else if (state < DL_LOCK_LEAVE) {
+        dl_back_off(operation, outcome);
+        dl_renew_end(operation, outcome);
+    } else {
+        if ((lock->memory & DL_SETTLING) != 0) outcome = DYNALOCK_UNKNOWN;
+        dl_fail(operation, outcome);
     }
 }
 
@@ -5160,17 +5141,6 @@ static void dl_release_cancel(dynalock_lock *lock)
     dl_settle(lock);
 }
 
-/* The lock stays held; the heartbeat, if there is one, goes on. */
-static void dl_renew_cancel(dynalock_lock *lock)
-{
-    dynalock_operation *operation = &lock->operation;
-
-    operation->outcome = DYNALOCK_CANCELLED;
-    if (!operation->client->config.manual_renew) return;
-    operation->state = DL_LOCK_HOLD;
-    operation->due = DL_NEVER;
-}
-
 static void dl_lock_end(dynalock_operation *operation, unsigned why)
 {
     dynalock_lock *lock = dl_lock_of(operation);
@@ -5187,22 +5157,15 @@ static void dl_lock_end(dynalock_operation *operation, unsigned why)
     if ((expired || operation->state < DL_LOCK_LEAVE) &&
         dl_exchange_abandon(operation))
         lock->memory |= DL_UNANSWERED;
-    switch (operation->state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH:
+    if (operation->state < DL_LOCK_HOLD) {
         dl_give_up(lock,
             expired ? (dynalock_outcome)lock->failure : DYNALOCK_CANCELLED);
-        break;
-    case DL_LOCK_LEAVE:
-    case DL_LOCK_RELEASE:
+    } else if (operation->state < DL_LOCK_LEAVE) {
+        if (expired) dl_lose(lock, DYNALOCK_LOST_EXPIRED);
+        else dl_renew_end(operation, DYNALOCK_CANCELLED);
+    } else {
         if (expired) dl_release_expire(lock);
         else if (why == DL_END_CANCELLED) dl_release_cancel(lock);
-        break;
-    default:
-        if (expired) dl_lose(lock, DYNALOCK_LOST_EXPIRED);
-        else if (operation->outcome == DYNALOCK_AGAIN) dl_renew_cancel(lock);
-        break;
     }
 }
 
@@ -5272,12 +5235,11 @@ static dynalock_outcome dl_draw_acquisition(
     struct {
         uint64_t now;
         int64_t unix_ms;
-        uint32_t count;
+        uint64_t count;
         uint8_t bytes[DL_SHA256_SIZE]; /* entropy, then all together */
-    } seed;
+    } seed;                            /* without padding */
     dl_sha256 sha;
 
-    memset(&seed, 0, sizeof seed);
     seed.now = client->now;
     seed.unix_ms = platform->unix_ms(platform->context);
     seed.count = ++client->acquisitions;
@@ -5288,7 +5250,7 @@ static dynalock_outcome dl_draw_acquisition(
     dl_sha256_text(&sha, client->config.owner);
     dl_sha256_text(&sha, lock->operation.name.key);
     dl_sha256_final(&sha, seed.bytes);
-    memcpy(lock->acquisition, seed.bytes, sizeof lock->acquisition);
+    dl_copy(lock->acquisition, seed.bytes, sizeof lock->acquisition);
     return DYNALOCK_OK;
 }
 
@@ -5337,7 +5299,7 @@ static dynalock_outcome dl_start_acquire(
     lock->token = 0;
     lock->sent_lease_ms = dl_lease(client, lock);
     lock->held_lease_ms = lock->sent_lease_ms;
-    lock->memory = wait_ms == 0 ? DL_ONE_TRY : 0;
+    lock->memory = wait_ms == 0 ? DL_COUNTED : 0;
     lock->failure = DYNALOCK_NO_ANSWER;
     return dl_start_operation(client, &lock->operation, wait_ms);
 }
@@ -5591,6 +5553,11 @@ static dynalock_outcome dl_start_release_restored(
 /* == read: look at one item                                              */
 /* ===================================================================== */
 
+static void dl_record_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    dl_put_request(sink, operation, dl_read_put, DL_FLAG('C'));
+}
+
 static void dl_record_prepare(dynalock_operation *operation)
 {
     operation->client->signing.target = "GetItem";
@@ -5669,7 +5636,7 @@ static uint32_t dl_record_lease(const dynalock_client *client,
 }
 
 static const dynalock_steps dl_record_steps = { dl_record_prepare,
-    dl_record_answer, dl_record_end, dl_put_read, dl_record_rank,
+    dl_record_answer, dl_record_end, dl_record_body, dl_record_rank,
     dl_record_lease, dl_record_wants };
 
 /* A record's memory may hold anything before its first use: only the list says
@@ -5711,32 +5678,27 @@ static void dl_tidy_prepare(dynalock_operation *operation)
     operation->client->signing.target = "DeleteItem";
 }
 
+static const char dl_tidy_condition[] =
+    "'ConditionExpression':'" DL_RELEASED "=:y AND " DL_FENCE "<:f',"
+    "'ExpressionAttributeValues':{':y':{'S':'1'},':f':{'N':'$F'}}";
+
 static void dl_tidy_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    const dl_body *body = (const dl_body *)fields->context;
+    const dynalock_operation *operation =
+        (const dynalock_operation *)fields->context;
 
-    if (letter == 'F')
-        dl_put_decimal(sink, body->client->exchange.unix_ms - DL_TIDY_AGE_MS);
+    if (letter == 'X') dl_put_template(sink, dl_tidy_condition, fields);
+    else if (letter == 'F')
+        dl_put_decimal(
+            sink, operation->client->exchange.unix_ms - DL_TIDY_AGE_MS);
     else if (letter <= '9')
         dl_put_text(sink, dl_record_wants[letter - '0'].name);
     else dl_read_put(fields, letter, sink);
 }
 
-static void dl_tidy_body(const dynalock_client *client,
-    const dynalock_operation *operation, dl_sink *sink)
+static void dl_tidy_body(const dynalock_operation *operation, dl_sink *sink)
 {
-    static const char text[] =
-        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]},"
-        "'ConditionExpression':'" DL_RELEASED "=:y AND " DL_FENCE "<:f',"
-        "'ExpressionAttributeValues':{':y':{'S':'1'},':f':{'N':'$F'}}}";
-    dl_body body;
-    dl_fields fields;
-
-    body.client = client;
-    body.operation = operation;
-    fields.put = dl_tidy_put;
-    fields.flags = 0;
-    dl_put_request(sink, text, &body, &fields);
+    dl_put_request(sink, operation, dl_tidy_put, DL_FLAG('X'));
 }
 
 static void dl_tidy_answer(
@@ -5818,12 +5780,13 @@ static int dl_watch_news(const dynalock_record *record, const dl_item *item)
     return DL_NEWS_RENEWED;
 }
 
-static void dl_watch_next(dynalock_operation *operation)
+static void dl_watch_next(dynalock_watch *watch)
 {
+    dynalock_operation *operation = &watch->record.operation;
     dynalock_client *client = operation->client;
     uint32_t poll_ms = client->config.poll_ms;
 
-    operation->eventual = 1;
+    watch->sure = 0;
     operation->attempts = 0;
     operation->due =
         client->now + poll_ms + dl_random(client, poll_ms / 4 + 1);
@@ -5850,15 +5813,15 @@ static void dl_watch_look(dynalock_watch *watch)
 {
     dynalock_operation *operation = &watch->record.operation;
     uint64_t now = operation->client->now;
-    int news, sure = !operation->eventual;
+    int news, sure = watch->sure;
     dl_item item;
 
     dl_read_item(&operation->client->json, &item);
     news =
         watch->looked ? dl_watch_news(&watch->record, &item) : DL_NEWS_CHANGED;
-    dl_watch_next(operation);
+    dl_watch_next(watch);
     if (news == DL_NEWS_CHANGED && !sure) {
-        operation->eventual = 0;
+        watch->sure = 1;
         operation->due = now;
     } else if (news >= DL_NEWS_RENEWED) {
         dl_watch_turn(watch, &item, news, now);
@@ -5878,8 +5841,17 @@ static void dl_watch_answer(
     else dl_finish(operation, outcome);
 }
 
+static void dl_watch_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    const dynalock_watch *watch =
+        (const dynalock_watch *)(const void *)operation;
+
+    dl_put_request(
+        sink, operation, dl_read_put, watch->sure ? DL_FLAG('C') : 0);
+}
+
 static const dynalock_steps dl_watch_steps = { dl_watch_prepare,
-    dl_watch_answer, dl_record_end, dl_put_read, dl_record_rank,
+    dl_watch_answer, dl_record_end, dl_watch_body, dl_record_rank,
     dl_record_lease, dl_record_wants };
 
 static dynalock_outcome dl_start_watch(
@@ -5889,6 +5861,7 @@ static dynalock_outcome dl_start_watch(
     dynalock_outcome rc = dl_start_read(client, object, wait_ms);
 
     watch->looked = 0;
+    watch->sure = 1;
     watch->unchanged_ms = 0;
     if (rc == DYNALOCK_AGAIN) watch->record.operation.steps = &dl_watch_steps;
     return rc;
@@ -5920,42 +5893,33 @@ static void dl_break_mark(char mark[DL_MARK_SIZE], const char *rvn)
     mark[size] = '\0';
 }
 
+/* The fence stays: the next grant exceeds it. (A copy of the holder's acquire
+   that is still on its way may take the lock again, as after any release; with
+   another fence than the holder was granted, so that nobody holds it.) */
+static const char dl_break_write[] =
+    "'UpdateExpression':'SET " DL_RELEASED "=:y," DL_VERSION "=:m',"
+    "'ConditionExpression':'" DL_VERSION "=:r AND NOT " DL_RELEASED "=:y',"
+    "'ExpressionAttributeValues':"
+    "{':y':{'S':'1'},':m':{'S':'$M'},':r':{'S':'$R'}},"
+    "'ReturnValuesOnConditionCheckFailure':'ALL_OLD'";
+
 static void dl_break_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    const dl_body *body = (const dl_body *)fields->context;
-    const dynalock_record *record =
-        (const dynalock_record *)(const void *)body->operation;
+    const dynalock_record *record = (const dynalock_record *)fields->context;
     char mark[DL_MARK_SIZE];
 
     dl_break_mark(mark, record->rvn);
-    if (letter == 'M') dl_put_contents(sink, mark);
+    if (letter == 'X') dl_put_template(sink, dl_break_write, fields);
+    else if (letter == 'M') dl_put_contents(sink, mark);
     else if (letter == 'R') dl_put_contents(sink, record->rvn);
     else if (letter <= '9')
         dl_put_text(sink, dl_record_wants[letter - '0'].name);
     else dl_read_put(fields, letter, sink);
 }
 
-/* The fence stays: the next grant exceeds it. (A copy of the holder's acquire
-   that is still on its way may take the lock again, as after any release; with
-   another fence than the holder was granted, so that nobody holds it.) */
-static void dl_break_body(const dynalock_client *client,
-    const dynalock_operation *operation, dl_sink *sink)
+static void dl_break_body(const dynalock_operation *operation, dl_sink *sink)
 {
-    static const char text[] =
-        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]},"
-        "'UpdateExpression':'SET " DL_RELEASED "=:y," DL_VERSION "=:m',"
-        "'ConditionExpression':'" DL_VERSION "=:r AND NOT " DL_RELEASED "=:y',"
-        "'ExpressionAttributeValues':"
-        "{':y':{'S':'1'},':m':{'S':'$M'},':r':{'S':'$R'}},"
-        "'ReturnValuesOnConditionCheckFailure':'ALL_OLD'}";
-    dl_body body;
-    dl_fields fields;
-
-    body.client = client;
-    body.operation = operation;
-    fields.put = dl_break_put;
-    fields.flags = 0;
-    dl_put_request(sink, text, &body, &fields);
+    dl_put_request(sink, operation, dl_break_put, DL_FLAG('X'));
 }
 
 /* The item as it stands now. With the mark of the version that was shown, that
@@ -5987,7 +5951,7 @@ static void dl_kept_answer(
 }
 
 static const dynalock_steps dl_kept_steps = { dl_record_prepare,
-    dl_kept_answer, dl_record_end, dl_put_read, dl_record_rank,
+    dl_kept_answer, dl_record_end, dl_record_body, dl_record_rank,
     dl_record_lease, dl_record_wants };
 
 /* Some servers do not show the item with a refusal: then it is read. */
@@ -6266,9 +6230,8 @@ static void dl_list_prepare(dynalock_operation *operation)
 
 static void dl_list_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
-    const dl_body *body = (const dl_body *)fields->context;
     const dynalock_listing *listing =
-        (const dynalock_listing *)(const void *)body->operation;
+        (const dynalock_listing *)fields->context;
 
     if (letter == 'N') dl_put_decimal(sink, listing->page);
     else if (letter == 'E')
@@ -6278,8 +6241,7 @@ static void dl_list_put(const dl_fields *fields, char letter, dl_sink *sink)
     else dl_read_put(fields, letter, sink);
 }
 
-static void dl_list_body(const dynalock_client *client,
-    const dynalock_operation *operation, dl_sink *sink)
+static void dl_list_body(const dynalock_operation *operation, dl_sink *sink)
 {
     static const char text[] =
         "{'TableName':$T,'Limit':$N,'ProjectionExpression':'#k[Q,#s]," DL_OWNER
@@ -6288,14 +6250,15 @@ static void dl_list_body(const dynalock_client *client,
         "[E,'ExclusiveStartKey':$E]}";
     const dynalock_listing *listing =
         (const dynalock_listing *)(const void *)operation;
-    dl_body body;
     dl_fields fields;
 
-    body.client = client;
-    body.operation = operation;
     fields.put = dl_list_put;
-    fields.flags = listing->cursor_size != 0 ? DL_FLAG('E') : 0;
-    dl_put_request(sink, text, &body, &fields);
+    fields.context = listing;
+    fields.flags = 0;
+    if (listing->cursor_size != 0) fields.flags |= DL_FLAG('E');
+    if (operation->client->config.sort_key_name != NULL)
+        fields.flags |= DL_FLAG('Q');
+    dl_put_template(sink, text, &fields);
 }
 
 /* The key that the page has ended with is where the next one goes on. One that
@@ -6433,6 +6396,99 @@ static dynalock_outcome dl_start_list(
     operation->steps = &dl_list_steps;
     return rc;
 }
+
+/* ===================================================================== */
+/* == seal: data for those who have the key (RFC 8439)                    */
+/* ===================================================================== */
+
+#ifndef DYNALOCK_NO_TLS
+
+#define DL_NONCE_SIZE 12u
+#define DL_TAG_SIZE 16u
+
+/* The item's place, so that data of one lock cannot pass for another's. */
+static int dl_seal_place(const dynalock_client *client,
+    const dynalock_name *name, uint8_t place[DL_SHA256_SIZE])
+{
+    const char *table =
+        name->table != NULL ? name->table : client->config.table;
+    dl_sha256 sha;
+
+    if (name->key == NULL) return 0;
+    dl_sha256_init(&sha);
+    dl_sha256_text(&sha, table);
+    dl_sha256_text(&sha, name->key);
+    if (name->sort_key != NULL) dl_sha256_text(&sha, name->sort_key);
+    dl_sha256_final(&sha, place);
+    return 1;
+}
+
+static void dl_seal_run(const uint8_t *key, uint8_t *nonce, uint32_t size,
+    const uint8_t *place, uint8_t tag[DL_TAG_SIZE], int encrypt)
+{
+    br_poly1305_ctmul_run(key, nonce, nonce + DL_NONCE_SIZE, size, place,
+        DL_SHA256_SIZE, tag, br_chacha20_ct_run, encrypt);
+}
+
+/* In a time that does not tell where they differ. */
+static int dl_same_secret(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    uint8_t differences = 0;
+
+    while (size-- != 0) differences |= (uint8_t)(*a++ ^ *b++);
+    return differences == 0;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_seal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size, uint32_t capacity)
+{
+    const dynalock_platform *platform;
+    uint8_t place[DL_SHA256_SIZE], nonce[DL_NONCE_SIZE];
+    uint8_t *at = (uint8_t *)data;
+
+    if (!dl_is_ready(client) || name == NULL || key == NULL || data == NULL ||
+        size == NULL || !dl_seal_place(client, name, place))
+        return DYNALOCK_BAD_ARGUMENT;
+    if (capacity < DYNALOCK_SEAL_SIZE || *size > capacity - DYNALOCK_SEAL_SIZE)
+        return DYNALOCK_BAD_BUFFER;
+    platform = client->config.platform;
+    if (platform->entropy(platform->context, nonce, sizeof nonce) < 0)
+        return DYNALOCK_NO_ENTROPY;
+    memmove(at + DL_NONCE_SIZE, at, *size);
+    memcpy(at, nonce, DL_NONCE_SIZE);
+    dl_seal_run(key, at, *size, place, at + DL_NONCE_SIZE + *size, 1);
+    *size += DYNALOCK_SEAL_SIZE;
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_unseal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size)
+{
+    uint8_t place[DL_SHA256_SIZE], tag[DL_TAG_SIZE];
+    uint8_t *at = (uint8_t *)data;
+    uint32_t sealed;
+
+    if (!dl_is_ready(client) || name == NULL || key == NULL || data == NULL ||
+        size == NULL || !dl_seal_place(client, name, place))
+        return DYNALOCK_BAD_ARGUMENT;
+    sealed = *size;
+    *size = 0;
+    if (sealed < DYNALOCK_SEAL_SIZE || sealed == DYNALOCK_TOO_LONG)
+        return DYNALOCK_BAD_SEAL;
+    sealed -= DYNALOCK_SEAL_SIZE;
+    dl_seal_run(key, at, sealed, place, tag, 0);
+    if (!dl_same_secret(tag, at + DL_NONCE_SIZE + sealed, DL_TAG_SIZE)) {
+        dl_wipe(at, sealed + DYNALOCK_SEAL_SIZE);
+        return DYNALOCK_BAD_SEAL;
+    }
+    memmove(at, at + DL_NONCE_SIZE, sealed);
+    *size = sealed;
+    return DYNALOCK_OK;
+}
+
+#endif /* DYNALOCK_NO_TLS */
 
 /* ===================================================================== */
 /* == client: the public functions                                        */
@@ -6662,6 +6718,7 @@ DYNALOCK_API dynalock_outcome dynalock_lock_init(
     lock->operation.steps = &dl_lock_steps;
     lock->lease_ms = options->lease_ms;
     lock->claim = options->claim;
+    lock->data_letter = 'N';
     return DYNALOCK_OK;
 }
 
@@ -7021,7 +7078,8 @@ static void dl_change_lease(dynalock_lock *lock, uint32_t lease_ms)
     lock->lease_ms = lease_ms;
     lock->until =
         dl_least(lock->until, client->now + dl_usable(client, lease_ms));
-    lock->operation.deadline = lock->until;
+    /* an alarm is looked after at the next poll */
+    lock->operation.deadline = lock->alarm != NULL ? client->now : lock->until;
     if (!client->config.manual_renew) lock->operation.due = client->now;
 }
 
@@ -7132,16 +7190,51 @@ DYNALOCK_API dynalock_outcome dynalock_release_all(
     return rc;
 }
 
-DYNALOCK_API dynalock_outcome dynalock_set_data(
-    dynalock_lock *lock, const void *data, uint32_t size)
+/* A request under way must not change: its bytes are made as they leave. */
+static dynalock_outcome dl_change_data(
+    dynalock_lock *lock, const void *data, uint32_t size, char letter)
 {
-    if (lock == NULL || (data == NULL && size != 0))
-        return DYNALOCK_BAD_ARGUMENT;
-    if (lock->operation.client != NULL) return DYNALOCK_IN_USE;
+    dynalock_operation *operation = &lock->operation;
+    dynalock_client *client = operation->client;
+
+    if (client != NULL &&
+        (lock->until == 0 || client->exchange.operation == operation))
+        return DYNALOCK_IN_USE;
     lock->data = (const uint8_t *)data;
     lock->data_size = size;
     lock->put_data = dl_put_base64;
+    lock->data_letter = letter;
+    if (client == NULL) return DYNALOCK_OK;
+    lock->data_due = 1;
+    if (!client->config.manual_renew) operation->due = client->now;
     return DYNALOCK_OK;
+}
+
+static dynalock_outcome dl_enter_and_change(
+    dynalock_lock *lock, const void *data, uint32_t size, char letter)
+{
+    dynalock_client *client = lock->operation.client;
+    dynalock_outcome rc;
+
+    if (client != NULL) (void)dl_enter(client);
+    rc = dl_change_data(lock, data, size, letter);
+    if (client != NULL) dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_set_data(
+    dynalock_lock *lock, const void *data, uint32_t size)
+{
+    if (lock == NULL || (data == NULL && size != 0) ||
+        size > DYNALOCK_DATA_MOST)
+        return DYNALOCK_BAD_ARGUMENT;
+    return dl_enter_and_change(lock, data, size, data != NULL ? 'D' : 'N');
+}
+
+DYNALOCK_API dynalock_outcome dynalock_keep_data(dynalock_lock *lock)
+{
+    if (lock == NULL) return DYNALOCK_BAD_ARGUMENT;
+    return dl_enter_and_change(lock, NULL, 0, 0);
 }
 
 DYNALOCK_API const uint8_t *dynalock_data(
@@ -7232,6 +7325,9 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
     X(DYNALOCK_NOT_A_LOCK,                                                    \
         "The item at this key is not a lock that this layout understands; "   \
         "it was left alone.")                                                 \
+    X(DYNALOCK_BAD_SEAL,                                                      \
+        "The data was not sealed with this key for this item, or was "        \
+        "altered.")                                                           \
     X(DYNALOCK_DANGER, "The lock is held, but not for long any more.")        \
     X(DYNALOCK_KEPT,                                                          \
         "The item was left alone: it is held, not there, released too "       \
