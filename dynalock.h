@@ -6082,6 +6082,16 @@ static int dl_split_is_value(
            (whole->depth == depth && whole->state != state);
 }
 
+/* A value begins within a part, at the depth of its objects or above. 0: it is
+   of another kind than belongs there. */
+static int dl_split_value(
+    dynalock_splitter *splitter, unsigned depth, char first)
+{
+    if (depth < splitter->part) return first == '[';
+    if (first == '{') dl_split_begin(splitter);
+    return first == '{';
+}
+
 static void dl_split_byte(
     dynalock_splitter *splitter, dynalock_filter *whole, char c)
 {
@@ -6090,11 +6100,10 @@ static void dl_split_byte(
     if (c == '"' && depth == 1 && state == DL_JSON_STRING && whole->in_name)
         dl_split_name(splitter, whole);
     dl_filter_byte(whole, c);
+    if (depth <= splitter->part && dl_split_is_value(whole, state, depth) &&
+        !dl_split_value(splitter, depth, c))
+        dl_filter_bad(whole);
     if (whole->state == DL_JSON_BAD || splitter->part == DL_PART_OTHER) return;
-    if (depth <= splitter->part && dl_split_is_value(whole, state, depth)) {
-        if (c != (depth < splitter->part ? '[' : '{')) dl_filter_bad(whole);
-        else if (c == '{') dl_split_begin(splitter);
-    }
     if (depth <= splitter->part && whole->depth <= splitter->part) return;
     dl_split_keep(splitter, c);
     if (whole->depth == splitter->part) dl_split_end(splitter, whole);
