@@ -13,7 +13,9 @@ FUZZER = -fsanitize=fuzzer -DDYNALOCK_NO_TLS
 HEADERS = dynalock.h $(wildcard tests/*.h tests/*/*.h)
 UNIT = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-CONFORMANCE = $(patsubst tests/%.c,build/%,$(wildcard tests/conformance/*.c))
+CONTENDER = build/conformance/contender
+CONFORMANCE = $(filter-out $(CONTENDER),\
+    $(patsubst tests/%.c,build/%,$(wildcard tests/conformance/*.c)))
 EXAMPLES = $(patsubst %.c,build/%,$(wildcard examples/*.c))
 BENCH = $(patsubst tests/%.c,build/%,$(wildcard tests/bench/*.c))
 MANUALS = build/manual build/readme
@@ -24,12 +26,13 @@ UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs simulate mutants lint vectors sizes bench clean
+.PHONY: help setup demo test programs simulate contend mutants lint vectors sizes bench clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
 	@echo '[1] UPDATE=1 puts the figures into README.md, CHECK=1 compares'
 	@echo '[2] RUNS=n SEED=s DEVICES=d'
+	@echo '[3] SECONDS=n SERVER=dynoxide|dynalite'
 
 setup:
 	@tests/setup.sh test
@@ -53,11 +56,12 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
 	    --counts tests/options.py \
 	    --alone tests/harness_test.py \
+	    'tests/conformance/contend.py --seconds 25' \
 	    --together --cmocka $(foreach server,dynoxide dynalite,\
 	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %'))
 
-programs: build/simulate $(UNIT_PLAIN) $(UNIT_SANITIZED) $(CONFORMANCE) $(FUZZERS) \
-    $(EXAMPLES) $(MANUALS) $(THREADS)
+programs: build/simulate $(UNIT_PLAIN) $(UNIT_SANITIZED) $(CONFORMANCE) $(CONTENDER) \
+    $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS)
 
 RUNS = 300
 SEED = 1
@@ -65,6 +69,12 @@ DEVICES = 0# 0: 2 to 6, as the seed has it
 
 simulate: setup build/simulate ## a fleet and its network in one program [2]
 	@build/simulate --runs $(RUNS) --seed $(SEED) --devices $(DEVICES)
+
+contend: setup $(CONTENDER) ## four processes, killed and stopped, want one lock [3]
+	@tests/conformance/contend.py --seconds $(SECONDS) --server $(SERVER)
+
+SECONDS = 60
+SERVER = dynoxide
 
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
@@ -84,8 +94,9 @@ FIGURES = $(if $(UPDATE),--update) $(if $(CHECK),--check)
 sizes: setup build/include/jsmn.h ## flash and memory on Cortex-M [1]
 	@tests/sizes.py $(FIGURES)
 
-bench: setup $(BENCH) ## time and bytes on this host [1]
+bench: setup $(BENCH) ## time, bytes and capacity units [1]
 	@tests/bench.py $(FIGURES)
+	@tests/capacity.py $(FIGURES)
 
 clean: ## remove what was built, but not the servers in build/npm
 	rm -rf $(filter-out build/npm,$(wildcard build/*))

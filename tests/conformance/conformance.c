@@ -1,7 +1,7 @@
 /*
 The promises of dynalock.h's manual, put to the test before a real server.
 
-    tests/harness.py --server dynoxide|dynalite -- build/conformance
+    tests/harness.py --server dynoxide|dynalite -- build/conformance/conformance
 
 Each test is a sentence that the manual says, or that follows from what it
 says. Two or three devices run in this one process, each with a client and a
@@ -12,6 +12,7 @@ server itself.
 
 Lower bounds on time are exact, upper bounds generous.
 */
+
 #include "support.h"
 
 static dynalock_anchors strangers;
@@ -1340,43 +1341,6 @@ static void leases_are_read_in_other_spellings(void **state)
 
 /* ---- connections ---- */
 
-/* The server has closed the idle connection. */
-static void wait_for_end(const device *d)
-{
-    struct pollfd pfd;
-
-    pfd.fd = d->posix.fd;
-    pfd.events = POLLIN;
-    assert_int_equal(poll(&pfd, 1, PATIENCE_MS), 1);
-}
-
-static void an_idle_connection_that_was_closed_is_no_failure(void **state)
-{
-    const char *const urls[] = { harness("HTTP"), harness("HTTPS") };
-    static const char *const keys[] = { "idle plain", "idle tls" };
-    size_t i;
-
-    (void)state;
-    for (i = 0; i < 2; i++) {
-        dynalock_lock *lock = lock_named(keys[i]);
-
-        prepare(&a, "a", urls[i]);
-        a.config.attempts = 1; /* not even a retry */
-        start(&a);
-        proxy("fault close-after x4");
-        assert_ok(dynalock_acquire(&a.client, lock, 0));
-        wait_for_end(&a);
-        assert_ok(dynalock_renew(&a.client, lock));
-        wait_for_end(&a);
-        (void)look(&a, keys[i]);
-        wait_for_end(&a);
-        assert_ok(dynalock_release(&a.client, lock));
-        assert_ok(dynalock_client_close(&a.client, 500));
-        a.running = 0;
-    }
-    assert_int_equal(counter("faults"), 8);
-}
-
 /* Begun before all other tests, so that the time passes by itself. */
 static void the_servers_own_idle_timeout_is_no_failure(void **state)
 {
@@ -1431,47 +1395,7 @@ static void one_connection_serves_all_calls(void **state)
     assert_int_equal(counter("requests"), 40);
 }
 
-/* ---- every fault of the proxy, in every call ---- */
-
-typedef struct fault_case {
-    const char *fault;
-    dynalock_outcome once;   /* of a call that meets it once */
-    dynalock_outcome always; /* and whenever it tries */
-    int settled;             /* the service has said that nothing was done */
-    int late;                /* a copy reaches the server after a while */
-} fault_case;
-
-static const fault_case fault_cases[] = {
-    { "drop-request", DYNALOCK_OK, DYNALOCK_DISCONNECTED, 0, 0 },
-    { "drop-answer", DYNALOCK_OK, DYNALOCK_DISCONNECTED, 0, 0 },
-    { "silent", DYNALOCK_OK, DYNALOCK_NO_ANSWER, 0, 0 },
-    { "silent-after", DYNALOCK_OK, DYNALOCK_NO_ANSWER, 0, 0 },
-    { "cut-request 0", DYNALOCK_OK, DYNALOCK_DISCONNECTED, 0, 0 },
-    { "cut-request 40", DYNALOCK_OK, DYNALOCK_DISCONNECTED, 0, 0 },
-    { "cut-answer 1", DYNALOCK_OK, DYNALOCK_DISCONNECTED, 0, 0 },
-    { "cut-answer 60", DYNALOCK_OK, DYNALOCK_DISCONNECTED, 0, 0 },
-    { "delay 300", DYNALOCK_OK, DYNALOCK_NO_ANSWER, 0, 1 },
-    { "delay 30", DYNALOCK_OK, DYNALOCK_OK, 1, 0 },
-    { "delay-answer 300", DYNALOCK_OK, DYNALOCK_NO_ANSWER, 0, 1 },
-    { "late 1", DYNALOCK_OK, DYNALOCK_DISCONNECTED, 0, 1 },
-    { "late 150", DYNALOCK_OK, DYNALOCK_DISCONNECTED, 0, 1 },
-    { "duplicate", DYNALOCK_OK, DYNALOCK_OK, 1, 0 },
-    { "throttle", DYNALOCK_OK, DYNALOCK_THROTTLED, 1, 0 },
-    { "500", DYNALOCK_OK, DYNALOCK_SERVICE_FAILED, 0, 0 },
-    { "500-after", DYNALOCK_OK, DYNALOCK_SERVICE_FAILED, 0, 0 },
-    { "denied", DYNALOCK_DENIED, DYNALOCK_DENIED, 1, 0 },
-    { "expired-token", DYNALOCK_CREDENTIALS_EXPIRED,
-        DYNALOCK_CREDENTIALS_EXPIRED, 1, 0 },
-    { "skew 900", DYNALOCK_CLOCK_SKEW, DYNALOCK_CLOCK_SKEW, 1, 0 },
-    { "no-item", DYNALOCK_OK, DYNALOCK_OK, 1, 0 },
-    { "bad-crc", DYNALOCK_OK, DYNALOCK_BAD_ANSWER, 0, 0 },
-    { "html", DYNALOCK_OK, DYNALOCK_SERVICE_FAILED, 0, 0 },
-    { "chunked", DYNALOCK_OK, DYNALOCK_OK, 1, 0 },
-    { "close-delimited", DYNALOCK_OK, DYNALOCK_OK, 1, 0 },
-    { "100-continue", DYNALOCK_OK, DYNALOCK_OK, 1, 0 },
-    { "close-after", DYNALOCK_OK, DYNALOCK_OK, 1, 0 },
-    { "trickle", DYNALOCK_OK, DYNALOCK_OK, 1, 0 },
-};
+/* ---- particular faults ---- */
 
 #define FAULT_LEASE_MS 1000 /* a request may take a quarter: 250 ms */
 #define FAULT_REQUEST_MS 150
@@ -1488,319 +1412,6 @@ static void start_pair(const char *url, uint32_t connect_ms, uint16_t attempts)
     start(&a);
     start_plain(&b, "b");
 }
-
-/* The call that meets the fault, with what it is called on. Returns its
-   outcome; it must end in time. */
-typedef dynalock_outcome (*fault_call)(dynalock_lock *lock, const char *key);
-
-static dynalock_outcome call_acquire(dynalock_lock *lock, const char *key)
-{
-    (void)key;
-    return dynalock_acquire(&a.client, lock, 0);
-}
-
-static dynalock_outcome call_renew(dynalock_lock *lock, const char *key)
-{
-    (void)key;
-    return dynalock_renew(&a.client, lock);
-}
-
-static dynalock_outcome call_release(dynalock_lock *lock, const char *key)
-{
-    (void)key;
-    return dynalock_release(&a.client, lock);
-}
-
-static dynalock_outcome call_read(dynalock_lock *lock, const char *key)
-{
-    dynalock_name name;
-
-    (void)lock;
-    memset(&name, 0, sizeof name);
-    name.key = key;
-    return dynalock_read(&a.client, &name, &record);
-}
-
-static dynalock_outcome meet(const fault_case *at, const char *times,
-    fault_call call, dynalock_lock *lock, const char *key)
-{
-    uint64_t began;
-    dynalock_outcome rc;
-
-    proxy("fault %s %s on=%s", at->fault, times,
-        call == call_read ? "GetItem" : "UpdateItem");
-    began = now_ms();
-    rc = call(lock, key);
-    assert_at_most(
-        now_ms() - began, a.config.connect_ms + FAULT_REQUEST_MS + SLACK_MS);
-    assert_at_least(counter("faults"), 1);
-    return rc;
-}
-
-static void assert_met(const fault_case *at, dynalock_outcome got,
-    dynalock_outcome expected, const char *file, int line)
-{
-    char text[64];
-
-    (void)snprintf(text, sizeof text, "the call under %s", at->fault);
-    check_outcome(got, expected, text, file, line);
-}
-#define assert_met(at, got, expected)                                         \
-    assert_met(at, got, expected, __FILE__, __LINE__)
-
-/* For each fault a key of its own. */
-static const char *key_for(const char *test, const fault_case *at)
-{
-    static char key[128];
-
-    (void)snprintf(
-        key, sizeof key, "%s: %s %d", test, at->fault, a.config.tls != NULL);
-    return key;
-}
-
-/* b has the lock next: at once if a gave it back, else after a's lease. */
-static void assert_handed_over(
-    dynalock_lock *lock, dynalock_lock *other, uint32_t wait_ms)
-{
-    uint64_t fence = dynalock_fence(lock);
-
-    a.running = 0; /* dead, if it has not given back */
-    assert_ok(dynalock_acquire(&b.client, other, wait_ms));
-    assert_int_equal(remaining(&a, lock), 0);
-    assert_true(dynalock_fence(other) > fence);
-    a.running = 1;
-    (void)dynalock_poll(&a.client);
-}
-
-/* And the device that met the fault is as good as new. */
-static void assert_usable(dynalock_lock *lock, dynalock_lock *other)
-{
-    assert_outcome(dynalock_acquire(&a.client, lock, 0), DYNALOCK_BUSY);
-    assert_ok(dynalock_release(&b.client, other));
-    assert_ok(dynalock_acquire(&a.client, lock, 0));
-    assert_true(dynalock_fence(lock) > dynalock_fence(other));
-    assert_ok(dynalock_release(&a.client, lock));
-}
-
-/* A release that the service refused: others see the lock as held until its
-   lease has run out, which other tests wait for. */
-static void release_by_hand(const char *key, dynalock_lock *other)
-{
-    assert_outcome(dynalock_acquire(&b.client, other, 0), DYNALOCK_BUSY);
-    change_item(key, "isReleased=:y", "\":y\":{\"S\":\"1\"}");
-}
-
-#define HAND_OVER_MS (2 * FAULT_LEASE_MS + SLACK_MS)
-
-typedef void (*fault_test)(const fault_case *at, const char *key,
-    dynalock_lock *lock, dynalock_lock *other);
-
-static void each_fault(const char *name, fault_test test)
-{
-    size_t i;
-
-    for (i = 0; i < COUNT(fault_cases); i++) {
-        const char *key = key_for(name, &fault_cases[i]);
-
-        locks_used = 0;
-        proxy("clear");
-        test(&fault_cases[i], key, lock_named(key), lock_named(key));
-        assert_int_equal(counter("signature_failures"), 0);
-    }
-}
-
-static void acquire_once(const fault_case *at, const char *key,
-    dynalock_lock *lock, dynalock_lock *other)
-{
-    dynalock_outcome rc = meet(at, "x1", call_acquire, lock, key);
-
-    assert_met(at, rc, at->once);
-    assert_int_equal(remaining(&a, lock) > 0, rc == DYNALOCK_OK);
-    if (rc == DYNALOCK_OK) {
-        assert_outcome(dynalock_acquire(&b.client, other, 0), DYNALOCK_BUSY);
-        assert_string_equal(b.client.detail.holder, "a");
-        assert_ok(dynalock_release(&a.client, lock));
-    }
-    assert_handed_over(lock, other, 0);
-    assert_usable(lock, other);
-}
-
-static void renew_once(const fault_case *at, const char *key,
-    dynalock_lock *lock, dynalock_lock *other)
-{
-    assert_ok(dynalock_acquire(&a.client, lock, 0));
-    assert_met(at, meet(at, "x1", call_renew, lock, key), at->once);
-    assert_true(remaining(&a, lock) > 0);
-    assert_outcome(dynalock_acquire(&b.client, other, 0), DYNALOCK_BUSY);
-    assert_ok(dynalock_renew(&a.client, lock));
-    assert_ok(dynalock_release(&a.client, lock));
-    assert_handed_over(lock, other, 0);
-    assert_usable(lock, other);
-}
-
-static void release_once(const fault_case *at, const char *key,
-    dynalock_lock *lock, dynalock_lock *other)
-{
-    dynalock_outcome rc;
-
-    assert_ok(dynalock_acquire(&a.client, lock, 0));
-    rc = meet(at, "x1", call_release, lock, key);
-    assert_met(at, rc, at->once);
-    assert_int_equal(remaining(&a, lock), 0);
-    assert_outcome(dynalock_renew(&a.client, lock), DYNALOCK_NOT_HELD);
-    if (rc != DYNALOCK_OK) release_by_hand(key, other);
-    assert_handed_over(lock, other, 0);
-    assert_usable(lock, other);
-}
-
-static void read_once(const fault_case *at, const char *key,
-    dynalock_lock *lock, dynalock_lock *other)
-{
-    dynalock_outcome rc;
-
-    (void)other;
-    assert_ok(dynalock_acquire(&a.client, lock, 0));
-    rc = meet(at, "x1", call_read, lock, key);
-    assert_met(at, rc, at->once);
-    if (rc == DYNALOCK_OK) assert_string_equal(record.owner, "a");
-    assert_true(remaining(&a, lock) > 0);
-    assert_string_equal(look(&a, key)->owner, "a");
-    assert_ok(dynalock_release(&a.client, lock));
-}
-
-/* The write whose answer is lost may have been carried out: it is taken back
-   by later polls, and only then is the outcome sure. A copy that comes even
-   later leaves at most a lock that nobody owns, for one lease. */
-static void acquire_always(const fault_case *at, const char *key,
-    dynalock_lock *lock, dynalock_lock *other)
-{
-    dynalock_outcome rc = meet(at, "x9999", call_acquire, lock, key);
-
-    assert_met(at, rc, at->settled ? at->always : DYNALOCK_UNKNOWN);
-    assert_int_equal(remaining(&a, lock) > 0, rc == DYNALOCK_OK);
-    proxy("clear");
-    if (rc == DYNALOCK_UNKNOWN)
-        assert_met(at, run_while(&lock->operation, rc), at->always);
-    if (rc == DYNALOCK_OK) assert_ok(dynalock_release(&a.client, lock));
-    assert_handed_over(lock, other, at->late ? HAND_OVER_MS : 0);
-    assert_usable(lock, other);
-}
-
-static void renew_always(const fault_case *at, const char *key,
-    dynalock_lock *lock, dynalock_lock *other)
-{
-    assert_ok(dynalock_acquire(&a.client, lock, 0));
-    assert_met(at, meet(at, "x9999", call_renew, lock, key), at->always);
-    proxy("clear");
-    assert_outcome(dynalock_acquire(&b.client, other, 0), DYNALOCK_BUSY);
-    if (at->always != DYNALOCK_OK) /* a heartbeat mends it */
-        assert_ok(run_while(&lock->operation, at->always));
-    assert_ok(dynalock_renew(&a.client, lock));
-    assert_ok(dynalock_release(&a.client, lock));
-    assert_handed_over(lock, other, 0);
-    assert_usable(lock, other);
-}
-
-static void release_always(const fault_case *at, const char *key,
-    dynalock_lock *lock, dynalock_lock *other)
-{
-    dynalock_outcome rc;
-
-    assert_ok(dynalock_acquire(&a.client, lock, 0));
-    rc = meet(at, "x9999", call_release, lock, key);
-    assert_met(at, rc, at->settled ? at->always : DYNALOCK_UNKNOWN);
-    assert_int_equal(remaining(&a, lock), 0);
-    proxy("clear");
-    if (rc == DYNALOCK_UNKNOWN) {
-        rc = run_while(&lock->operation, rc);
-        assert_met(at, rc, DYNALOCK_OK);
-    }
-    if (rc != DYNALOCK_OK) release_by_hand(key, other);
-    assert_handed_over(lock, other, 0);
-    assert_usable(lock, other);
-}
-
-static void read_always(const fault_case *at, const char *key,
-    dynalock_lock *lock, dynalock_lock *other)
-{
-    (void)lock;
-    (void)other;
-    assert_met(at, meet(at, "x9999", call_read, lock, key), at->always);
-    proxy("clear");
-    assert_int_equal(look(&a, key)->status, DYNALOCK_ABSENT);
-}
-
-static void an_acquire_gets_over_a_fault(void **state)
-{
-    (void)state;
-    start_pair(harness("HTTP"), 400, 3);
-    each_fault(__func__, acquire_once);
-}
-
-static void a_renewal_gets_over_a_fault(void **state)
-{
-    (void)state;
-    start_pair(harness("HTTP"), 400, 3);
-    each_fault(__func__, renew_once);
-}
-
-static void a_release_gets_over_a_fault(void **state)
-{
-    (void)state;
-    start_pair(harness("HTTP"), 400, 3);
-    each_fault(__func__, release_once);
-}
-
-static void a_read_gets_over_a_fault(void **state)
-{
-    (void)state;
-    start_pair(harness("HTTP"), 400, 3);
-    each_fault(__func__, read_once);
-}
-
-static void an_acquire_that_keeps_failing_is_taken_back(void **state)
-{
-    (void)state;
-    start_pair(harness("HTTP"), 400, 2);
-    each_fault(__func__, acquire_always);
-}
-
-static void a_renewal_that_keeps_failing_leaves_the_lock_held(void **state)
-{
-    (void)state;
-    start_pair(harness("HTTP"), 400, 2);
-    each_fault(__func__, renew_always);
-}
-
-static void a_release_that_keeps_failing_is_tried_on(void **state)
-{
-    (void)state;
-    start_pair(harness("HTTP"), 50, 2); /* it tries until its deadline */
-    each_fault(__func__, release_always);
-}
-
-static void a_read_that_keeps_failing_says_why(void **state)
-{
-    (void)state;
-    start_pair(harness("HTTP"), 400, 2);
-    each_fault(__func__, read_always);
-}
-
-static void an_acquire_gets_over_a_fault_under_tls(void **state)
-{
-    (void)state;
-    start_pair(harness("HTTPS"), 400, 3);
-    each_fault(__func__, acquire_once);
-}
-
-static void a_read_gets_over_a_fault_under_tls(void **state)
-{
-    (void)state;
-    start_pair(harness("HTTPS"), 400, 3);
-    each_fault(__func__, read_once);
-}
-
-/* ---- particular faults ---- */
 
 static void a_lost_answer_is_no_second_acquisition(void **state)
 {
@@ -2787,20 +2398,8 @@ int main(int argc, char **argv)
         PROMISE(what_only_looks_released_is_held),
         PROMISE(leases_are_read_in_other_spellings),
 
-        PROMISE(an_idle_connection_that_was_closed_is_no_failure),
         PROMISE(tls_sessions_are_resumed),
         PROMISE(one_connection_serves_all_calls),
-
-        PROMISE(an_acquire_gets_over_a_fault),
-        PROMISE(a_renewal_gets_over_a_fault),
-        PROMISE(a_release_gets_over_a_fault),
-        PROMISE(a_read_gets_over_a_fault),
-        PROMISE(an_acquire_that_keeps_failing_is_taken_back),
-        PROMISE(a_renewal_that_keeps_failing_leaves_the_lock_held),
-        PROMISE(a_release_that_keeps_failing_is_tried_on),
-        PROMISE(a_read_that_keeps_failing_says_why),
-        PROMISE(an_acquire_gets_over_a_fault_under_tls),
-        PROMISE(a_read_gets_over_a_fault_under_tls),
 
         PROMISE(a_lost_answer_is_no_second_acquisition),
         PROMISE(with_no_item_in_refusals_it_takes_a_look),

@@ -440,6 +440,16 @@ SHARED dynalock_outcome run_while(
     return dynalock_result(operation);
 }
 
+/* The server has closed the idle connection. */
+SHARED void wait_for_end(const device *d)
+{
+    struct pollfd pfd;
+
+    pfd.fd = d->posix.fd;
+    pfd.events = POLLIN;
+    assert_int_equal(poll(&pfd, 1, PATIENCE_MS), 1);
+}
+
 /* ---- around the tests ---- */
 
 /* A group's set-up. */
