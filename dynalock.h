@@ -815,9 +815,9 @@ struct dynalock_client {
     dynalock_exchange exchange;
     uint64_t now; /* of the step under way */
     dynalock_operation *operations;
+    const dynalock_stream *stream;
     dynalock_config config;
     dynalock_signing signing;
-    const dynalock_stream *stream;
     uint32_t random;
     uint32_t acquisitions;
     int32_t worst;   /* outcome of what has ended, for close */
@@ -1699,7 +1699,7 @@ static int dl_hex_digit(char c)
     return -1;
 }
 
-/* Undoes, in place, the escapes that the filter leaves: \" \\ \u00XX. */
+/* Undoes, in place, the escapes that the filter leaves. */
 static size_t dl_unescape(char *text, size_t size)
 {
     size_t from = 0, to = 0;
@@ -1709,11 +1709,7 @@ static size_t dl_unescape(char *text, size_t size)
 
         if (c == '\\' && from < size) {
             c = text[from++];
-            if (c == 'u' && size - from >= 4) {
-                c = (char)(dl_hex_digit(text[from + 2]) << 4 |
-                           dl_hex_digit(text[from + 3]));
-                from += 4;
-            }
+            if (c == 'b') c = '\0';
         }
         text[to++] = c;
     }
@@ -3055,8 +3051,8 @@ where each name is wanted and each value has exactly that shape: a text, the
 Item, or an attribute of one type and one scalar. A wanted value that is too
 long or of another shape is kept as `true`: present, but not understood; only
 texts are cut instead. Malformed JSON, a wanted name met twice and nesting
-over 95 levels end in BAD. Escapes are normalised: \" \\ and \u00XX for
-control characters remain, all else becomes UTF-8.
+over 95 levels end in BAD. Escapes are normalised: \" and \\ remain, \b stands
+for NUL, which would end the text for jsmn; all else becomes UTF-8.
 */
 typedef dynalock_want dl_want;
 
@@ -3072,7 +3068,7 @@ enum { /* dl_expect: what a value must be to be kept */
 #define DL_RESERVE 12 /* bytes of the buffer kept for `true` and closing */
 
 static const dl_want dl_root_wants[] = {
-    { "__type", DL_TYPE_LIMIT, DL_EXPECT_TEXT },
+    { "__type", DL_TYPE_LIMIT, DL_EXPECT_TEXT }, /* stays the first */
     { "message", DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
     { "Message", DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
     { "Item", 65535, DL_EXPECT_OBJECT },
@@ -3165,20 +3161,6 @@ static void dl_filter_emit(dynalock_filter *filter, char c)
     } else {
         dl_filter_refuse(filter);
     }
-}
-
-/* The sink that leads into the filter's output. */
-typedef struct dl_emitter {
-    dl_sink sink;
-    dynalock_filter *filter;
-} dl_emitter;
-
-static void dl_emitter_take(dl_sink *sink, const void *data, size_t size)
-{
-    dl_emitter *emitter = (dl_emitter *)(void *)sink;
-    const char *from = (const char *)data;
-
-    while (size-- != 0) dl_filter_emit(emitter->filter, *from++);
 }
 
 static void dl_filter_name(dynalock_filter *filter)
@@ -3351,18 +3333,13 @@ static void dl_json_string(dynalock_filter *filter, char c)
 /* An escape's code point, in the one form that we keep. */
 static void dl_json_code_point(dynalock_filter *filter, uint32_t c)
 {
-    unsigned more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-    char ascii = (char)c;
-    dl_emitter emitter;
+    unsigned more = (unsigned)((c >= 0x80) + (c >= 0x800) + (c >= 0x10000));
+    unsigned lead = more != 0 ? 0xff80u >> more : 0;
 
-    emitter.sink.take = dl_emitter_take;
-    emitter.filter = filter;
     filter->state = DL_JSON_STRING;
-    if (c < 0x80) {
-        dl_put_escaped(&emitter.sink, &ascii, 1);
-        return;
-    }
-    dl_filter_emit(filter, (char)(0xff80u >> more | c >> 6 * more));
+    if (c == 0 || c == '"' || c == '\\') dl_filter_emit(filter, '\\');
+    if (c == 0) c = 'b';
+    dl_filter_emit(filter, (char)(lead | c >> 6 * more));
     while (more-- != 0)
         dl_filter_emit(filter, (char)(0x80 | (c >> 6 * more & 0x3f)));
 }
@@ -3437,8 +3414,8 @@ static int dl_json_number(dynalock_filter *filter, char c)
 
     if (c >= '0' && c <= '9') kind = c != '0';
     if (c == '.') kind = 2;
-    if (dl_is_in(c, "eE")) kind = 3;
-    if (dl_is_in(c, "+-")) kind = 4;
+    if (dl_lower(c) == 'e') kind = 3;
+    if (c == '+' || c == '-') kind = 4;
     filter->state = next[filter->state][kind];
     if (filter->state == DL_JSON_AFTER) {
         dl_filter_after(filter);
@@ -3853,34 +3830,34 @@ static const int8_t dl_service_outcomes[] = { DL_CONDITION_FAILED,
     DYNALOCK_CREDENTIALS_EXPIRED, DYNALOCK_CLOCK_SKEW,
     DYNALOCK_CREDENTIALS_REFUSED, DYNALOCK_DENIED, DYNALOCK_SERVICE_REFUSED };
 
-static void dl_detail_text(
-    const dl_json *json, const char *name, char *out, size_t capacity)
+/* "com.amazonaws.dynamodb.v20120810#Type": without the prefix. */
+static void dl_detail_type(dynalock_detail *detail, const char *text)
 {
-    dl_found found;
-    size_t i;
+    const char *at = text;
 
-    dl_json_text(json, dl_json_member(json, 0, name), &found);
-    if (found.text == NULL) return;
-    for (i = 0; i < found.size; i++) /* "com.amazonaws.dynamodb#Type" */
-        if (found.text[i] == '#' && name[0] == '_') {
-            found.text += i + 1;
-            found.size -= i + 1;
-            break;
-        }
-    dl_copy_text(out, capacity, found.text, found.size);
+    while (*at != '\0')
+        if (*at++ == '#') text = at;
+    dl_copy_text(detail->type, sizeof detail->type, text, strlen(text));
 }
 
 static void dl_detail_read(dynalock_client *client)
 {
     dynalock_detail *detail = &client->detail;
     const dl_json *json = &client->json;
+    const dl_want *want = dl_root_wants;
+    dl_found found;
 
     detail->http_status = client->response.status;
     dl_copy(detail->request_id, client->response.request_id,
         sizeof detail->request_id);
-    dl_detail_text(json, "__type", detail->type, sizeof detail->type);
-    dl_detail_text(json, "message", detail->message, sizeof detail->message);
-    dl_detail_text(json, "Message", detail->message, sizeof detail->message);
+    for (; want->expect == DL_EXPECT_TEXT; want++) {
+        dl_json_text(json, dl_json_member(json, 0, want->name), &found);
+        if (found.text == NULL) continue;
+        if (want == dl_root_wants) dl_detail_type(detail, found.text);
+        else
+            dl_copy_text(detail->message, sizeof detail->message, found.text,
+                found.size);
+    }
 }
 
 static dynalock_outcome dl_service_error(const dynalock_detail *detail)
@@ -4619,10 +4596,11 @@ static dynalock_lock *dl_lock_of(dynalock_operation *operation)
 
 static uint32_t dl_margin(const dynalock_client *client, uint32_t lease_ms)
 {
-    uint64_t margin = (uint64_t)lease_ms * client->config.margin_per_mille;
+    uint32_t per_mille = client->config.margin_per_mille;
+    uint32_t margin = lease_ms / 1000 * per_mille;
 
-    if (dl_divide(&margin, 1000) != 0) margin++;
-    return (uint32_t)margin + DYNALOCK_CLOCK_STEP_MS;
+    margin += (lease_ms % 1000 * per_mille + 999) / 1000; /* rounded up */
+    return margin + DYNALOCK_CLOCK_STEP_MS;
 }
 
 /* Of a lease the holder uses less and a waiter waits longer: the two clocks
@@ -4646,9 +4624,10 @@ static int dl_lease_is_sound(const dynalock_client *client, uint32_t lease_ms)
     return lease_ms <= DL_LEASE_MOST && dl_usable(client, lease_ms) >= 4;
 }
 
-static uint64_t dl_watch_ms(const dynalock_client *client, uint32_t lease_ms)
+/* Fits: the margin is half of a lease at most. */
+static uint32_t dl_watch_ms(const dynalock_client *client, uint32_t lease_ms)
 {
-    return (uint64_t)lease_ms + dl_margin(client, lease_ms);
+    return lease_ms + dl_margin(client, lease_ms);
 }
 
 /* How long a dead holder's record must be watched yet; 0: the claim is good.
@@ -4840,8 +4819,6 @@ static void dl_number_request(dynalock_lock *lock)
 
 static void dl_prepare_acquire(dynalock_lock *lock)
 {
-    lock->operation.state = DL_LOCK_ACQUIRE;
-    dl_number_request(lock);
     dl_raise_fence(lock);
     lock->through = dl_watch_left(lock) == 0 ? lock->claim : NULL;
 }
@@ -4852,8 +4829,6 @@ static void dl_prepare_renew(dynalock_lock *lock)
 {
     dynalock_client *client = lock->operation.client;
 
-    dl_number_request(lock);
-    lock->operation.state = DL_LOCK_RENEW;
     lock->until = dl_least(
         lock->until, client->now + dl_usable(client, lock->sent_lease_ms));
     lock->operation.deadline = lock->until;
@@ -4867,12 +4842,15 @@ static void dl_lock_prepare(dynalock_operation *operation)
     dynalock_lock *lock = dl_lock_of(operation);
     uint8_t state = operation->state;
 
+    if (state == DL_LOCK_WATCH && dl_watch_left(lock) == 0)
+        state = DL_LOCK_ACQUIRE;
+    if (state == DL_LOCK_HOLD) state = DL_LOCK_RENEW;
+    operation->state = state;
     client->signing.target = "UpdateItem";
-    if (state == DL_LOCK_ACQUIRE ||
-        (state == DL_LOCK_WATCH && dl_watch_left(lock) == 0))
-        dl_prepare_acquire(lock);
-    else if (state == DL_LOCK_HOLD || state == DL_LOCK_RENEW)
-        dl_prepare_renew(lock);
+    if (state == DL_LOCK_ACQUIRE || state == DL_LOCK_RENEW)
+        dl_number_request(lock);
+    if (state == DL_LOCK_ACQUIRE) dl_prepare_acquire(lock);
+    else if (state == DL_LOCK_RENEW) dl_prepare_renew(lock);
     else if (state != DL_LOCK_RELEASE) client->signing.target = "GetItem";
 }
 
@@ -4898,7 +4876,8 @@ static void dl_settle(dynalock_lock *lock)
 
     lock->memory |= DL_SETTLING;
     lock->operation.deadline =
-        client->now + DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms);
+        client->now +
+        (DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms));
 }
 
 /* The call has ended without the lock. While a write of it is unanswered its
@@ -6625,6 +6604,7 @@ DYNALOCK_API dynalock_outcome dynalock_unseal(dynalock_client *client,
     LOOK       free, watched through, or mine              ASK
     LOOK       ended                                       IDLE
     LINE       all are held, one has failed, ended         IDLE
+    LINE       the same, with some held                    MEMBERS
     MEMBERS    none has a call under way                   IDLE
 
 While it asks and looks its locks are in the list, in state ACQUIRE, and never
@@ -6701,25 +6681,39 @@ static void dl_group_prepare(dynalock_operation *operation)
 
 /* ---- ending ---- */
 
-/* Those that are held already are given back. The others end in this poll, and
-   take back what they may have written. */
+/* Waits for the calls of its locks: at has a bit for each. */
+static void dl_group_join(dynalock_group *group, dynalock_outcome outcome)
+{
+    group->failure = outcome;
+    group->operation.state = DL_GROUP_MEMBERS;
+    dl_glance_later(&group->operation);
+}
+
+/* The locks that it has not got end in this poll, and take back what they may
+   have written; those that are held already are given back before the call
+   ends. */
 static void dl_group_give_up(dynalock_group *group, dynalock_outcome outcome)
 {
     dynalock_client *client = group->operation.client;
     dynalock_outcome result = outcome;
     uint32_t i;
 
+    group->at = 0;
     for (i = 0; i < group->count; i++) {
         dynalock_lock *lock = group->locks[i];
 
         if (lock->operation.client != client) continue;
-        if (lock->until != 0) dl_give_back(lock);
+        if (lock->until != 0) {
+            dl_give_back(lock);
+            group->at |= (uint32_t)1 << i;
+        }
         if (lock->operation.state >= DL_LOCK_HOLD) continue;
         if ((lock->memory & DL_UNANSWERED) != 0) result = DYNALOCK_UNKNOWN;
         lock->failure = outcome;
         lock->operation.deadline = client->now;
     }
-    dl_finish(&group->operation, result);
+    if (group->at == 0) dl_finish(&group->operation, result);
+    else dl_group_join(group, result);
 }
 
 static int dl_group_asks_for(
@@ -6915,10 +6909,9 @@ static void dl_group_glance_in_line(dynalock_group *group)
     else dl_glance_later(&group->operation);
 }
 
-/* Of a renewal or release: at has a bit for each lock that takes part. */
 static void dl_group_glance_at_members(dynalock_group *group)
 {
-    dynalock_outcome worst = DYNALOCK_OK;
+    dynalock_outcome worst = (dynalock_outcome)group->failure;
     uint32_t i;
 
     for (i = 0; i < group->count; i++) {
@@ -6984,6 +6977,9 @@ static void dl_group_end(dynalock_operation *operation, unsigned why)
         (void)dl_exchange_abandon(operation);
         dl_group_give_up(group,
             expired ? (dynalock_outcome)group->failure : DYNALOCK_CANCELLED);
+        /* who cancels does not wait for what is given back */
+        if (!expired && operation->client != NULL)
+            dl_finish(operation, DYNALOCK_CANCELLED);
     }
 }
 
@@ -7078,8 +7074,7 @@ static dynalock_outcome dl_group_start_members(
     group->operation.steps = &dl_group_steps;
     rc = dl_start_operation(client, &group->operation, DYNALOCK_FOREVER);
     if (rc != DYNALOCK_AGAIN) return rc;
-    group->operation.state = DL_GROUP_MEMBERS;
-    dl_glance_later(&group->operation);
+    dl_group_join(group, DYNALOCK_OK);
     return rc;
 }
 
