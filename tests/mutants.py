@@ -140,7 +140,7 @@ MUTANTS = [
     ),
     (
         "tickfix: nothing is allowed for the clock's step",
-        [("return (uint32_t)margin + DYNALOCK_CLOCK_STEP_MS;", "return (uint32_t)margin;")],
+        [("return margin + DYNALOCK_CLOCK_STEP_MS;", "return (uint32_t)margin;")],
         (TICKS,),
     ),
     (
@@ -175,7 +175,7 @@ MUTANTS = [
     ),
     (
         "no margin for clocks",
-        [("return (uint32_t)margin + DYNALOCK_CLOCK_STEP_MS;", "return 0 * (uint32_t)margin;")],
+        [("return margin + DYNALOCK_CLOCK_STEP_MS;", "return 0 * (uint32_t)margin;")],
         (EDGE,),
     ),
     (
@@ -221,8 +221,8 @@ MUTANTS = [
     ),
     (
         "a watch is cut short",
-        [("return (uint64_t)lease_ms + dl_margin(client, lease_ms);",
-          "return (uint64_t)lease_ms * 9 / 10;")],
+        [("return lease_ms + dl_margin(client, lease_ms);",
+          "return (uint32_t)((uint64_t)lease_ms * 9 / 10);")],
         (EDGE, MIXED),
     ),
     (
