@@ -1047,7 +1047,7 @@ DYNALOCK_API dynalock_outcome dynalock_break(dynalock_client *client,
 typedef struct dynalock_listed {
     const char *key;      /* NULL: too long for the client's memory */
     const char *sort_key; /* NULL: too long, or the config names none */
-    uint32_t key_size;    /* DYNALOCK_TOO_LONG; about 500 bytes fit with the
+    uint32_t key_size;    /* DYNALOCK_TOO_LONG; about 530 bytes fit with the
                              default sizes, more with a larger
                              DYNALOCK_DATA_SIZE */
     uint32_t sort_key_size;
@@ -6192,6 +6192,9 @@ enum { /* dl_part; the depth at which its objects begin */
     DL_PART_ITEMS
 };
 
+/* What a filter needs to read either name behind others. */
+#define DL_SPLIT_ROOM (sizeof ",'LastEvaluatedKey'" + DL_RESERVE)
+
 static const char dl_split_start[] = "{\"Item\":";
 
 /* A name of the root has ended, but for its quote. */
@@ -6201,7 +6204,10 @@ static void dl_split_name(dynalock_splitter *splitter, dynalock_filter *whole)
     size_t size = (size_t)(whole->used - whole->start) - 1;
 
     splitter->part = DL_PART_OTHER;
-    if (whole->keep != DL_KEEP_NAME) return; /* too long for either */
+    if (whole->keep != DL_KEEP_NAME) { /* too long for either, or unread */
+        if (whole->used + DL_SPLIT_ROOM > whole->size) dl_filter_bad(whole);
+        return;
+    }
     if (dl_equals(name, size, "Items")) splitter->part = DL_PART_ITEMS;
     if (dl_equals(name, size, "LastEvaluatedKey"))
         splitter->part = DL_PART_KEY;
@@ -6277,7 +6283,9 @@ static void dl_split_byte(
 /* ---- an item ---- */
 
 /* Of the answer's memory, what the client's filter needs for an error. */
-#define DL_ENVELOPE (DL_TYPE_LIMIT + DL_MESSAGE_LIMIT + 64)
+#define DL_ENVELOPE                                                           \
+    (DL_TYPE_LIMIT + DL_MESSAGE_LIMIT +                                       \
+        sizeof "{'__type':,'message':" + DL_SPLIT_ROOM)
 #define DL_ITEM_ROOM (DYNALOCK_ANSWER_SIZE - DL_ENVELOPE)
 
 DL_ASSERT_STATIC(an_item_has_tokens_enough,
@@ -6460,6 +6468,7 @@ static void dl_list_answer(
     dynalock_client *client = operation->client;
     dynalock_listing *listing = (dynalock_listing *)(void *)operation;
 
+    client->filter.sink.take = dl_filter_take;
     if (outcome == DYNALOCK_OK || listing->stopped)
         outcome = dl_list_turn(listing);
     if (outcome == DYNALOCK_AGAIN) {

@@ -16,7 +16,7 @@ in steps of 4, and that for the key; the rest is the answer.
 #include "dynalock.h"
 
 #define HEAD 2
-#define ENVELOPE 320
+#define ENVELOPE DL_ENVELOPE
 
 #define REQUIRE(condition)                                                    \
     do {                                                                      \

@@ -249,9 +249,13 @@ static int begin(void **state)
     return 0;
 }
 
+/* However it ends, the next answer goes to the client's filter alone again. */
 static dynalock_outcome list_table(void)
 {
-    return dynalock_list(&w.client, NULL, &listing);
+    dynalock_outcome rc = dynalock_list(&w.client, NULL, &listing);
+
+    assert_true(w.client.filter.sink.take == dl_filter_take);
+    return rc;
 }
 
 static void check_once_each(int items)
@@ -491,6 +495,42 @@ static void test_an_answer_without_items(void **state)
     assert_int_equal(list_table(), DYNALOCK_BAD_ANSWER);
 }
 
+/* An answer that is both an error and a page is no page; one whose error leaves
+   no room to read the names of a page's parts, no answer. */
+static const char *wordy_messages;
+static const char *wordy_page(world *from)
+{
+    char x[201], y[201];
+
+    (void)from;
+    memset(x, 'x', 200);
+    memset(y, 'y', 200);
+    x[200] = y[200] = '\0';
+    (void)snprintf(body, sizeof body,
+        "{\"__type\":\"%s\",\"message\":\"%s\",%s%s%s\"Items\":[{\"key\":"
+        "{\"S\":\"%s\"}}],\"LastEvaluatedKey\":{\"key\":{\"S\":\"x\"}}}",
+        x, y, wordy_messages, y, "\",", x);
+    return body;
+}
+
+static void test_errors_and_items_share_no_memory(void **state)
+{
+    const dynalock_detail *detail = &w.client.detail;
+
+    (void)state;
+    w.scan = wordy_page;
+    wordy_messages = "\"Message\":\"";
+    assert_int_equal(list_table(), DYNALOCK_BAD_ANSWER);
+    assert_int_equal(listed.calls, 0);
+    wordy_messages = "\"other\":\"";
+    listed.stop_at = 1;
+    assert_int_equal(list_table(), DYNALOCK_OK);
+    assert_int_equal(listed.last.key_size, 200);
+    assert_int_equal(strspn(detail->type, "x"), sizeof detail->type - 1);
+    assert_int_equal(strspn(detail->message, "y"), strlen(detail->message));
+    assert_int_equal(strlen(detail->message), sizeof detail->message - 1);
+}
+
 /* Keys of different sizes follow each other in the one memory. */
 static size_t cursor_size;
 static int cursors;
@@ -601,6 +641,7 @@ static void test_cancelled_in_mid_page(void **state)
     while (listed.calls < 60)
         assert_int_equal(dynalock_poll(&w.client), DYNALOCK_AGAIN);
     dynalock_cancel(&w.client, &listing.operation);
+    assert_true(w.client.filter.sink.take == dl_filter_take);
     assert_int_equal(dynalock_result(&listing.operation), DYNALOCK_CANCELLED);
     assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_OK);
     assert_true(w.item.exists);
@@ -667,6 +708,7 @@ int main(void)
         TEST(keys_that_are_not_the_configs),
         TEST(a_key_that_leads_nowhere),
         TEST(an_answer_without_items),
+        TEST(errors_and_items_share_no_memory),
         TEST(long_cursors),
         TEST(the_callback_ends_it),
         TEST(pages_that_fail_are_read_again),
