@@ -62,19 +62,19 @@ static void check_text(const splitting *into, const char *text, uint32_t size)
 
 static void check_item(splitting *into)
 {
-    dynalock_token tokens[DYNALOCK_TOKENS];
-    dynalock_config config;
+    static dynalock_client client;
     dynalock_listed listed;
-    dl_json json;
     int fits;
 
-    memset(&config, 0, sizeof config);
-    config.key_name = "key";
-    config.sort_key_name = (into->items & 1) != 0 ? "part" : NULL;
-    dl_json_parse(&json, &into->splitter.filter, tokens, DYNALOCK_TOKENS);
-    REQUIRE(json.count >= 3);
-    REQUIRE(dl_json_member(&json, 0, "Item") != 0);
-    fits = dl_list_fill(&config, &json, &listed);
+    client.config.key_name = "key";
+    client.config.sort_key_name = (into->items & 1) != 0 ? "part" : NULL;
+    client.config.layout = dynalock_standard();
+    client.wants = client.config.layout->wants;
+    dl_json_parse(&client.json, &into->splitter.filter,
+        client.memory.answer.tokens, DYNALOCK_TOKENS);
+    REQUIRE(client.json.count >= 3);
+    REQUIRE(dl_json_member(&client.json, 0, "Item") != 0);
+    fits = dl_list_fill(&client, &listed);
     REQUIRE(listed.status != DYNALOCK_ABSENT);
     REQUIRE(listed.status == DYNALOCK_FOREIGN || listed.rvn[0] != '\0');
     if (fits) check_text(into, listed.key, listed.key_size);

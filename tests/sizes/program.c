@@ -9,6 +9,7 @@ literals, so that none is merged with dynalock.h's.
     WITH_WATCH      and dynalock_start_watch, dynalock_cancel
     WITH_BREAK      and dynalock_break
     WITH_LIST       and dynalock_list
+    WITH_LAYOUT=f   and the layout that f returns
 */
 #include "dynalock.h"
 
@@ -41,6 +42,9 @@ int main(void)
 #ifdef WITH_TLS
     dynalock_tls_init(&tls, dynalock_tls_small(), anchors, 1);
     config.tls = &tls;
+#endif
+#ifdef WITH_LAYOUT
+    config.layout = WITH_LAYOUT();
 #endif
     outcome = dynalock_client_init(&client, &config);
     outcome = dynalock_lock_init(&lock, &options);

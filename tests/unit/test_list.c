@@ -674,6 +674,10 @@ static void test_bad_listings_are_refused(void **state)
     listing.each = NULL;
     assert_int_equal(list_table(), DYNALOCK_BAD_ARGUMENT);
     listing.each = note;
+    w.config.layout = dynalock_for_dynamolock();
+    world_ready(&w, &lock);
+    assert_int_equal(list_table(), DYNALOCK_BAD_ARGUMENT);
+    w.config.layout = NULL;
     w.config.key_name = "a \"key\"";
     world_ready(&w, &lock);
     assert_int_equal(list_table(), DYNALOCK_BAD_KEY);

@@ -463,6 +463,10 @@ static void test_bad_breaks_are_refused(void **state)
         dynalock_start_break(&w.client, &name, "x", &memory), DYNALOCK_AGAIN);
     assert_int_equal(
         dynalock_start_break(&w.client, &name, "x", &memory), DYNALOCK_IN_USE);
+    dynalock_cancel(&w.client, &memory.operation);
+    w.config.layout = dynalock_for_dynamolock();
+    world_ready(&w, &lock);
+    assert_int_equal(break_shown("x"), DYNALOCK_BAD_ARGUMENT);
 }
 
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
