@@ -1043,10 +1043,10 @@ typedef struct dynalock_watch {
 } dynalock_watch;
 
 /* Looks every config.poll_ms (and up to a quarter more), half as dear as a
-   consistent read; what seems to have changed is confirmed by one of these. Goes
-   on until dynalock_cancel, over all that passes (after a pause: see WHEN THINGS
-   FAIL); anything else ends it with its outcome. DYNALOCK_AGAIN: it watches.
-   BAD_ARGUMENT (`changed` is NULL), BAD_KEY, BAD_TABLE, IN_USE, CLOCK_UNSET. */
+   consistent read; what seems to have changed is confirmed by one of these.
+   Goes on until dynalock_cancel, over all that passes (after a pause: see WHEN
+   THINGS FAIL); anything else ends it with its outcome. DYNALOCK_AGAIN: it
+   watches. With poll_ms DYNALOCK_FOREVER it looks but once. BAD_ARGUMENT (`changed` is NULL), BAD_KEY, BAD_TABLE, IN_USE, CLOCK_UNSET. */
 DYNALOCK_API dynalock_outcome dynalock_start_watch(dynalock_client *client,
     const dynalock_name *name, dynalock_watch *watch) DYNALOCK_CHECKED;
 
@@ -1114,8 +1114,9 @@ typedef struct dynalock_listing {
 /* table: NULL: the client's. DYNALOCK_OK: all was listed, or `each` has ended
    it. TABLE_SHAPE: the keys are not the config's. KEY_TOO_LONG: see there. Each
    page has as many tries, and as long, as a read. BAD_ARGUMENT (another layout
-   than the standard one, too), BAD_TABLE, BAD_KEY, BAD_BUFFER, IN_USE. The right to Scan is needed; it costs what
-   reading all of the table costs, large items included. */
+   than the standard one, too), BAD_TABLE, BAD_KEY, BAD_BUFFER, IN_USE. The
+   right to Scan is needed; it costs what reading all of the table costs, large
+   items included. */
 DYNALOCK_API dynalock_outcome dynalock_list(dynalock_client *client,
     const char *table, dynalock_listing *listing) DYNALOCK_CHECKED;
 

@@ -1,5 +1,5 @@
-/* What is told of a lock: when it was granted, what changes while it is watched;
-   and the way to break it. */
+/* What is told of a lock: when it was granted, what changes while it is
+   watched; and the way to break it. */
 #include "world.h"
 
 #define SEEN 16
