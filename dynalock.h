@@ -1046,7 +1046,8 @@ typedef struct dynalock_watch {
    consistent read; what seems to have changed is confirmed by one of these.
    Goes on until dynalock_cancel, over all that passes (after a pause: see WHEN
    THINGS FAIL); anything else ends it with its outcome. DYNALOCK_AGAIN: it
-   watches. With poll_ms DYNALOCK_FOREVER it looks but once. BAD_ARGUMENT (`changed` is NULL), BAD_KEY, BAD_TABLE, IN_USE, CLOCK_UNSET. */
+   watches. With poll_ms DYNALOCK_FOREVER it looks but once. BAD_ARGUMENT
+   (`changed` is NULL), BAD_KEY, BAD_TABLE, IN_USE, CLOCK_UNSET. */
 DYNALOCK_API dynalock_outcome dynalock_start_watch(dynalock_client *client,
     const dynalock_name *name, dynalock_watch *watch) DYNALOCK_CHECKED;
 
