@@ -1279,7 +1279,8 @@ array and the locks must outlive the group. The rest is private, and zero at
 first. While the call runs its locks are in use; afterwards each is a lock like
 any other: held, with heartbeats, fence, alarm and end of its own. A server
 without transactions gets them one after another, in the order of their keys.
-At AWS a transaction costs two write units for each lock.
+At AWS a transaction costs two write units for each lock. BAD_ARGUMENT under
+dynalock_for_dynalock_go().
 
 acquire: as dynalock_acquire; detail.holder is the one in the way. UNKNOWN: some
 lock is taken back yet. renew: the worst outcome of all. release: of those that
@@ -5638,7 +5639,8 @@ and theirs is taken so much later than it says: wall clocks may differ by the
 grace. A release sets it to a day ago instead of deleting the item: to the
 others that is as free, the fence stays, and the DynamoDB TTL deletes it. Groups
 besides those of == layout: [Y chainsaws. $5 is when chainsaws renewed last; its
-release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H, $G).
+release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H,
+$G).
 */
 #define DL_GRACE_MS 2000
 #define DL_DAY_MS 86400000u
@@ -7490,6 +7492,9 @@ static dynalock_outcome dl_start_group_acquire(
     dynalock_group *group = (dynalock_group *)object;
     dynalock_outcome rc = dl_check_group(group);
 
+    /* a transaction grants at once */
+    if (client->config.layout->granted != dl_hold)
+        return DYNALOCK_BAD_ARGUMENT;
     if (rc == DYNALOCK_OK) rc = dl_group_gather(client, group);
     if (rc != DYNALOCK_AGAIN) return rc;
     group->operation.steps = &dl_group_steps;
