@@ -114,6 +114,7 @@ typedef enum item_state {
     ANY,
     NONE,    /* no item */
     LIVE,    /* as the call found it, or as an acquire wrote it */
+    WRITTEN, /* live, or being taken back already */
     RENEWED, /* live, with another version number than the call found */
     FREE     /* released */
 } item_state;
@@ -135,7 +136,7 @@ static const expectation expectations[CALLS][EFFECTS] = {
     [ACQUIRE] = {
         /*             once always   settled meanwhile finally */
         [LOST]     = { OK,  UNKNOWN, OWN,    NONE,     NONE,    0 },
-        [DONE]     = { OK,  UNKNOWN, OWN,    LIVE,     FREE,    0 },
+        [DONE]     = { OK,  UNKNOWN, OWN,    WRITTEN,  FREE,    0 },
         [LATE]     = { OK,  UNKNOWN, OWN,    ANY,      ANY,     0 },
         [UNSENT]   = { OK,  OWN,     OWN,    NONE,     NONE,    0 },
         [REJECTED] = { OK,  OWN,     OWN,    NONE,     NONE,    0 },
@@ -241,6 +242,7 @@ static void expect_item(const trial *t, const char *what, item_state expected)
 
     if (expected == ANY) return;
     got = state_on_the_table(t);
+    if (expected == WRITTEN) expected = got == FREE ? FREE : LIVE;
     if (got != expected) fail_trial(t, what, (int)got, (int)expected);
 }
 
