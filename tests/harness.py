@@ -14,6 +14,8 @@ which is a URL unless said otherwise:
     DYNALOCK_TEST_HTTPS_RSA         with an RSA certificate
     DYNALOCK_TEST_HTTPS_WRONGNAME, _EXPIRED, _NOTYET, _SELFSIGNED    with that certificate
     DYNALOCK_TEST_HTTPS_TLS13       with TLS 1.3 only
+    DYNALOCK_TEST_WIRE              as HTTP, over a wire that the control port can cut
+    DYNALOCK_TEST_WIRE_TLS          as HTTPS, over such a wire
     DYNALOCK_TEST_MUTE              accepts connections and says nothing
     DYNALOCK_TEST_REFUSED           refuses connections
     DYNALOCK_TEST_CONTROL           host:port of the proxy's control port (see proxy.py)
@@ -216,7 +218,8 @@ class Servers:
         self._control = ("127.0.0.1", ports.pop("control"))
         for name, port in ports.items():
             # Certificates need the name; plain HTTP must work without name resolution.
-            base = "http://127.0.0.1" if name == "http" else "https://localhost"
+            plain = name in ("http", "wire")
+            base = "http://127.0.0.1" if plain else "https://localhost"
             self.url[name] = f"{base}:{port}"
 
 

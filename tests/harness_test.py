@@ -404,14 +404,23 @@ class FaultTests(ProxyCase):
         self.assert_counts(self.meet("duplicate").answer(), 2)
         self.assert_increments(2)
 
+    def test_repeat(self):
+        client = self.meet("repeat 200")
+        self.assert_counts(client.answer(), 1)
+        self.assert_increments(1)
+        self.await_increments(2)
+
     def test_refusals(self):
         for fault, status, error, increments in [
             ("throttle", 400, "ProvisionedThroughputExceededException", 0),
             ("500", 500, "InternalServerError", 0),
             ("500-after", 500, "InternalServerError", 1),
+            ("error 503:ServiceUnavailable", 503, "ServiceUnavailable", 1),
+            ("error 400:ThrottlingException", 400, "ThrottlingException", 1),
             ("denied", 400, "AccessDeniedException", 1),
             ("expired-token", 400, "ExpiredTokenException", 1),
             ("skew 86400", 400, "InvalidSignatureException", 1),
+            ("error-after 503:ServiceUnavailable", 503, "ServiceUnavailable", 2),
         ]:
             with self.subTest(fault=fault):
                 self.assert_error(self.meet(fault).answer(), error, status)
@@ -436,6 +445,26 @@ class FaultTests(ProxyCase):
             self.assertEqual(len(data), count)
             self.assertEqual(data, b"HTTP/1.1 200 OK\r\n"[:count] + data[17:])
         self.assert_increments(3)
+
+    def test_reset_answer(self):
+        client = self.meet("reset-answer 20")
+        self.assertEqual(client.socket.recv(100, socket.MSG_WAITALL)[:17], b"HTTP/1.1 200 OK\r\n")
+        with self.assertRaises(ConnectionResetError):
+            client.socket.recv(1)
+        self.assert_increments(1)
+
+    def test_truncate(self):
+        for number, (listener, count) in enumerate([("http", 3), ("https", 0)], 1):
+            data, goodbye = self.meet(f"truncate {count}", listener).rest()
+            head, _, body = data.partition(b"\r\n\r\n")
+            self.assertNotIn(b"Content-Length", head)
+            self.assertEqual(body.endswith(b"}}"), count == 0, body)
+            self.assertEqual(goodbye, listener == "http")
+            self.assert_increments(number)
+
+    def test_garbage(self):
+        self.assertTrue(self.meet("garbage").socket.recv(100).startswith(b"SSH-"))
+        self.assert_increments(1)
 
     def test_bad_crc(self):
         answer = self.meet("bad-crc").answer()
@@ -476,6 +505,25 @@ class FaultTests(ProxyCase):
             self.assert_counts(answer, number)
             self.assertIsNone(answer.getheader("Connection"))
             self.assertEqual(client.rest(), (b"", True))
+
+    def test_abort_after(self):
+        for number, listener in enumerate(["http", "https"], 1):
+            client = self.meet("abort-after", listener)
+            self.assert_counts(client.answer(), number)
+            self.assertEqual(client.rest(), (b"", listener == "http"))
+
+    def test_reset_after(self):
+        client = self.meet("reset-after")
+        self.assert_counts(client.answer(), 1)
+        with self.assertRaises(ConnectionResetError):
+            client.rest()
+
+    def test_drip(self):
+        client = self.meet("drip 5")
+        start = time.monotonic()
+        answer = client.answer()
+        self.assert_counts(answer, 1)
+        self.assertGreater(time.monotonic() - start, 0.005 * len(answer.content))
 
     def test_trickle(self):
         for number, listener in enumerate(["http", "https"], 1):
@@ -534,6 +582,55 @@ class FaultTests(ProxyCase):
         )
 
 
+class WireTests(ProxyCase):
+    """What passes a wire is counted exactly, and both sides see its end."""
+
+    def ask(self, command, listener="wire"):
+        self.servers.control(command)
+        client = self.client(listener)
+        client.send("UpdateItem", increment(self.key))
+        return client
+
+    def test_whole(self):
+        for number, listener in enumerate(["wire", "wire-tls"], 1):
+            answer = self.client(listener).ask("UpdateItem", increment(self.key))
+            self.assert_counts(answer, number)
+        self.assertEqual(self.servers.stats()["cuts"], 0)
+
+    def test_cut_to_the_client(self):
+        for number, count in enumerate([0, 1, 100], 1):
+            data, _ = self.ask(f"wire to-client {count} end").rest()
+            self.assertEqual(len(data), count)
+            self.assert_increments(number)
+            self.assertEqual(self.servers.stats()["cuts"], number)
+
+    def test_reset_to_the_client(self):
+        client = self.ask("wire to-client 20 reset")
+        with self.assertRaises(ConnectionResetError):
+            client.rest()
+        self.assert_increments(1)
+
+    def test_cut_to_the_server(self):
+        for count in (0, 1, 100, 500):
+            for manner in ("end", "reset"):
+                with self.assertRaises(ConnectionResetError):  # what it sent was not read
+                    self.ask(f"wire to-server {count} {manner}").rest()
+        self.assert_increments(0)
+        self.assertEqual(self.servers.stats()["cuts"], 8)
+
+    def test_cut_in_a_handshake(self):
+        for way in ("to-server", "to-client"):
+            self.servers.control(f"wire {way} 50 end")
+            with self.assertRaises(OSError):
+                self.client("wire-tls")
+        self.assertEqual(self.servers.stats()["cuts"], 2)
+
+    def test_clear_mends(self):
+        self.servers.control("wire to-server 10 end")
+        self.servers.control("clear")
+        self.assert_counts(self.client("wire").ask("UpdateItem", increment(self.key)), 1)
+
+
 class ControlTests(ProxyCase):
     def test_bad_commands(self):
         for command in [
@@ -547,6 +644,12 @@ class ControlTests(ProxyCase):
             "fault delay 1 2",
             "fault drop-answer 1",
             "fault drop-answer x0",
+            "fault error 400",
+            "fault error 200:Fine",
+            "wire to-server 1",
+            "wire to-nobody 1 end",
+            "wire to-client -1 end",
+            "wire to-client 1 softly",
             "clock",
             "clock 99999999999",
         ]:
@@ -638,11 +741,11 @@ class TlsTests(ProxyCase):
             self.client("refused")
 
 
-class OnDynoxide(SignatureTests, FaultTests, ControlTests, TlsTests, unittest.TestCase):
+class OnDynoxide(SignatureTests, FaultTests, WireTests, ControlTests, TlsTests, unittest.TestCase):
     server = "dynoxide"
 
 
-class OnDynalite(SignatureTests, FaultTests, ControlTests, TlsTests, unittest.TestCase):
+class OnDynalite(SignatureTests, FaultTests, WireTests, ControlTests, TlsTests, unittest.TestCase):
     server = "dynalite"
 
 
@@ -744,7 +847,7 @@ class HarnessTests(unittest.TestCase):
         _, output, _ = self.run_to_end("--server", "none", "--", "env")
         names = {line.partition("=")[0] for line in output.splitlines()}
         listeners = "HTTP HTTPS HTTPS_RSA HTTPS_WRONGNAME HTTPS_EXPIRED HTTPS_NOTYET "
-        listeners += "HTTPS_SELFSIGNED HTTPS_TLS13 MUTE REFUSED CONTROL SERVER PKI CA"
+        listeners += "HTTPS_SELFSIGNED HTTPS_TLS13 WIRE WIRE_TLS MUTE REFUSED CONTROL SERVER PKI CA"
         expected = {f"DYNALOCK_TEST_{name}" for name in listeners.split()}
         self.assertEqual({name for name in names if name.startswith("DYNALOCK_TEST_")}, expected)
 

@@ -16,13 +16,16 @@ port, every verified request ends its connection.
 The control port answers each line with one line:
 
     fault NAME [ARGUMENT] [xTIMES] [on=OPERATION]   the next TIMES (1) requests for OPERATION (any)
+    wire to-server|to-client COUNT end|reset        after COUNT more bytes this way (0: before any),
+                     one connection through a wire ends on both sides
     clock SECONDS    this far from the true time is the clock that checks and dates everything
-    clear            no fault, the true time, all counters zero
+    clear            no fault, whole wires, the true time, all counters zero
     stats            the counters, as JSON
     quit
 
 A fault is used up by a verified request only (cut-request: by a request's head). The section
-"faults" has them all, each with what it does.
+"faults" has them all, each with what it does. A "wire" leads to another listener and knows nothing
+of what it carries: it can be cut after any byte, those of a TLS handshake too.
 """
 
 import argparse
@@ -35,6 +38,7 @@ import http.client
 import json
 import os
 import re
+import select
 import socket
 import socketserver
 import ssl
@@ -289,6 +293,7 @@ class Stats:
         "forwarded",  # sent to the server, whatever came of it
         "upstream_failures",
         "faults",  # that happened
+        "cuts",  # of wires
         "bytes_in",  # of HTTP, within TLS
         "bytes_out",
     )
@@ -360,11 +365,44 @@ class FaultQueue:
             return sum(entry.times for entry in self._entries)
 
 
+class Wires:
+    """When a connection through a wire is to be cut. Whichever carries the bytes uses it up."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self.mend()
+
+    def mend(self):
+        self.arm(None, 0, False)
+
+    def arm(self, way, count, reset):
+        with self._lock:
+            self._way, self._left, self._reset = way, count, reset
+
+    def room(self, way):
+        """How many bytes may pass before the cut; None: any number."""
+        with self._lock:
+            return self._left if way == self._way else None
+
+    def passed(self, way, size):
+        """Whether the connection is to be cut now, and if so whether by a reset."""
+        with self._lock:
+            if way != self._way:
+                return False, False
+            self._left -= size
+            if self._left > 0:
+                return False, False
+            self._way = None
+            return True, self._reset
+
+
 class Proxy:
     def __init__(self, upstream_port):
         self.upstream_port = upstream_port
         self.stats = Stats()
         self.faults = FaultQueue()
+        self.wires = Wires()
+        self.ports = {}  # by the name of the listener
         self.clock_shift = datetime.timedelta()
         self.slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
 
@@ -373,11 +411,17 @@ class Proxy:
 
     def clear(self):
         self.faults.clear()
+        self.wires.mend()
         self.stats.clear()
         self.clock_shift = datetime.timedelta()
 
 
 # ---- connections ---------------------------------------------------------------------------------
+
+
+def reset(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
 
 
 class HangUp(Exception):
@@ -527,8 +571,7 @@ class Connection:
         self._socket.close()
 
     def reset(self):
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._socket.close()
+        reset(self._socket)
 
     # Reading.
 
@@ -607,6 +650,13 @@ def byte_count(word):
     return bounded(word, 0, MAX_BODY)
 
 
+def status_and_type(word):
+    status, _, error_type = word.partition(":")
+    if not re.fullmatch("[A-Za-z]+", error_type):
+        raise ValueError(f"{word} is not STATUS:TYPE")
+    return bounded(status, 400, 599), error_type
+
+
 # The request or the answer is lost.
 
 
@@ -653,6 +703,25 @@ def cut_answer(connection, request, count):
     raise HangUp
 
 
+@fault("reset-answer", byte_count)
+def reset_answer(connection, request, count):
+    """As cut-answer, by a reset."""
+    connection.send(connection.forward(request).bytes()[:count])
+    connection.reset()
+    raise HangUp
+
+
+@fault("truncate", byte_count)
+def truncate(connection, request, count):
+    """As close-delimited, without so many of the last bytes and, over TLS, without a goodbye."""
+    answer = connection.forward(request)
+    answer.remove("Content-Length")
+    body = answer.body[: max(0, len(answer.body) - count)]
+    connection.send(answer.head("HTTP/1.0") + body)
+    connection.abort()
+    raise HangUp
+
+
 # It comes late, or twice.
 
 
@@ -687,6 +756,25 @@ def duplicate(connection, request):
     connection.send_answer(connection.forward(request))
 
 
+@fault("repeat", milliseconds)
+def repeat(connection, request, seconds):
+    """Forwarded and answered; a copy reaches the server later, over a connection of its own."""
+    copy = threading.Timer(seconds, forward_alone, (connection.proxy, request))
+    copy.daemon = True
+    connection.send_answer(connection.forward(request))
+    copy.start()
+
+
+def forward_alone(proxy, request):
+    upstream = Upstream(proxy)
+    try:
+        upstream.exchange(request)
+    except HangUp:
+        pass  # the server has ended
+    finally:
+        upstream.close()
+
+
 # The service says no.
 
 
@@ -699,6 +787,23 @@ def throttle(connection, request):
 
 def send_internal_error(connection, request):
     connection.send_error(request, 500, DYNAMODB + "InternalServerError", "Internal server error")
+
+
+def send_service_error(connection, request, status, error_type):
+    connection.send_error(request, status, DYNAMODB + error_type, "As was asked for.")
+
+
+@fault("error", status_and_type)
+def service_error(connection, request, error):
+    """Not forwarded; STATUS:TYPE comes."""
+    send_service_error(connection, request, *error)
+
+
+@fault("error-after", status_and_type)
+def service_error_after(connection, request, error):
+    """Forwarded; STATUS:TYPE comes."""
+    connection.forward(request)
+    send_service_error(connection, request, *error)
 
 
 @fault("500")
@@ -757,6 +862,13 @@ def bad_crc(connection, request):
     connection.send_answer(answer)
 
 
+@fault("garbage")
+def garbage(connection, request):
+    """Forwarded; what comes is not HTTP."""
+    connection.forward(request)
+    connection.send(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+
 @fault("html")
 def html(connection, request):
     """Not forwarded; a gateway answers 503 in HTML."""
@@ -812,6 +924,35 @@ def close_after(connection, request):
     raise HangUp
 
 
+IDLE_MOMENT_SECONDS = 0.02  # the answer is taken before the connection ends
+
+
+@fault("abort-after")
+def abort_after(connection, request):
+    """As close-after, a moment later and over TLS without a goodbye."""
+    connection.send_answer(connection.forward(request))
+    time.sleep(IDLE_MOMENT_SECONDS)
+    connection.abort()
+    raise HangUp
+
+
+@fault("reset-after")
+def reset_after(connection, request):
+    """As close-after, a moment later and by a reset."""
+    connection.send_answer(connection.forward(request))
+    time.sleep(IDLE_MOMENT_SECONDS)
+    connection.reset()
+    raise HangUp
+
+
+@fault("drip", milliseconds)
+def drip(connection, request, seconds):
+    """Forwarded; the answer comes one byte at a time, each so much later."""
+    for byte in connection.forward(request).bytes():
+        time.sleep(seconds)
+        connection.send(bytes([byte]))
+
+
 @fault("trickle")
 def trickle(connection, request):
     """One byte a write, and over TLS one byte a record."""
@@ -843,6 +984,50 @@ def serve_nothing(proxy, sock):
     Connection(proxy, sock).discard_until_closed()
 
 
+TO_SERVER, TO_CLIENT = "to-server", "to-client"
+
+
+def wire(listener):
+    """Carries bytes to and from another listener, until one side ends or the wire is cut."""
+    return functools.partial(carry, listener)
+
+
+def carry(listener, proxy, sock):
+    with socket.create_connection(("127.0.0.1", proxy.ports[listener])) as server:
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ways = {
+            sock.fileno(): (TO_SERVER, sock, server),
+            server.fileno(): (TO_CLIENT, server, sock),
+        }
+        poller = select.poll()
+        for number in ways:
+            poller.register(number, select.POLLIN)
+        standing = True
+        while standing:
+            ready = poller.poll(IDLE_SECONDS * 1000)
+            standing = ready and all(carry_once(proxy, *ways[number]) for number, _ in ready)
+
+
+def carry_once(proxy, way, source, target):
+    """Whether the connection still stands."""
+    room = proxy.wires.room(way)
+    if room == 0:
+        data, size = source.recv(1, socket.MSG_PEEK), 0
+    else:
+        data = source.recv(65536 if room is None else min(room, 65536))
+        size = len(data)
+    if not data:
+        return False
+    target.sendall(data[:size])
+    cut, by_reset = proxy.wires.passed(way, size)
+    if cut:
+        proxy.stats.add("cuts")
+    if by_reset:
+        reset(target)
+        reset(source)
+    return not cut
+
+
 def tls_server(pki, certificate, version=ssl.TLSVersion.TLSv1_2):
     """Resumes sessions by ID, which small clients can do, and never by ticket."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -865,6 +1050,8 @@ def all_listeners(pki):
         "https-selfsigned": tls_server(pki, "selfsigned"),
         "https-tls13": tls_server(pki, "ec", ssl.TLSVersion.TLSv1_3),
         "mute": serve_nothing,
+        "wire": wire("http"),
+        "wire-tls": wire("https"),
     }
 
 
@@ -917,6 +1104,9 @@ class Control(socketserver.StreamRequestHandler):
         if words[:1] == ["clock"] and len(words) == 2:
             proxy.clock_shift = seconds_of_shift(words[1])
             return "ok"
+        if words[:1] == ["wire"] and len(words) == 4:
+            proxy.wires.arm(*parse_cut(*words[1:]))
+            return "ok"
         if words == ["clear"]:
             proxy.clear()
             return "ok"
@@ -924,7 +1114,13 @@ class Control(socketserver.StreamRequestHandler):
             return json.dumps({**proxy.stats.snapshot(), "pending_faults": proxy.faults.pending()})
         if words == ["quit"]:
             return "bye"
-        raise ValueError("commands are fault NAME ..., clock SECONDS, clear, stats, quit")
+        raise ValueError("commands are fault NAME ..., wire ..., clock SECONDS, clear, stats, quit")
+
+
+def parse_cut(way, count, manner):
+    if way not in (TO_SERVER, TO_CLIENT) or manner not in ("end", "reset"):
+        raise ValueError("wire to-server|to-client COUNT end|reset")
+    return way, byte_count(count), manner == "reset"
 
 
 def parse_fault(words):
@@ -962,9 +1158,9 @@ def main():
 
     proxy = Proxy(options.upstream)
     control = ControlServer(proxy)
-    ports = {"control": control.server_address[1]}
     for name, serve in all_listeners(options.pki).items():
-        ports[name] = listen(proxy, serve)
+        proxy.ports[name] = listen(proxy, serve)
+    ports = {"control": control.server_address[1], **proxy.ports}
     print(json.dumps(ports), flush=True)
     try:
         control.serve_forever()
