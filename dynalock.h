@@ -3273,7 +3273,7 @@ static void dl_json_attribute(const dl_json *json, int item, const char *name,
    linked. */
 struct dynalock_steps {
     /* The connection is ready: name signing.target and settle what the body
-       will say. */
+       will say. response.body may lead to the filter by way of a reader. */
     void (*prepare)(dynalock_operation *operation);
     /* The exchange has ended; exchange.fate says what may have happened. */
     void (*answer)(dynalock_operation *operation, dynalock_outcome outcome);
@@ -3494,6 +3494,10 @@ static void dl_exchange_send_first(dynalock_client *client)
         dl_exchange_end(client, DYNALOCK_CLOCK_UNSET);
         return;
     }
+    /* what the answer goes into; prepare may put a reader of its own before */
+    dl_response_begin(&client->response, &client->filter.sink);
+    dl_filter_begin(&client->filter, operation->steps->wants,
+        client->memory.answer.text, sizeof client->memory.answer.text);
     operation->steps->prepare(operation);
     dl_exchange_sign(client);
     exchange->state = DL_EXCHANGE_SEND;
@@ -3679,9 +3683,6 @@ static void dl_exchange_receive_first(dynalock_client *client)
 
     exchange->state = DL_EXCHANGE_RECEIVE;
     exchange->interest = DYNALOCK_READ;
-    dl_response_begin(&client->response, &client->filter.sink);
-    dl_filter_begin(&client->filter, exchange->operation->steps->wants,
-        client->memory.answer.text, sizeof client->memory.answer.text);
 }
 
 static int dl_exchange_send(dynalock_client *client)
