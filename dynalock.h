@@ -202,9 +202,9 @@ CONTENTS (search for the words)
     == options      == interface    == text         == sha256
     == sigv4        == http         == stream       == json
     == request      == layout       == lock         == alarm
-    == save         == read         == tidy         == reader
-    == call         == fence        == table        == region
-    == client       == posix        == licence
+    == save         == read         == tidy         == seal
+    == reader       == call         == fence        == table
+    == region       == client       == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -365,6 +365,8 @@ typedef enum dynalock_outcome {
     DYNALOCK_BAD_FILE = -25,       /* no certificate in it: posix_anchors    */
     DYNALOCK_BAD_BLOB = -26,       /* not a saved one, damaged, or of another
                                       owner: restore                         */
+    DYNALOCK_BAD_SEAL = -27,       /* another key, another item's data, or
+                                      altered: unseal                        */
 
     /* The lock. */
     DYNALOCK_BUSY = -30,           /* held by client.detail.holder: acquire
@@ -606,6 +608,8 @@ struct dynalock_lock {
     uint32_t counter; /* of the last request sent */
     uint32_t data_size;
     const uint8_t *data;
+    char data_letter; /* D: an acquire sets it, N: removes it, 0: keeps it */
+    uint8_t data_due; /* so must the next renewal or release */
     const dynalock_claim *claim;   /* what may entitle it; NULL: nothing */
     const dynalock_claim *through; /* what the write under way relies on */
     struct dynalock_alarm *alarm;
@@ -656,7 +660,7 @@ typedef struct dynalock_hmac_key { /* SHA-256 states after the two pads */
 
 typedef struct dynalock_signing_key {
     dynalock_hmac_key key;
-    char day[8]; /* it was made for: YYYYMMDD */
+    char day[9]; /* it was made for: YYYYMMDD and NUL */
 } dynalock_signing_key;
 
 /* All that a signature covers besides the body. The path is always "/", the
@@ -1107,11 +1111,37 @@ DYNALOCK_API dynalock_outcome dynalock_release_restored(
    have carried. */
 DYNALOCK_API uint64_t dynalock_fence(const dynalock_lock *lock);
 
-/* Data to store with the lock at the next acquire; NULL: none, and what the
-   last holder left is removed (as without this call). Kept by pointer.
-   BAD_ARGUMENT. */
+/* What is stored with the lock for others to read: at every acquire from now on
+   and, if it is held, with the next renewal (which is then due at once) or its
+   release. NULL: none, and what the last holder left is removed (as without
+   this call). Kept by pointer, AND MUST NOT CHANGE until other data is set.
+   BAD_ARGUMENT, IN_USE (a request of this lock is under way). */
+#define DYNALOCK_DATA_MOST 400000u /* bytes: an item has room for 409,600 */
 DYNALOCK_API dynalock_outcome dynalock_set_data(
     dynalock_lock *lock, const void *data, uint32_t size) DYNALOCK_CHECKED;
+
+/* What is stored stays as it is, whoever has stored it, at acquires too. */
+DYNALOCK_API dynalock_outcome dynalock_keep_data(
+    dynalock_lock *lock) DYNALOCK_CHECKED;
+
+#ifndef DYNALOCK_NO_TLS
+/*
+Data that only who has the key can read, or make: ChaCha20-Poly1305 (RFC 8439)
+with a random nonce, bound to the item's name. In place: seal makes *size bytes
+DYNALOCK_SEAL_SIZE longer, if capacity has room, ready for dynalock_set_data;
+unseal takes what dynalock_data returns. The lock does not depend on it: a seal
+that is broken costs the data only. At most 2^32 seals to a key.
+seal: BAD_ARGUMENT, BAD_BUFFER, NO_ENTROPY. unseal: BAD_ARGUMENT, BAD_SEAL (the
+data is then wiped).
+*/
+#define DYNALOCK_SEAL_SIZE 28u
+DYNALOCK_API dynalock_outcome dynalock_seal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size, uint32_t capacity) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_unseal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size) DYNALOCK_CHECKED;
+#endif
 
 /* The data of the record that was read: once, in the record's own memory.
    *size: 0 = none, DYNALOCK_TOO_LONG = more than DYNALOCK_DATA_SIZE, or not
@@ -1661,6 +1691,12 @@ static int dl_equals(const char *text, size_t size, const char *other)
     return strlen(other) == size && memcmp(text, other, size) == 0;
 }
 
+/* Where the compiler would put a loop in place of memcpy. */
+static DL_APART void dl_copy(void *to, const void *from, size_t size)
+{
+    memcpy(to, from, size);
+}
+
 static void dl_copy_text(
     char *out, size_t capacity, const char *text, size_t size)
 {
@@ -1773,15 +1809,16 @@ static uint32_t dl_split(uint32_t *value, uint32_t divisor)
 /* Years 1970..9999, no leap seconds. Years begin in March here, so that the
    leap day is the last: four centuries have 146097 days, four years 1461, and
    five months 153 whichever one starts with (30.6 each). */
-static void dl_date(char out[DL_DATE_SIZE], uint64_t unix_s)
+static void dl_date(char out[DL_DATE_SIZE], uint64_t unix_ms)
 {
-    uint32_t part[7], century, year, month;
+    uint32_t part[7], left, century, year, month;
     unsigned i;
 
-    part[6] = dl_divide(&unix_s, 60);
-    part[5] = dl_divide(&unix_s, 60);
-    part[4] = dl_divide(&unix_s, 24);
-    century = 4 * ((uint32_t)unix_s + 719468) + 3; /* since 0000-03-01 */
+    part[6] = dl_divide(&unix_ms, 60000) / 1000;
+    left = (uint32_t)unix_ms;
+    part[5] = dl_split(&left, 60);
+    part[4] = dl_split(&left, 24);
+    century = 4 * (left + 719468) + 3; /* since 0000-03-01 */
     year = dl_split(&century, 146097) | 3;
     month = 5 * (dl_split(&year, 1461) / 4) + 2;
     part[3] = dl_split(&month, 153) / 5 + 1;
@@ -1837,9 +1874,9 @@ static const uint32_t dl_sha256_k[64] = { 0x428a2f98, 0x71374491, 0xb5c0fbcf,
     0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
     0xc67178f2 };
 
-static DL_APART void dl_sha256_copy(uint32_t to[8], const uint32_t from[8])
+static void dl_sha256_copy(uint32_t to[8], const uint32_t from[8])
 {
-    memcpy(to, from, 8 * sizeof *to);
+    dl_copy(to, from, 8 * sizeof *to);
 }
 
 static void dl_sha256_block(uint32_t state[8], const uint8_t block[64])
@@ -2051,13 +2088,13 @@ static void dl_put_signing(
 }
 
 /* HMAC(key, text), and the result becomes the next key. */
-static void dl_derive(dynalock_hmac_key *key, const void *text, size_t size)
+static void dl_derive(dynalock_hmac_key *key, const char *text)
 {
     dl_sha256 sha;
     uint8_t next[DL_SHA256_SIZE];
 
     dl_hmac_init(&sha, key);
-    dl_sha256_update(&sha, text, size);
+    dl_sha256_update(&sha, text, strlen(text));
     dl_hmac_final(&sha, key, next);
     dl_hmac_key(key, "", next, sizeof next);
     dl_wipe(next, sizeof next);
@@ -2070,13 +2107,13 @@ static void dl_signing_key(
 {
     const char *secret = signing->credentials->secret;
 
-    if (memcmp(cache->day, signing->date, sizeof cache->day) == 0) return;
-    memcpy(cache->day, signing->date, sizeof cache->day);
+    if (memcmp(cache->day, signing->date, sizeof cache->day - 1) == 0) return;
+    dl_copy_text(cache->day, sizeof cache->day, signing->date, 8);
     dl_hmac_key(&cache->key, "AWS4", secret, strlen(secret));
-    dl_derive(&cache->key, signing->date, 8);
-    dl_derive(&cache->key, signing->region, strlen(signing->region));
-    dl_derive(&cache->key, "dynamodb", 8);
-    dl_derive(&cache->key, "aws4_request", 12);
+    dl_derive(&cache->key, cache->day);
+    dl_derive(&cache->key, signing->region);
+    dl_derive(&cache->key, "dynamodb");
+    dl_derive(&cache->key, "aws4_request");
 }
 
 /* Turns signing->digest from the body's hash into the signature. The
@@ -2237,18 +2274,21 @@ static void dl_http_connection(dynalock_response *response, const char *value)
 static uint32_t dl_read_date(const char *text, size_t size)
 {
     static const char months[] = "MarAprMayJunJulAugSepOctNovDecJanFeb";
-    uint32_t day, year, hour, minute, second, i;
+    static const uint8_t places[] = { 5, 12, 17, 20, 23 };
+    enum { DAY, YEAR, HOUR, MINUTE, SECOND, ALL };
+    uint32_t part[ALL], year, i;
 
-    if (size != 29 || !dl_read_word(text + 5, 2, &day) ||
-        !dl_read_word(text + 12, 4, &year) || year - 1970 >= 130 ||
-        !dl_read_word(text + 17, 2, &hour) ||
-        !dl_read_word(text + 20, 2, &minute) ||
-        !dl_read_word(text + 23, 2, &second))
-        return 0;
+    if (size != 29) return 0;
+    for (i = 0; i < ALL; i++)
+        if (!dl_read_word(text + places[i], i == YEAR ? 4 : 2, &part[i]))
+            return 0;
+    year = part[YEAR];
+    if (year - 1970 >= 130) return 0;
     for (i = 0; i < 12 && memcmp(text + 8, months + 3 * i, 3) != 0;) i++;
     if (i >= 10) year--;
-    day += 365 * year + year / 4 + (153 * i + 2) / 5 - 719484;
-    return ((day * 24 + hour) * 60 + minute) * 60 + second;
+    part[DAY] += 365 * year + year / 4 + (153 * i + 2) / 5 - 719484;
+    return ((part[DAY] * 24 + part[HOUR]) * 60 + part[MINUTE]) * 60 +
+           part[SECOND];
 }
 
 static void dl_http_value(dynalock_response *response, unsigned header,
@@ -3567,28 +3607,6 @@ static void dl_put_body(const dynalock_client *client, dl_sink *sink)
     operation->steps->body(operation, sink);
 }
 
-static void dl_exchange_sign(dynalock_client *client)
-{
-    dynalock_exchange *exchange = &client->exchange;
-    dl_signing *signing = &client->signing;
-    uint64_t unix_s = exchange->unix_ms;
-    dl_sha256 sha;
-    dl_span span;
-
-    (void)dl_divide(&unix_s, 1000);
-    dl_date(signing->date, unix_s);
-    dl_sha256_init(&sha);
-    dl_put_body(client, &sha.sink);
-    signing->body_size = sha.size;
-    dl_sha256_final(&sha, signing->digest);
-    dl_sign(&client->signing_key, signing);
-    dl_put_head(dl_span_open(&span, NULL, 0, 0), signing);
-    exchange->total = (uint32_t)span.total + signing->body_size;
-    exchange->sent = 0;
-    exchange->window_at = 0;
-    exchange->window_used = 0;
-}
-
 /* Fills the window with what follows the bytes that have left. */
 static void dl_exchange_fill(dynalock_client *client)
 {
@@ -3601,6 +3619,23 @@ static void dl_exchange_fill(dynalock_client *client)
     dl_put_body(client, sink);
     exchange->window_at = exchange->sent;
     exchange->window_used = (uint16_t)span.used;
+    exchange->total = (uint32_t)span.total;
+}
+
+static void dl_exchange_sign(dynalock_client *client)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    dl_signing *signing = &client->signing;
+    dl_sha256 sha;
+
+    dl_date(signing->date, exchange->unix_ms);
+    dl_sha256_init(&sha);
+    dl_put_body(client, &sha.sink);
+    signing->body_size = sha.size;
+    dl_sha256_final(&sha, signing->digest);
+    dl_sign(&client->signing_key, signing);
+    exchange->sent = 0;
+    dl_exchange_fill(client);
 }
 
 /* ---- the exchange ---- */
@@ -3752,10 +3787,8 @@ static void dl_detail_read(dynalock_client *client)
     const dl_json *json = &client->json;
 
     detail->http_status = client->response.status;
-    memcpy(detail->request_id, client->response.request_id,
+    dl_copy(detail->request_id, client->response.request_id,
         sizeof detail->request_id);
-    detail->type[0] = '\0';
-    detail->message[0] = '\0';
     dl_detail_text(json, "__type", detail->type, sizeof detail->type);
     dl_detail_text(json, "message", detail->message, sizeof detail->message);
     dl_detail_text(json, "Message", detail->message, sizeof detail->message);
@@ -3873,9 +3906,11 @@ static int dl_exchange_send(dynalock_client *client)
         uint32_t at = exchange->sent - exchange->window_at;
 
         if (at == exchange->window_used) {
+            uint32_t total = exchange->total;
+
             dl_exchange_fill(client);
             at = 0;
-            if (exchange->window_used == 0) n = DYNALOCK_DISCONNECTED;
+            if (exchange->total != total) n = DYNALOCK_DISCONNECTED;
         }
         if (n < 0) break; /* the request has changed: it cannot be finished */
         n = stream->write(
@@ -4033,7 +4068,8 @@ static void dl_unlink(dynalock_operation *operation)
 }
 
 /* Ends an operation for good. */
-static void dl_finish(dynalock_operation *operation, dynalock_outcome outcome)
+static DL_APART void dl_finish(
+    dynalock_operation *operation, dynalock_outcome outcome)
 {
     dl_unlink(operation);
     operation->state = 0;
@@ -4094,11 +4130,11 @@ static dynalock_outcome dl_poll(dynalock_client *client)
 /*
 A layout has one template for its three writes: [A acquire, [E renew, [G
 release; [B is either of the last, [L the first or second, [F the first or
-last. Other groups: [D data is given, [N not (both in an acquire only); [T a
-TTL attribute is known, [S set, [R removed; [M there are names; [W a claim is
-made (in an acquire only), whose condition and values are $W and $M; [V it
-knows a fence, [U there was none. The values :x are those of dl_put_value; $w is the bare record that a
-claim is about.
+last. Other groups: [D data is given, [N removed, [J either; [T a TTL attribute
+is known, [S set, [R removed, [I without data; [M there are names, [H some
+before the TTL's; [W a claim is made (in an acquire only), whose condition and
+values are $W and $M; [V it knows a fence, [U there was none. The values :x are
+those of dl_put_value; $w is the bare record that a claim is about.
 */
 
 struct dl_item;
@@ -4132,7 +4168,8 @@ static const char dl_standard_write[] =
     "'UpdateExpression':'"
     "SET " DL_VERSION "=:r[A," DL_OWNER "=:o][L," DL_LEASE "=:l][F," DL_FENCE
     "=:f][G," DL_RELEASED "=:y][D,#d=:d][S,#t=:x]"
-    "[A REMOVE " DL_RELEASED "[N,#d][R,#t]][B[R REMOVE #t]]"
+    "[A REMOVE " DL_RELEASED "[N,#d][R,#t]]"
+    "[B[N REMOVE #d[R,#t]][I REMOVE #t]]"
     "','ConditionExpression':'"
     "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
     "<:f) AND (" DL_RELEASED "=:y OR (]" /* free, or */
@@ -4141,7 +4178,7 @@ static const char dl_standard_write[] =
     "[E AND " DL_FENCE "=:f AND " DL_IS_MISSING "(" DL_RELEASED ")]"
     "[G AND " DL_FENCE "<=:f]"
     "'[M,'ExpressionAttributeNames':{"
-    "[A'#k':$P,'#d':'data'[T,]][T'#t':$L]}]"
+    "[A'#k':$P][J[A,]'#d':'data'][T[H,]'#t':$L]}]"
     ",'ExpressionAttributeValues':{"
     "$o,$a,$z,$r,$f[L,$l][F,$y][D,$d][S,$x][W$M]}"
     ",'ReturnValuesOnConditionCheckFailure':'ALL_OLD'";
@@ -4241,25 +4278,26 @@ typedef struct dl_item {
 static int dl_read_duration(const char *text, size_t size, uint64_t *ms)
 {
     static const char digits[] = ".0123456789";
+    const char *end = text + size;
 
-    for (*ms = 0; size != 0;) {
+    for (*ms = 0; text != end;) {
         size_t whole = dl_count(text, digits + 1);
-        size_t n = whole + dl_count(text + whole, digits);
         uint32_t part, unit = 1000;
 
-        if (!dl_read_word(text, whole, &part)) return 0;
-        if (part > DL_LEASE_MOST || !dl_is_in(text[n], "hms")) return 0;
-        if (n > whole) part++;
-        if (text[n] == 'h') unit = 3600000;
-        if (text[n] == 'm') unit = 60000;
-        n++;
-        if (unit == 60000 && text[n] == 's') {
+        if (!dl_read_word(text, whole, &part) || part > DL_LEASE_MOST)
+            return 0;
+        text += whole;
+        if (*text == '.') part++;
+        text += dl_count(text, digits);
+        if (!dl_is_in(*text, "hms")) return 0;
+        if (*text == 'h') unit = 3600000;
+        if (*text == 'm') unit = 60000;
+        text++;
+        if (unit == 60000 && *text == 's') {
             unit = 1;
-            n++;
+            text++;
         }
         *ms += (uint64_t)part * unit;
-        text += n;
-        size -= n;
     }
     return *ms <= DL_LEASE_MOST;
 }
@@ -4269,9 +4307,8 @@ static int dl_read_lease(const dl_found *found, uint32_t *lease_ms)
 {
     uint64_t ms;
 
-    if (found->text == NULL ||
-        (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
-            !dl_read_duration(found->text, found->size, &ms)))
+    if (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
+        !dl_read_duration(found->text, found->size, &ms))
         return 0;
     *lease_ms = (uint32_t)ms;
     return ms != 0;
@@ -4444,7 +4481,7 @@ static const dynalock_claim *dl_previous(void)
 
 In the client's list from ACQUIRE until FREE again.
 */
-enum {
+enum { /* in an order that the code relies on */
     DL_LOCK_FREE,
     DL_LOCK_ACQUIRE,
     DL_LOCK_CONFIRM,
@@ -4459,8 +4496,8 @@ enum {
 enum {                 /* dl_memory: what this call must not forget */
     DL_UNANSWERED = 1, /* a write of mine may still be carried out */
     DL_HURRIED = 2,    /* one immediate retry was used up */
-    DL_ONE_TRY = 4,
-    DL_SETTLING = 8 /* the deadline has been reported */
+    DL_COUNTED = 4,    /* only so many tries; an acquire does not wait */
+    DL_SETTLING = 8    /* the deadline has been reported */
 };
 
 /* Signatures older than this are refused, so that no copy of a request can
@@ -4609,14 +4646,13 @@ static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink)
     dl_put_template(sink, text, fields);
 }
 
-/* Of the write under way; 0: it is a look. */
+/* What a write of this state always says; 0: it is a look. */
 static uint32_t dl_write_flags(const dynalock_lock *lock)
 {
     switch (lock->operation.state) {
     case DL_LOCK_ACQUIRE:
         return DL_FLAG('A') | DL_FLAG('L') | DL_FLAG('F') | DL_FLAG('M') |
-               DL_FLAG(lock->data != NULL ? 'D' : 'N') |
-               (lock->through != NULL ? DL_FLAG('W') : 0);
+               DL_FLAG('H') | (lock->through != NULL ? DL_FLAG('W') : 0);
     case DL_LOCK_RENEW:
     case DL_LOCK_LEAVE: return DL_FLAG('B') | DL_FLAG('E') | DL_FLAG('L');
     case DL_LOCK_RELEASE: return DL_FLAG('B') | DL_FLAG('G') | DL_FLAG('F');
@@ -4624,18 +4660,37 @@ static uint32_t dl_write_flags(const dynalock_lock *lock)
     }
 }
 
-static uint32_t dl_lock_flags(const dynalock_lock *lock)
+/* Every acquire says what becomes of the data, other writes only if there is
+   news. */
+static uint32_t dl_data_flags(const dynalock_lock *lock)
+{
+    if (lock->data_letter == 0 ||
+        (!lock->data_due && lock->operation.state != DL_LOCK_ACQUIRE))
+        return 0;
+    return DL_FLAG(lock->data_letter) | DL_FLAG('J') | DL_FLAG('M') |
+           DL_FLAG('H');
+}
+
+static uint32_t dl_ttl_flags(const dynalock_lock *lock, uint32_t flags)
 {
     const dynalock_config *config = &lock->operation.client->config;
+
+    if (config->ttl_attribute == NULL) return 0;
+    if (!config->no_ttl || (config->delete_on_release &&
+                               lock->operation.state == DL_LOCK_RELEASE))
+        return DL_FLAG('T') | DL_FLAG('M') | DL_FLAG('S');
+    return DL_FLAG('T') | DL_FLAG('M') | DL_FLAG('R') |
+           ((flags & DL_FLAG('N')) == 0 ? DL_FLAG('I') : 0);
+}
+
+static uint32_t dl_lock_flags(const dynalock_lock *lock)
+{
     uint32_t flags = dl_write_flags(lock);
-    int ttl = !config->no_ttl || (config->delete_on_release &&
-                                     lock->operation.state == DL_LOCK_RELEASE);
 
     if (flags == 0) /* a waiter's look need not be consistent */
         return lock->operation.state == DL_LOCK_WATCH ? 0 : DL_FLAG('C');
-    flags |= DL_FLAG('X');
-    if (config->ttl_attribute != NULL)
-        flags |= DL_FLAG('T') | DL_FLAG('M') | DL_FLAG(ttl ? 'S' : 'R');
+    flags |= DL_FLAG('X') | dl_data_flags(lock);
+    flags |= dl_ttl_flags(lock, flags);
     return flags | DL_FLAG(lock->watch_fence != DL_NO_FENCE ? 'V' : 'U');
 }
 
@@ -4741,6 +4796,7 @@ static void dl_give_up(dynalock_lock *lock, dynalock_outcome outcome)
         dl_finish(&lock->operation, outcome);
         return;
     }
+    lock->memory = DL_UNANSWERED;
     lock->ending = outcome;
     lock->operation.outcome = DYNALOCK_UNKNOWN;
     dl_release_begin(lock);
@@ -4754,14 +4810,6 @@ static void dl_lose(dynalock_lock *lock, dynalock_outcome outcome)
     dl_finish(&lock->operation, outcome);
 }
 
-static void dl_note_failure(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    dynalock_client *client = lock->operation.client;
-
-    if (client->exchange.fate == DL_FATE_SENT) lock->memory |= DL_UNANSWERED;
-    lock->failure = outcome;
-}
-
 /* ---- holding ---- */
 
 static void dl_hold(dynalock_lock *lock)
@@ -4769,8 +4817,12 @@ static void dl_hold(dynalock_lock *lock)
     dynalock_client *client = lock->operation.client;
     uint32_t third = lock->sent_lease_ms / 3;
 
+    lock->claim = NULL;
+    lock->memory = DL_COUNTED; /* as far as renewals are asked for */
+    lock->token = lock->fence;
     lock->until = lock->base + dl_usable(client, lock->sent_lease_ms);
     lock->held_lease_ms = lock->sent_lease_ms;
+    lock->data_due = 0;
     lock->operation.state = DL_LOCK_HOLD;
     lock->operation.outcome = DYNALOCK_OK;
     lock->operation.attempts = 0;
@@ -4879,30 +4931,18 @@ static void dl_watch_on(dynalock_lock *lock)
 /* Not ours now: wait for it, or say so. */
 static void dl_acquire_later(dynalock_lock *lock)
 {
-    if ((lock->memory & DL_ONE_TRY) != 0) dl_give_up(lock, DYNALOCK_BUSY);
+    if ((lock->memory & DL_COUNTED) != 0) dl_give_up(lock, DYNALOCK_BUSY);
     else dl_watch_on(lock);
 }
 
-static void dl_grant(dynalock_lock *lock)
-{
-    lock->claim = NULL;
-    lock->memory = 0;
-    lock->token = lock->fence;
-    dl_hold(lock);
-}
-
 /* What stands there: our write was refused, or a waiter has looked. */
-static void dl_acquire_seen(dynalock_lock *lock, const dl_item *item)
+static void dl_acquire_seen(
+    dynalock_lock *lock, const dl_item *item, int whose)
 {
     int refused = lock->operation.state != DL_LOCK_WATCH;
-    int whose = dl_whose(lock, item);
 
     if (item->kind == DL_ITEM_FOREIGN) {
         dl_give_up(lock, DYNALOCK_NOT_A_LOCK);
-        return;
-    }
-    if (whose == DL_WHOSE_WRITE && refused) {
-        dl_grant(lock);
         return;
     }
     dl_observe(lock, item);
@@ -4919,86 +4959,52 @@ static void dl_acquire_seen(dynalock_lock *lock, const dl_item *item)
     dl_acquire_later(lock);
 }
 
-static void dl_acquire_failed(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    int again = (lock->memory & DL_ONE_TRY) != 0
-                    ? dl_is_worth_trying(&lock->operation, outcome)
-                    : dl_is_passing(lock->operation.client, outcome);
-
-    dl_note_failure(lock, outcome);
-    if (again) dl_back_off(&lock->operation, outcome);
-    else dl_give_up(lock, outcome);
-}
-
 /* ---- renewing ---- */
 
 /* Our renewal was refused, and this is what stands there instead. */
-static void dl_renew_refused(dynalock_lock *lock, const dl_item *item)
+static void dl_renew_refused(
+    dynalock_lock *lock, const dl_item *item, int whose)
 {
-    dynalock_client *client = lock->operation.client;
-    int whose = dl_whose(lock, item);
+    dynalock_outcome loss = DYNALOCK_LOST_STOLEN;
 
-    if (whose == DL_WHOSE_WRITE) {
-        dl_hold(lock);
-    } else if (whose == DL_WHOSE_MINE && item->fence == lock->fence) {
+    if (whose == DL_WHOSE_MINE && item->fence == lock->fence) {
         /* an older copy of our own answered, or a stale one */
         lock->operation.state = DL_LOCK_RENEW;
         dl_back_off(&lock->operation, DYNALOCK_THROTTLED);
-    } else if (item->kind == DL_ITEM_FREE) {
-        dl_lose(lock, DYNALOCK_LOST_RELEASED);
-    } else if (item->kind == DL_ITEM_ABSENT) {
-        dl_lose(lock, DYNALOCK_LOST_VANISHED);
-    } else {
-        if (item->kind == DL_ITEM_LIVE) dl_note_holder(client, item);
-        dl_lose(lock, DYNALOCK_LOST_STOLEN);
-    }
-}
-
-/* The lock stays held as long as before. A call that asked for the renewal is
-   told after its tries; the heartbeat goes on. */
-static void dl_renew_failed(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    dynalock_operation *operation = &lock->operation;
-    int again = dl_is_worth_trying(operation, outcome);
-
-    lock->failure = outcome;
-    dl_back_off(operation, outcome);
-    if (again || operation->outcome != DYNALOCK_AGAIN) return;
-    operation->outcome = outcome;
-    if (operation->client->config.manual_renew) {
-        operation->state = DL_LOCK_HOLD;
-        operation->due = DL_NEVER;
-    }
-}
-
-/* ---- releasing ---- */
-
-/* A refusal means done as well: the item bears our mark already, or is another
-   owner's or nobody's after a release that was sent in time. */
-static void dl_release_failed(dynalock_lock *lock, dynalock_outcome outcome)
-{
-    dl_note_failure(lock, outcome);
-    if (dl_is_passing(lock->operation.client, outcome)) {
-        dl_back_off(&lock->operation, outcome);
         return;
     }
-    /* a write that could not be taken back may stand on the table */
-    if ((lock->memory & DL_SETTLING) != 0) outcome = DYNALOCK_UNKNOWN;
-    dl_fail(&lock->operation, outcome);
+    if (item->kind == DL_ITEM_FREE) loss = DYNALOCK_LOST_RELEASED;
+    if (item->kind == DL_ITEM_ABSENT) loss = DYNALOCK_LOST_VANISHED;
+    if (item->kind == DL_ITEM_LIVE)
+        dl_note_holder(lock->operation.client, item);
+    dl_lose(lock, loss);
+}
+
+/* A call that asked for a renewal has ended, the lock is held as before; the
+   heartbeat, if there is one, goes on. */
+static void dl_renew_end(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    if (operation->outcome != DYNALOCK_AGAIN) return;
+    operation->outcome = outcome;
+    if (!operation->client->config.manual_renew) return;
+    operation->state = DL_LOCK_HOLD;
+    operation->due = DL_NEVER;
 }
 
 /* ---- the lock's steps ---- */
 
-/* The write was carried out. */
+/* The write was carried out. For a release a refusal means that, too: the item
+   bears our mark already, or is another owner's or nobody's after a release
+   that was sent in time. */
 static void dl_write_done(dynalock_lock *lock)
 {
     switch (lock->operation.state) {
-    case DL_LOCK_ACQUIRE: dl_grant(lock); break;
-    case DL_LOCK_RENEW: dl_hold(lock); break;
     case DL_LOCK_LEAVE: dl_release_begin(lock); break;
-    default:
+    case DL_LOCK_RELEASE:
         dl_finish(&lock->operation, (dynalock_outcome)lock->ending);
         break;
+    default: dl_hold(lock); break;
     }
 }
 
@@ -5008,32 +5014,47 @@ static void dl_item_seen(dynalock_lock *lock, int refused)
 {
     uint8_t state = lock->operation.state;
     dl_item item;
+    int whose;
 
     dl_read_item(&lock->operation.client->json, &item);
-    if (refused && item.kind == DL_ITEM_ABSENT) {
-        if (state == DL_LOCK_ACQUIRE) dl_turn_to(lock, DL_LOCK_CONFIRM);
-        if (state == DL_LOCK_RENEW) dl_turn_to(lock, DL_LOCK_CHECK);
-        if (lock->operation.state != state) return;
+    if (refused && item.kind == DL_ITEM_ABSENT &&
+        (state == DL_LOCK_ACQUIRE || state == DL_LOCK_RENEW)) {
+        dl_turn_to(lock, (uint8_t)(state + 1)); /* CONFIRM, CHECK */
+        return;
     }
-    switch (state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH: dl_acquire_seen(lock, &item); break;
-    case DL_LOCK_RENEW:
-    case DL_LOCK_CHECK: dl_renew_refused(lock, &item); break;
-    default: dl_write_done(lock); break;
-    }
+    whose = dl_whose(lock, &item);
+    if (state >= DL_LOCK_LEAVE ||
+        (whose == DL_WHOSE_WRITE && state != DL_LOCK_WATCH))
+        dl_write_done(lock);
+    else if (state < DL_LOCK_HOLD) dl_acquire_seen(lock, &item, whose);
+    else dl_renew_refused(lock, &item, whose);
 }
 
+/* A release goes on until it is answered; a write that could not be taken back
+   may stand on the table. */
 static void dl_lock_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
-    switch (lock->operation.state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH: dl_acquire_failed(lock, outcome); break;
-    case DL_LOCK_LEAVE: dl_release_begin(lock); break;
-    case DL_LOCK_RELEASE: dl_release_failed(lock, outcome); break;
-    default: dl_renew_failed(lock, outcome); break;
+    dynalock_operation *operation = &lock->operation;
+    uint8_t state = operation->state;
+    int again = (lock->memory & DL_COUNTED) != 0
+                    ? dl_is_worth_trying(operation, outcome)
+                    : dl_is_passing(operation->client, outcome);
+
+    if (operation->client->exchange.fate == DL_FATE_SENT)
+        lock->memory |= DL_UNANSWERED;
+    lock->failure = outcome;
+    if (state == DL_LOCK_LEAVE) {
+        dl_release_begin(lock);
+    } else if (again) {
+        dl_back_off(operation, outcome);
+    } else if (state < DL_LOCK_HOLD) {
+        dl_give_up(lock, outcome);
+    } else if (state < DL_LOCK_LEAVE) {
+        dl_back_off(operation, outcome);
+        dl_renew_end(operation, outcome);
+    } else {
+        if ((lock->memory & DL_SETTLING) != 0) outcome = DYNALOCK_UNKNOWN;
+        dl_fail(operation, outcome);
     }
 }
 
@@ -5119,17 +5140,6 @@ static void dl_release_cancel(dynalock_lock *lock)
     dl_settle(lock);
 }
 
-/* The lock stays held; the heartbeat, if there is one, goes on. */
-static void dl_renew_cancel(dynalock_lock *lock)
-{
-    dynalock_operation *operation = &lock->operation;
-
-    operation->outcome = DYNALOCK_CANCELLED;
-    if (!operation->client->config.manual_renew) return;
-    operation->state = DL_LOCK_HOLD;
-    operation->due = DL_NEVER;
-}
-
 static void dl_lock_end(dynalock_operation *operation, unsigned why)
 {
     dynalock_lock *lock = dl_lock_of(operation);
@@ -5146,22 +5156,15 @@ static void dl_lock_end(dynalock_operation *operation, unsigned why)
     if ((expired || operation->state < DL_LOCK_LEAVE) &&
         dl_exchange_abandon(operation))
         lock->memory |= DL_UNANSWERED;
-    switch (operation->state) {
-    case DL_LOCK_ACQUIRE:
-    case DL_LOCK_CONFIRM:
-    case DL_LOCK_WATCH:
+    if (operation->state < DL_LOCK_HOLD) {
         dl_give_up(lock,
             expired ? (dynalock_outcome)lock->failure : DYNALOCK_CANCELLED);
-        break;
-    case DL_LOCK_LEAVE:
-    case DL_LOCK_RELEASE:
+    } else if (operation->state < DL_LOCK_LEAVE) {
+        if (expired) dl_lose(lock, DYNALOCK_LOST_EXPIRED);
+        else dl_renew_end(operation, DYNALOCK_CANCELLED);
+    } else {
         if (expired) dl_release_expire(lock);
         else if (why == DL_END_CANCELLED) dl_release_cancel(lock);
-        break;
-    default:
-        if (expired) dl_lose(lock, DYNALOCK_LOST_EXPIRED);
-        else if (operation->outcome == DYNALOCK_AGAIN) dl_renew_cancel(lock);
-        break;
     }
 }
 
@@ -5231,12 +5234,11 @@ static dynalock_outcome dl_draw_acquisition(
     struct {
         uint64_t now;
         int64_t unix_ms;
-        uint32_t count;
+        uint64_t count;
         uint8_t bytes[DL_SHA256_SIZE]; /* entropy, then all together */
-    } seed;
+    } seed;                            /* without padding */
     dl_sha256 sha;
 
-    memset(&seed, 0, sizeof seed);
     seed.now = client->now;
     seed.unix_ms = platform->unix_ms(platform->context);
     seed.count = ++client->acquisitions;
@@ -5247,7 +5249,7 @@ static dynalock_outcome dl_draw_acquisition(
     dl_sha256_text(&sha, client->config.owner);
     dl_sha256_text(&sha, lock->operation.name.key);
     dl_sha256_final(&sha, seed.bytes);
-    memcpy(lock->acquisition, seed.bytes, sizeof lock->acquisition);
+    dl_copy(lock->acquisition, seed.bytes, sizeof lock->acquisition);
     return DYNALOCK_OK;
 }
 
@@ -5296,7 +5298,7 @@ static dynalock_outcome dl_start_acquire(
     lock->token = 0;
     lock->sent_lease_ms = dl_lease(client, lock);
     lock->held_lease_ms = lock->sent_lease_ms;
-    lock->memory = wait_ms == 0 ? DL_ONE_TRY : 0;
+    lock->memory = wait_ms == 0 ? DL_COUNTED : 0;
     lock->failure = DYNALOCK_NO_ANSWER;
     return dl_start_operation(client, &lock->operation, wait_ms);
 }
@@ -5713,6 +5715,99 @@ static dynalock_outcome dl_start_tidy(
     if (rc == DYNALOCK_AGAIN) operation->steps = &dl_tidy_steps;
     return rc;
 }
+
+/* ===================================================================== */
+/* == seal: data for those who have the key (RFC 8439)                    */
+/* ===================================================================== */
+
+#ifndef DYNALOCK_NO_TLS
+
+#define DL_NONCE_SIZE 12u
+#define DL_TAG_SIZE 16u
+
+/* The item's place, so that data of one lock cannot pass for another's. */
+static int dl_seal_place(const dynalock_client *client,
+    const dynalock_name *name, uint8_t place[DL_SHA256_SIZE])
+{
+    const char *table =
+        name->table != NULL ? name->table : client->config.table;
+    dl_sha256 sha;
+
+    if (name->key == NULL) return 0;
+    dl_sha256_init(&sha);
+    dl_sha256_text(&sha, table);
+    dl_sha256_text(&sha, name->key);
+    if (name->sort_key != NULL) dl_sha256_text(&sha, name->sort_key);
+    dl_sha256_final(&sha, place);
+    return 1;
+}
+
+static void dl_seal_run(const uint8_t *key, uint8_t *nonce, uint32_t size,
+    const uint8_t *place, uint8_t tag[DL_TAG_SIZE], int encrypt)
+{
+    br_poly1305_ctmul_run(key, nonce, nonce + DL_NONCE_SIZE, size, place,
+        DL_SHA256_SIZE, tag, br_chacha20_ct_run, encrypt);
+}
+
+/* In a time that does not tell where they differ. */
+static int dl_same_secret(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    uint8_t differences = 0;
+
+    while (size-- != 0) differences |= (uint8_t)(*a++ ^ *b++);
+    return differences == 0;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_seal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size, uint32_t capacity)
+{
+    const dynalock_platform *platform;
+    uint8_t place[DL_SHA256_SIZE], nonce[DL_NONCE_SIZE];
+    uint8_t *at = (uint8_t *)data;
+
+    if (!dl_is_ready(client) || name == NULL || key == NULL || data == NULL ||
+        size == NULL || !dl_seal_place(client, name, place))
+        return DYNALOCK_BAD_ARGUMENT;
+    if (capacity < DYNALOCK_SEAL_SIZE || *size > capacity - DYNALOCK_SEAL_SIZE)
+        return DYNALOCK_BAD_BUFFER;
+    platform = client->config.platform;
+    if (platform->entropy(platform->context, nonce, sizeof nonce) < 0)
+        return DYNALOCK_NO_ENTROPY;
+    memmove(at + DL_NONCE_SIZE, at, *size);
+    memcpy(at, nonce, DL_NONCE_SIZE);
+    dl_seal_run(key, at, *size, place, at + DL_NONCE_SIZE + *size, 1);
+    *size += DYNALOCK_SEAL_SIZE;
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_unseal(dynalock_client *client,
+    const dynalock_name *name, const uint8_t key[32], void *data,
+    uint32_t *size)
+{
+    uint8_t place[DL_SHA256_SIZE], tag[DL_TAG_SIZE];
+    uint8_t *at = (uint8_t *)data;
+    uint32_t sealed;
+
+    if (!dl_is_ready(client) || name == NULL || key == NULL || data == NULL ||
+        size == NULL || !dl_seal_place(client, name, place))
+        return DYNALOCK_BAD_ARGUMENT;
+    sealed = *size;
+    *size = 0;
+    if (sealed < DYNALOCK_SEAL_SIZE || sealed == DYNALOCK_TOO_LONG)
+        return DYNALOCK_BAD_SEAL;
+    sealed -= DYNALOCK_SEAL_SIZE;
+    dl_seal_run(key, at, sealed, place, tag, 0);
+    if (!dl_same_secret(tag, at + DL_NONCE_SIZE + sealed, DL_TAG_SIZE)) {
+        dl_wipe(at, sealed + DYNALOCK_SEAL_SIZE);
+        return DYNALOCK_BAD_SEAL;
+    }
+    memmove(at, at + DL_NONCE_SIZE, sealed);
+    *size = sealed;
+    return DYNALOCK_OK;
+}
+
+#endif /* DYNALOCK_NO_TLS */
 
 /* ===================================================================== */
 /* == reader: what stands deeper in an answer than the filter keeps       */
@@ -6797,6 +6892,7 @@ DYNALOCK_API dynalock_outcome dynalock_lock_init(
     lock->operation.steps = &dl_lock_steps;
     lock->lease_ms = options->lease_ms;
     lock->claim = options->claim;
+    lock->data_letter = 'N';
     return DYNALOCK_OK;
 }
 
@@ -7248,16 +7344,51 @@ DYNALOCK_API dynalock_outcome dynalock_release_all(
     return rc;
 }
 
-DYNALOCK_API dynalock_outcome dynalock_set_data(
-    dynalock_lock *lock, const void *data, uint32_t size)
+/* A request under way must not change: its bytes are made as they leave. */
+static dynalock_outcome dl_change_data(
+    dynalock_lock *lock, const void *data, uint32_t size, char letter)
 {
-    if (lock == NULL || (data == NULL && size != 0))
-        return DYNALOCK_BAD_ARGUMENT;
-    if (lock->operation.client != NULL) return DYNALOCK_IN_USE;
+    dynalock_operation *operation = &lock->operation;
+    dynalock_client *client = operation->client;
+
+    if (client != NULL &&
+        (lock->until == 0 || client->exchange.operation == operation))
+        return DYNALOCK_IN_USE;
     lock->data = (const uint8_t *)data;
     lock->data_size = size;
     lock->put_data = dl_put_base64;
+    lock->data_letter = letter;
+    if (client == NULL) return DYNALOCK_OK;
+    lock->data_due = 1;
+    if (!client->config.manual_renew) operation->due = client->now;
     return DYNALOCK_OK;
+}
+
+static dynalock_outcome dl_enter_and_change(
+    dynalock_lock *lock, const void *data, uint32_t size, char letter)
+{
+    dynalock_client *client = lock->operation.client;
+    dynalock_outcome rc;
+
+    if (client != NULL) (void)dl_enter(client);
+    rc = dl_change_data(lock, data, size, letter);
+    if (client != NULL) dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_set_data(
+    dynalock_lock *lock, const void *data, uint32_t size)
+{
+    if (lock == NULL || (data == NULL && size != 0) ||
+        size > DYNALOCK_DATA_MOST)
+        return DYNALOCK_BAD_ARGUMENT;
+    return dl_enter_and_change(lock, data, size, data != NULL ? 'D' : 'N');
+}
+
+DYNALOCK_API dynalock_outcome dynalock_keep_data(dynalock_lock *lock)
+{
+    if (lock == NULL) return DYNALOCK_BAD_ARGUMENT;
+    return dl_enter_and_change(lock, NULL, 0, 0);
 }
 
 DYNALOCK_API const uint8_t *dynalock_data(
@@ -7348,6 +7479,9 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
     X(DYNALOCK_NOT_A_LOCK,                                                    \
         "The item at this key is not a lock that this layout understands; "   \
         "it was left alone.")                                                 \
+    X(DYNALOCK_BAD_SEAL,                                                      \
+        "The data was not sealed with this key for this item, or was "        \
+        "altered.")                                                           \
     X(DYNALOCK_DANGER, "The lock is held, but not for long any more.")        \
     X(DYNALOCK_KEPT,                                                          \
         "The item is held, was released less than an hour ago, or is not "    \

@@ -41,7 +41,7 @@ static void prepare(signed_request *request, const struct vector_sigv4 *vector)
     signing->host = vector->host;
     signing->target = vector->target + strlen(prefix);
     signing->body_size = (uint32_t)vector->body_length;
-    dl_date(signing->date, (uint64_t)vector->time);
+    dl_date(signing->date, (uint64_t)vector->time * 1000);
     digest_body(vector, signing->digest);
 }
 

@@ -442,7 +442,7 @@ static void dates_agree_with_the_c_library(void **state)
     for (i = 0; i < COUNT(vectors_date); i++) {
         char date[DL_DATE_SIZE];
 
-        dl_date(date, (uint64_t)vectors_date[i].time);
+        dl_date(date, (uint64_t)vectors_date[i].time * 1000);
         assert_string_equal(date, vectors_date[i].amz);
     }
 }
@@ -486,7 +486,7 @@ static void dates_go_to_9999(void **state)
     for (i = 0; i < COUNT(cases); i++) {
         char date[DL_DATE_SIZE];
 
-        dl_date(date, cases[i].second);
+        dl_date(date, (uint64_t)cases[i].second * 1000);
         assert_string_equal(date, cases[i].date);
     }
 }
@@ -502,7 +502,7 @@ static void every_day_follows_the_one_before(void **state)
         char date[DL_DATE_SIZE];
         unsigned number = (day.year * 100 + day.month) * 100 + day.day;
 
-        dl_date(date, second);
+        dl_date(date, (uint64_t)second * 1000);
         assert_string_equal(date + 8, "T235959Z");
         assert_int_equal(strtoul(date, NULL, 10), number);
     }

@@ -217,8 +217,7 @@ static int world_write(world *w)
         memset(item, 0, sizeof *item);
         return 1;
     }
-    if (world_find(w, "isReleased=:y,") != NULL ||
-        world_find(w, "isReleased=:y\"") != NULL) {
+    if (world_find(w, " AND fence<=:f") != NULL) {
         if (!world_may_release(w)) return 0;
         item->released = 1;
         world_value(w, 'r', item->rvn, sizeof item->rvn);
