@@ -5840,8 +5840,8 @@ static void dl_reader_open(dl_reader *reader)
 
 static void dl_reader_close(dl_reader *reader)
 {
-    if (reader->filter->depth >= DL_READER_DEPTH) return;
-    reader->path >>= 4;
+    if (reader->filter->depth > DL_READER_DEPTH) return;
+    if (reader->filter->depth < DL_READER_DEPTH) reader->path >>= 4;
     reader->found(reader, reader->path, NULL, 0);
 }
 
