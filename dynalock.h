@@ -6089,16 +6089,14 @@ static dynalock_outcome dl_start_call(
     dynalock_client *client, void *object, uint32_t wait_ms)
 {
     dynalock_request *request = (dynalock_request *)object;
-    dynalock_outcome rc;
 
     if (dl_is_listed(client, &request->operation)) return DYNALOCK_IN_USE;
     request->operation.client = NULL;
+    request->operation.steps = &dl_request_steps;
     if (!dl_request_is_sound(request)) return DYNALOCK_BAD_ARGUMENT;
     request->unanswered = 0;
     request->size = 0;
-    rc = dl_start_operation(client, &request->operation, wait_ms);
-    request->operation.steps = &dl_request_steps;
-    return rc;
+    return dl_start_operation(client, &request->operation, wait_ms);
 }
 
 DYNALOCK_API void dynalock_put(

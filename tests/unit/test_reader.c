@@ -68,8 +68,8 @@ static void test_texts_are_told_with_their_paths(void **state)
     check_found("{}", "1.;");
     check_found("{\"Table\":\"x\"}", "11:x;1.;");
     check_found("{\"Table\":{\"Name\":\"x\",\"Keys\":1}}", "113:x;11.;1.;");
-    check_found("{\"y\":{\"Name\":\"x\"},\"Name\":\"z\"}",
-        "103:x;10.;13:z;1.;");
+    check_found(
+        "{\"y\":{\"Name\":\"x\"},\"Name\":\"z\"}", "103:x;10.;13:z;1.;");
     check_found("{\"Table\":{\"Keys\":[{\"Name\":\"a\"},{\"b\":\"c\"},\"d\","
                 "[\"e\"],null,-1e5]}}",
         "11203:a;1120.;11200:c;1120.;1120:d;11200:e;1120.;112.;11.;1.;");
@@ -84,8 +84,8 @@ static void test_paths_are_told_apart(void **state)
     check_found("{\"Tables\":\"x\",\"Tabl\":\"y\",\"\":\"z\",\"table\":\"a\","
                 "\"Table,Keys\":\"b\",\",\":\"c\"}",
         "10:x;10:y;10:z;10:a;10:b;10:c;1.;");
-    check_found("{\"T\\u0061ble\":{\"\\u004bey\\u0073\":\"x\"}}",
-        "112:x;11.;1.;");
+    check_found(
+        "{\"T\\u0061ble\":{\"\\u004bey\\u0073\":\"x\"}}", "112:x;11.;1.;");
 }
 
 /* The filter's own names at the top are kept by it, not told. */
@@ -112,8 +112,9 @@ static void test_escapes_are_those_of_the_filter(void **state)
 static void test_what_lies_too_deep_is_not_told(void **state)
 {
     (void)state;
-    check_found("{\"Table\":[[[[[[\"seven\",[\"eight\",{\"Name\":\"nine\"}]]]]]"
-                "]],\"Keys\":\"x\"}",
+    check_found(
+        "{\"Table\":[[[[[[\"seven\",[\"eight\",{\"Name\":\"nine\"}]]]]]"
+        "]],\"Keys\":\"x\"}",
         "11000000:seven;11000000.;1100000.;110000.;11000.;1100.;110.;11.;"
         "12:x;1.;");
 }
@@ -137,19 +138,21 @@ static void test_long_texts_are_cut(void **state)
     assert_int_equal(n.client.filter.state, DL_JSON_DONE);
     /* names at the top and of the item are the filter's, and cut by it */
     (void)snprintf(document, sizeof document,
-        "{\"%01999d\":\"a\",\"Item\":{\"%01999d\":\"y\",\"Name\":{\"S\":\"z\"}}"
+        "{\"%01999d\":\"a\",\"Item\":{\"%01999d\":\"y\",\"Name\":{\"S\":\"z\"}"
+        "}"
         ",\"Keys\":\"x\"}",
         7, 8);
     read_document(text_of(document), dl_no_wants, 0);
-    assert_true(sheet_is(
-        &n.page, text_of("10:a;140:y;1430:z;143.;14.;12:x;1.;")));
+    assert_true(
+        sheet_is(&n.page, text_of("10:a;140:y;1430:z;143.;14.;12:x;1.;")));
 }
 
 static void test_nothing_is_told_of_what_is_malformed(void **state)
 {
     static const char *const bad[] = { "{\"Table\":\"a\nb\"}",
-        "{\"Table\":\"\\x\"}", "{\"Table\":\"\xff\"}", "{\"Table\":\"\\ud800\"}",
-        "{\"Table\":\"x", "{\"Table\":,\"x\"}", "{\"Table\":]", "\"Table\"" };
+        "{\"Table\":\"\\x\"}", "{\"Table\":\"\xff\"}",
+        "{\"Table\":\"\\ud800\"}", "{\"Table\":\"x", "{\"Table\":,\"x\"}",
+        "{\"Table\":]", "\"Table\"" };
     size_t i, way;
 
     (void)state;

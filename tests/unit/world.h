@@ -89,7 +89,7 @@ struct world {
     uint8_t exchange_moves[WORLD_STATES][WORLD_STATES];
     /* carries out what is not about the item: last_operation, last_body, and
        world_reply; 0: it is about the item after all */
-    int (*other)(world *w);
+    int (*other)(world *w, int damage);
 };
 
 /* ---- states ---- */
@@ -345,7 +345,7 @@ static void world_carry_out(world *w, int damage)
     char item[4096], body[8192] = "{}";
     const world_item *seen = &w->item;
 
-    if (w->other != NULL && w->other(w)) return;
+    if (w->other != NULL && w->other(w, damage)) return;
     if (strcmp(w->last_operation, "GetItem") != 0) {
         if (world_write(w)) world_reply(w, 200, "{}", damage);
         else world_refuse(w);
