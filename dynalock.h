@@ -6185,19 +6185,21 @@ DYNALOCK_API dynalock_outcome dynalock_fence_clause(
     state      on                                          goes to
     FREE       check, create                               LOOK
     LOOK       missing, and create                         CREATE
-    LOOK       not active yet                              LOOK
-    LOOK       its keys fit                                LOOK_TTL
-    CREATE     created, or somebody else was faster        LOOK
-    LOOK_TTL   off, and create                             SET_TTL
-    SET_TTL    somebody else was faster                    LOOK_TTL
-    any        ended                                       FREE
+    LOOK       active, and its keys fit                    TTL
+    LOOK       ended                                       FREE
+    CREATE     created, or another was faster              LOOK
+    CREATE     ended                                       FREE
+    TTL        off, and create                             SET
+    TTL        ended                                       FREE
+    SET        another was faster                          TTL
+    SET        ended                                       FREE
 */
 enum {
     DL_TABLE_FREE,
     DL_TABLE_LOOK,
     DL_TABLE_CREATE,
-    DL_TABLE_LOOK_TTL,
-    DL_TABLE_SET_TTL
+    DL_TABLE_TTL,
+    DL_TABLE_SET
 };
 
 #define DL_TABLE_POLL_MS 1000
@@ -6400,14 +6402,20 @@ static const char dl_say_sort_key[] = "sort key is $1, not $Q";
 static const char dl_say_sort_key_type[] = "sort key is of type $u, not S";
 static const char dl_say_ttl[] = "TTL attribute is $2, not $L";
 
+static void dl_say_text(dl_sink *sink, const char *text)
+{
+    static const char none[] = "none";
+
+    dl_put_text(sink, text[0] != '\0' ? text : none);
+}
+
 /* A name, cut to leave room for another. */
 static void dl_say_name(dl_sink *sink, const char *name)
 {
-    static const char none[] = "none";
     size_t size;
 
     if (name == NULL || name[0] == '\0') {
-        dl_put_text(sink, none);
+        dl_say_text(sink, "");
         return;
     }
     size = strlen(name);
@@ -6424,8 +6432,8 @@ static void dl_say_put(const dl_fields *fields, char letter, dl_sink *sink)
 
     switch (letter) {
     case 's': dl_put_text(sink, table->status); break;
-    case 't': dl_put_text(sink, table->key_type[0]); break;
-    case 'u': dl_put_text(sink, table->key_type[1]); break;
+    case 't': dl_say_text(sink, table->key_type[0]); break;
+    case 'u': dl_say_text(sink, table->key_type[1]); break;
     case '0': dl_say_name(sink, table->key[0]); break;
     case '1': dl_say_name(sink, table->key[1]); break;
     case '2': dl_say_name(sink, table->text); break;
@@ -6509,7 +6517,7 @@ static void dl_table_looked(dynalock_table *table)
         dl_table_say(table, misfit);
         dl_finish(operation, DYNALOCK_TABLE_SHAPE);
     } else {
-        dl_table_next(operation, DL_TABLE_LOOK_TTL);
+        dl_table_next(operation, DL_TABLE_TTL);
     }
 }
 
@@ -6528,7 +6536,7 @@ static void dl_table_looked_at_ttl(dynalock_table *table)
     } else if (on ? (table->fits & DL_FITS_TTL) != 0 : !wanted) {
         dl_finish(operation, DYNALOCK_OK);
     } else if (!on && table->creating) {
-        dl_table_next(operation, DL_TABLE_SET_TTL);
+        dl_table_next(operation, DL_TABLE_SET);
     } else {
         if (!on) table->text[0] = '\0';
         dl_table_say(table, dl_say_ttl);
@@ -6558,7 +6566,7 @@ static void dl_table_ttl_was_set(
 
     if (outcome == DYNALOCK_SERVICE_REFUSED &&
         dl_begins(detail->message, already) != NULL)
-        dl_table_next(&table->operation, DL_TABLE_LOOK_TTL);
+        dl_table_next(&table->operation, DL_TABLE_TTL);
     else dl_finish(&table->operation, outcome);
 }
 
@@ -6584,7 +6592,7 @@ static void dl_table_answer(
     if (dl_table_tries_again(table, outcome)) return;
     if (operation->state == DL_TABLE_CREATE)
         dl_table_was_created(table, outcome);
-    else if (operation->state == DL_TABLE_SET_TTL)
+    else if (operation->state == DL_TABLE_SET)
         dl_table_ttl_was_set(table, outcome);
     else if (outcome == DYNALOCK_TABLE_MISSING && table->creating)
         dl_table_next(operation, DL_TABLE_CREATE);

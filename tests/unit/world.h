@@ -87,6 +87,9 @@ struct world {
     uint8_t lock_was[WORLD_LOCKS], exchange_was;
     uint8_t lock_moves[WORLD_STATES][WORLD_STATES];
     uint8_t exchange_moves[WORLD_STATES][WORLD_STATES];
+    const dynalock_operation *table; /* NULL, or looked at too */
+    uint8_t table_was;
+    uint8_t table_moves[WORLD_STATES][WORLD_STATES];
     /* carries out what is not about the item: last_operation, last_body, and
        world_reply; 0: it is about the item after all */
     int (*other)(world *w, int damage);
@@ -106,6 +109,9 @@ static void world_look(world *w)
         if (is != was) w->lock_moves[was][is] = 1;
         w->lock_was[i] = is;
     }
+    if (w->table != NULL && w->table->state != w->table_was)
+        w->table_moves[w->table_was][w->table->state] = 1;
+    if (w->table != NULL) w->table_was = w->table->state;
     if (w->client.exchange.state != w->exchange_was)
         w->exchange_moves[w->exchange_was][w->client.exchange.state] = 1;
     w->exchange_was = w->client.exchange.state;
