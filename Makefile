@@ -10,10 +10,13 @@ CFLAGS = -std=c99 -D_DEFAULT_SOURCE= -Wall -Wextra -g -O1
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZER = -fsanitize=fuzzer -DDYNALOCK_NO_TLS
 
+MODEL = model wire expression
 HEADERS = dynalock.h $(wildcard tests/*.h tests/*/*.h)
 UNIT = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-CONFORMANCE = $(patsubst tests/%.c,build/%,$(wildcard tests/conformance/*.c))
+CONTENDER = build/conformance/contender
+CONFORMANCE = $(filter-out $(CONTENDER),\
+    $(patsubst tests/%.c,build/%,$(wildcard tests/conformance/*.c)))
 EXAMPLES = $(patsubst %.c,build/%,$(wildcard examples/*.c))
 BENCH = $(patsubst tests/%.c,build/%,$(wildcard tests/bench/*.c))
 MANUALS = build/manual build/readme
@@ -24,12 +27,13 @@ UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs simulate mutants lint vectors sizes bench clean
+.PHONY: help setup demo test programs simulate contend firmware mutants lint vectors sizes bench clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
 	@echo '[1] UPDATE=1 puts the figures into README.md, CHECK=1 compares'
-	@echo '[2] RUNS=n SEED=s DEVICES=d'
+	@echo '[2] RUNS=n SEED=s DEVICES=d WORLD=a,b TRACE=1'
+	@echo '[3] SECONDS=n SERVER=dynoxide|dynalite'
 
 setup:
 	@tests/setup.sh test
@@ -44,32 +48,56 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	-@$(MAKE) --no-print-directory -k -j2 -O programs
 	@tests/run.py \
 	    $(foreach target,$(FUZZ),'$(fuzz)') \
-	    'build/simulate --runs 200 --seed 1' \
-	    'build/simulate --runs 1 --seed 1 --devices 200' \
+	    $(foreach set,$(SIMULATED),'build/simulate $(subst :, ,$(set))') \
 	    '$(call same,tools/gen_vectors,tests/vectors.h)' \
 	    '$(call same,tests/gen_json_corpus.py,tests/unit/json_corpus.h)' \
 	    $(EXAMPLES:%='test -x %') $(MANUALS:%='test -x %') \
 	    '$(threads)' \
 	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
-	    --counts tests/options.py \
-	    --alone tests/harness_test.py \
+	    --counts tests/options.py tests/honesty.py \
+	    --alone tests/harness_test.py tests/examples_test.py \
+	    'tests/conformance/contend.py --seconds 25' \
 	    --together --cmocka $(foreach server,dynoxide dynalite,\
 	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %'))
 
-programs: build/simulate $(UNIT_PLAIN) $(UNIT_SANITIZED) $(CONFORMANCE) $(FUZZERS) \
-    $(EXAMPLES) $(MANUALS) $(THREADS)
+programs: build/simulate build/model_pipe $(UNIT_PLAIN) $(UNIT_SANITIZED) \
+    $(CONFORMANCE) $(CONTENDER) $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS)
 
 RUNS = 300
 SEED = 1
 DEVICES = 0# 0: 2 to 6, as the seed has it
 
+WORLD =# of --world; none: as the seed has it
+
 simulate: setup build/simulate ## a fleet and its network in one program [2]
-	@build/simulate --runs $(RUNS) --seed $(SEED) --devices $(DEVICES)
+	@build/simulate --runs $(RUNS) --seed $(SEED) --devices $(DEVICES) \
+	    $(WORLD:%=--world %) $(TRACE:%=--trace) --figures
+
+# What make test simulates: mixtures, many devices, and the worlds that no
+# mixture has. Colons stand for spaces.
+SIMULATED = --runs:150:--seed:1 --runs:1:--devices:200 \
+    --world:crowd:--runs:1 --world:calm:--runs:20 --world:edge:--runs:10 \
+    --world:edge,tick:--runs:10 --world:short,crash:--runs:20 \
+    --world:weak,loss,repeat,crash:--runs:20 \
+    --world:beyond,loss,delay:--runs:20 --world:operator,loss,delay:--runs:20
+
+contend: setup $(CONTENDER) ## four processes, killed and stopped, want one lock [3]
+	@tests/conformance/contend.py --seconds $(SECONDS) --server $(SERVER)
+
+SECONDS = 60
+SERVER = dynoxide
 
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
 
-lint: setup build/include/jsmn.h ## warnings, layout, symbols, lengths
+firmware: ## the library as firmware on emulated boards
+	@tests/setup.sh firmware
+	@tests/pki.sh
+	@$(MAKE) --no-print-directory build/examples/demo_device
+	@$(MAKE) --no-print-directory -f tests/firmware/Makefile
+	@tests/firmware.py
+
+lint: setup build/include/jsmn.h build/firmware/anchors.h ## warnings, layout, symbols, lengths
 	@tests/lint.py
 
 vectors: setup ## write the generated headers of the tests anew
@@ -84,8 +112,9 @@ FIGURES = $(if $(UPDATE),--update) $(if $(CHECK),--check)
 sizes: setup build/include/jsmn.h ## flash and memory on Cortex-M [1]
 	@tests/sizes.py $(FIGURES)
 
-bench: setup $(BENCH) ## time and bytes on this host [1]
+bench: setup $(BENCH) ## time, bytes and capacity units [1]
 	@tests/bench.py $(FIGURES)
+	@tests/capacity.py $(FIGURES)
 
 clean: ## remove what was built, but not the servers in build/npm
 	rm -rf $(filter-out build/npm,$(wildcard build/*))
@@ -113,6 +142,11 @@ build/conformance/%: tests/conformance/%.c $(HEADERS)
 build/simulate: $(wildcard tests/simulation/*.c) $(HEADERS)
 	@mkdir -p $(@D) && rm -f $@
 	@$(CC) $(CFLAGS) -O2 -I. $(filter %.c,$^) -o $@ -lcjson -lcrypto
+
+build/model_pipe: tests/honesty/model_pipe.c $(MODEL:%=tests/simulation/%.c) \
+    $(HEADERS)
+	@mkdir -p $(@D) && rm -f $@
+	@$(CC) $(CFLAGS) $(filter %.c,$^) -o $@ -lcjson -lcrypto
 
 build/fuzz/%: tests/fuzz/fuzz_%.c $(HEADERS)
 	$(call compile,$(CLANG) $(CFLAGS) $(FUZZER) $(SANITIZE))
@@ -147,6 +181,11 @@ build/readme.c: README.md
 
 $(MANUALS): %: %.c dynalock.h
 	$(call compile,$(CC) -Wall -Wextra,-lbearssl)
+
+build/firmware/anchors.h:
+	@tests/setup.sh firmware
+	@tests/pki.sh
+	@$(MAKE) --no-print-directory -f examples/firmware/Makefile $@
 
 # Headers for cross compilers: with all of /usr/include they would find the
 # host's libc. jsmn.h comes last and stands for all.

@@ -97,6 +97,34 @@ WHAT IT DOES NOT DO
    DYNALOCK_SAME_OWNER.
  - Queue waiters: who looks first after a release has the lock.
 
+WHAT IT COSTS
+
+In requests and in the table's capacity units, counted on a server that reports
+them. Lease 20 s, poll_ms 1000, an item of less than 1 KB; an hour's or many
+take-overs' average where chance has a part.
+
+                                     requests   write units   read units
+acquire: the key is free                    1             1            0
+renew                                       1             1            0
+read                                        1             0            1
+release                                     1             1            0
+tidy                                        1             1            0
+acquire after restore                       1             1            0
+renew, with 1,500 bytes of data             1             2            0
+heartbeat, an hour                        575           575            0
+acquire: busy, one try                      1             1            0
+wait, a minute                           53.4             0         26.7
+wait without reads, a minute                3             3            0
+take over a dead lease of 20 s           19.4             2          8.7
+take it over without reads                  2             2            0
+
+A unit is 1 KB begun of the item to write, 4 KB to read; the data of a lock is
+paid for with every renewal. A refused write costs what it would have cost, and
+every wait begins with one. A waiter's reads are eventually consistent, at half
+a unit. "Without reads" is poll_ms = DYNALOCK_FOREVER: the waiter writes when
+the lease that it knows of is over, and so learns of a release only then. A
+longer lease needs fewer heartbeats, and a dead holder keeps it longer.
+
 HOW TO USE IT
 
  1. Fill a dynalock_platform: socket, clock and entropy functions
@@ -203,8 +231,9 @@ CONTENTS (search for the words)
     == sigv4        == http         == stream       == json
     == request      == layout       == lock         == alarm
     == save         == read         == tidy         == seal
-    == reader       == call         == fence        == table
-    == region       == client       == posix        == licence
+    == group        == semaphore    == reader       == call
+    == fence        == table        == region       == client
+    == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -552,11 +581,11 @@ typedef struct dynalock_config {
 typedef struct dynalock_detail {
     int32_t port_error; /* of the platform's hooks */
     int32_t tls_error;  /* BearSSL's */
-    uint32_t holder_lease_ms;
     uint16_t http_status;
     char type[48];     /* the service's error type, without prefix */
     char message[128]; /* the service's words */
     char request_id[56];
+    uint32_t holder_lease_ms; /* this and the next outlast later requests */
     char holder[DYNALOCK_OWNER_SIZE]; /* owner name last seen on a live lock
                                          of somebody else */
 } dynalock_detail;
@@ -618,7 +647,7 @@ struct dynalock_lock {
     uint64_t until;     /* end of the hold; 0: not held */
     uint64_t token;     /* fence of the hold */
     uint64_t fence;     /* sent last by this acquisition */
-    uint64_t top_fence; /* highest seen or sent for this key */
+    uint64_t top_fence; /* highest seen or granted for this key */
     uint64_t watch_since;
     uint64_t watch_fence;
     uint8_t acquisition[16];
@@ -782,9 +811,9 @@ struct dynalock_client {
     dynalock_exchange exchange;
     uint64_t now; /* of the step under way */
     dynalock_operation *operations;
+    const dynalock_stream *stream;
     dynalock_config config;
     dynalock_signing signing;
-    const dynalock_stream *stream;
     uint32_t random;
     uint32_t acquisitions;
     int32_t worst;   /* outcome of what has ended, for close */
@@ -1200,6 +1229,89 @@ DYNALOCK_API dynalock_outcome dynalock_result(
 DYNALOCK_API void dynalock_cancel(
     dynalock_client *client, dynalock_operation *operation);
 
+/* ---- several at once ---- */
+
+/*
+All of some locks, or none: one TransactWriteItems, so that no device ever
+waits with half of what another needs. The caller fills in the first two fields
+with locks of this client, each made ready by lock_init, of different keys; the
+array and the locks must outlive the group. The rest is private, and zero at
+first. While the call runs its locks are in use; afterwards each is a lock like
+any other: held, with heartbeats, fence, alarm and end of its own. A server
+without transactions gets them one after another, in the order of their keys.
+At AWS a transaction costs two write units for each lock.
+
+acquire: as dynalock_acquire; detail.holder is the one in the way. UNKNOWN: some
+lock is taken back yet. renew: the worst outcome of all. release: of those that
+are held; OK when all were given back. A release or renewal is no transaction:
+what is lost must not keep the rest from it.
+*/
+#define DYNALOCK_GROUP_MOST 16u
+typedef struct dynalock_group {
+    dynalock_operation operation;
+    dynalock_lock *const *locks;
+    uint32_t count; /* 1..DYNALOCK_GROUP_MOST */
+    uint32_t at;
+    uint32_t memory;
+    int32_t failure;
+    uint64_t until;
+} dynalock_group;
+
+DYNALOCK_API dynalock_outcome dynalock_group_acquire(dynalock_client *client,
+    dynalock_group *group, uint32_t wait_ms) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_group_renew(
+    dynalock_client *client, dynalock_group *group) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_group_release(
+    dynalock_client *client, dynalock_group *group);
+DYNALOCK_API dynalock_outcome dynalock_start_group_acquire(
+    dynalock_client *client, dynalock_group *group,
+    uint32_t wait_ms) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_group_renew(
+    dynalock_client *client, dynalock_group *group) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_group_release(
+    dynalock_client *client, dynalock_group *group) DYNALOCK_CHECKED;
+
+/* How long all of them are certainly held from now on; 0: not all are. */
+DYNALOCK_API uint32_t dynalock_group_remaining_ms(
+    const dynalock_client *client, const dynalock_group *group);
+
+/*
+One of several permits under a name: permit i is the lock "name/i". The caller
+gives the memory; everybody must use the same count. After init, acquire takes
+whichever permit is free first, looking from a random one on; the lock that
+dynalock_semaphore_lock() then returns is used and released like any other.
+init: BAD_ARGUMENT, BAD_KEY (with "/i" it does not fit), BAD_TABLE.
+*/
+#define DYNALOCK_PERMIT_KEY_SIZE 64u
+typedef struct dynalock_permit {
+    dynalock_lock lock;
+    char key[DYNALOCK_PERMIT_KEY_SIZE];
+} dynalock_permit;
+typedef struct dynalock_semaphore {
+    dynalock_operation operation;
+    dynalock_permit *permits;
+    uint32_t count;
+    uint32_t at;      /* the permit under way, or held */
+    uint32_t left;    /* to be looked at in this round */
+    uint32_t wait_ms; /* 0: one round */
+    int32_t failure;
+    uint64_t until; /* the deadline */
+} dynalock_semaphore;
+
+DYNALOCK_API dynalock_outcome dynalock_semaphore_init(
+    dynalock_semaphore *semaphore, dynalock_permit *permits, uint32_t count,
+    const dynalock_lock_options *options) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_semaphore_acquire(
+    dynalock_client *client, dynalock_semaphore *semaphore,
+    uint32_t wait_ms) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_semaphore_acquire(
+    dynalock_client *client, dynalock_semaphore *semaphore,
+    uint32_t wait_ms) DYNALOCK_CHECKED;
+
+/* The permit that was acquired; NULL: none. */
+DYNALOCK_API dynalock_lock *dynalock_semaphore_lock(
+    dynalock_semaphore *semaphore);
+
 /* ---- helpers ---- */
 
 /* Widens 32-bit ticks that wrap. Zero the struct; call at least once per
@@ -1599,7 +1711,7 @@ static int dl_hex_digit(char c)
     return -1;
 }
 
-/* Undoes, in place, the escapes that the filter leaves: \" \\ \u00XX. */
+/* Undoes, in place, the escapes that the filter leaves. */
 static size_t dl_unescape(char *text, size_t size)
 {
     size_t from = 0, to = 0;
@@ -1609,11 +1721,7 @@ static size_t dl_unescape(char *text, size_t size)
 
         if (c == '\\' && from < size) {
             c = text[from++];
-            if (c == 'u' && size - from >= 4) {
-                c = (char)(dl_hex_digit(text[from + 2]) << 4 |
-                           dl_hex_digit(text[from + 3]));
-                from += 4;
-            }
+            if (c == 'b') c = '\0';
         }
         text[to++] = c;
     }
@@ -1934,18 +2042,14 @@ static void dl_sha256_update(dl_sha256 *sha, const void *data, size_t size)
 
 static void dl_sha256_final(dl_sha256 *sha, uint8_t out[DL_SHA256_SIZE])
 {
-    size_t used = sha->size & 63;
-    unsigned i;
+    uint8_t tail[64 + 8]; /* padding to 56 bytes of a block, and the size */
+    unsigned padding = 1 + ((119 - sha->size) & 63), i;
 
-    sha->block[used++] = 0x80;
-    memset(sha->block + used, 0, 64 - used);
-    if (used > 56) {
-        dl_sha256_block(sha->state, sha->block);
-        memset(sha->block, 0, 64);
-    }
-    dl_store32(sha->block + 56, sha->size >> 29);
-    dl_store32(sha->block + 60, sha->size << 3);
-    dl_sha256_block(sha->state, sha->block);
+    memset(tail, 0, sizeof tail);
+    tail[0] = 0x80;
+    dl_store32(tail + padding, sha->size >> 29);
+    dl_store32(tail + padding + 4, sha->size << 3);
+    dl_sha256_update(sha, tail, padding + 8);
     for (i = 0; i < 8; i++) dl_store32(out + 4 * i, sha->state[i]);
 }
 
@@ -2959,8 +3063,8 @@ where each name is wanted and each value has exactly that shape: a text, the
 Item, or an attribute of one type and one scalar. A wanted value that is too
 long or of another shape is kept as `true`: present, but not understood; only
 texts are cut instead. Malformed JSON, a wanted name met twice and nesting
-over 95 levels end in BAD. Escapes are normalised: \" \\ and \u00XX for
-control characters remain, all else becomes UTF-8.
+over 95 levels end in BAD. Escapes are normalised: \" and \\ remain, \b stands
+for NUL, which would end the text for jsmn; all else becomes UTF-8.
 */
 typedef struct dl_want {
     const char *name; /* NULL ends the list */
@@ -2980,7 +3084,7 @@ enum { /* dl_expect: what a value must be to be kept */
 #define DL_RESERVE 12 /* bytes of the buffer kept for `true` and closing */
 
 static const dl_want dl_root_wants[] = {
-    { "__type", DL_TYPE_LIMIT, DL_EXPECT_TEXT },
+    { "__type", DL_TYPE_LIMIT, DL_EXPECT_TEXT }, /* stays the first */
     { "message", DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
     { "Message", DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
     { "Item", 65535, DL_EXPECT_OBJECT },
@@ -3073,20 +3177,6 @@ static void dl_filter_emit(dynalock_filter *filter, char c)
     } else {
         dl_filter_refuse(filter);
     }
-}
-
-/* The sink that leads into the filter's output. */
-typedef struct dl_emitter {
-    dl_sink sink;
-    dynalock_filter *filter;
-} dl_emitter;
-
-static void dl_emitter_take(dl_sink *sink, const void *data, size_t size)
-{
-    dl_emitter *emitter = (dl_emitter *)(void *)sink;
-    const char *from = (const char *)data;
-
-    while (size-- != 0) dl_filter_emit(emitter->filter, *from++);
 }
 
 static void dl_filter_name(dynalock_filter *filter)
@@ -3259,18 +3349,13 @@ static void dl_json_string(dynalock_filter *filter, char c)
 /* An escape's code point, in the one form that we keep. */
 static void dl_json_code_point(dynalock_filter *filter, uint32_t c)
 {
-    unsigned more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-    char ascii = (char)c;
-    dl_emitter emitter;
+    unsigned more = (unsigned)((c >= 0x80) + (c >= 0x800) + (c >= 0x10000));
+    unsigned lead = more != 0 ? 0xff80u >> more : 0;
 
-    emitter.sink.take = dl_emitter_take;
-    emitter.filter = filter;
     filter->state = DL_JSON_STRING;
-    if (c < 0x80) {
-        dl_put_escaped(&emitter.sink, &ascii, 1);
-        return;
-    }
-    dl_filter_emit(filter, (char)(0xff80u >> more | c >> 6 * more));
+    if (c == 0 || c == '"' || c == '\\') dl_filter_emit(filter, '\\');
+    if (c == 0) c = 'b';
+    dl_filter_emit(filter, (char)(lead | c >> 6 * more));
     while (more-- != 0)
         dl_filter_emit(filter, (char)(0x80 | (c >> 6 * more & 0x3f)));
 }
@@ -3345,8 +3430,8 @@ static int dl_json_number(dynalock_filter *filter, char c)
 
     if (c >= '0' && c <= '9') kind = c != '0';
     if (c == '.') kind = 2;
-    if (dl_is_in(c, "eE")) kind = 3;
-    if (dl_is_in(c, "+-")) kind = 4;
+    if (dl_lower(c) == 'e') kind = 3;
+    if (c == '+' || c == '-') kind = 4;
     filter->state = next[filter->state][kind];
     if (filter->state == DL_JSON_AFTER) {
         dl_filter_after(filter);
@@ -3683,8 +3768,8 @@ static int dl_exchange_is_busy(const dynalock_client *client)
 
 /* One slow answer must not cost a lease, neither that of the lock it is for
    nor of any other that is held over this connection. */
-static uint32_t dl_patience(
-    const dynalock_client *client, uint32_t most, int sending)
+static void dl_exchange_allow(
+    dynalock_client *client, uint32_t most, int sending)
 {
     const dynalock_operation *at = client->operations;
 
@@ -3693,7 +3778,7 @@ static uint32_t dl_patience(
 
         if (quarter != 0 && quarter < most) most = quarter;
     }
-    return most;
+    client->exchange.deadline = client->now + most;
 }
 
 static void dl_exchange_send_first(dynalock_client *client)
@@ -3713,8 +3798,7 @@ static void dl_exchange_send_first(dynalock_client *client)
     operation->steps->prepare(operation);
     dl_exchange_sign(client);
     exchange->state = DL_EXCHANGE_SEND;
-    exchange->deadline =
-        client->now + dl_patience(client, client->config.request_ms, 1);
+    dl_exchange_allow(client, client->config.request_ms, 1);
 }
 
 static void dl_exchange_start(
@@ -3725,12 +3809,7 @@ static void dl_exchange_start(
     if (exchange->state == DL_EXCHANGE_READY &&
         client->stream->is_stale(client))
         dl_exchange_close(client);
-    client->detail.port_error = 0;
-    client->detail.tls_error = 0;
-    client->detail.http_status = 0;
-    client->detail.type[0] = '\0';
-    client->detail.message[0] = '\0';
-    client->detail.request_id[0] = '\0';
+    memset(&client->detail, 0, offsetof(dynalock_detail, holder_lease_ms));
     exchange->operation = operation;
     exchange->fate = DL_FATE_UNSENT;
     exchange->reused = exchange->state == DL_EXCHANGE_READY;
@@ -3739,8 +3818,7 @@ static void dl_exchange_start(
         return;
     }
     exchange->state = DL_EXCHANGE_OPEN;
-    exchange->deadline =
-        client->now + dl_patience(client, client->config.connect_ms, 0);
+    dl_exchange_allow(client, client->config.connect_ms, 0);
 }
 
 /* ---- the answer ---- */
@@ -3764,34 +3842,34 @@ static const int8_t dl_service_outcomes[] = { DL_CONDITION_FAILED,
     DYNALOCK_CREDENTIALS_EXPIRED, DYNALOCK_CLOCK_SKEW,
     DYNALOCK_CREDENTIALS_REFUSED, DYNALOCK_DENIED, DYNALOCK_SERVICE_REFUSED };
 
-static void dl_detail_text(
-    const dl_json *json, const char *name, char *out, size_t capacity)
+/* "com.amazonaws.dynamodb.v20120810#Type": without the prefix. */
+static void dl_detail_type(dynalock_detail *detail, const char *text)
 {
-    dl_found found;
-    size_t i;
+    const char *at = text;
 
-    dl_json_text(json, dl_json_member(json, 0, name), &found);
-    if (found.text == NULL) return;
-    for (i = 0; i < found.size; i++) /* "com.amazonaws.dynamodb#Type" */
-        if (found.text[i] == '#' && name[0] == '_') {
-            found.text += i + 1;
-            found.size -= i + 1;
-            break;
-        }
-    dl_copy_text(out, capacity, found.text, found.size);
+    while (*at != '\0')
+        if (*at++ == '#') text = at;
+    dl_copy_text(detail->type, sizeof detail->type, text, strlen(text));
 }
 
 static void dl_detail_read(dynalock_client *client)
 {
     dynalock_detail *detail = &client->detail;
     const dl_json *json = &client->json;
+    const dl_want *want = dl_root_wants;
+    dl_found found;
 
     detail->http_status = client->response.status;
     dl_copy(detail->request_id, client->response.request_id,
         sizeof detail->request_id);
-    dl_detail_text(json, "__type", detail->type, sizeof detail->type);
-    dl_detail_text(json, "message", detail->message, sizeof detail->message);
-    dl_detail_text(json, "Message", detail->message, sizeof detail->message);
+    for (; want->expect == DL_EXPECT_TEXT; want++) {
+        dl_json_text(json, dl_json_member(json, 0, want->name), &found);
+        if (found.text == NULL) continue;
+        if (want == dl_root_wants) dl_detail_type(detail, found.text);
+        else
+            dl_copy_text(detail->message, sizeof detail->message, found.text,
+                found.size);
+    }
 }
 
 static dynalock_outcome dl_service_error(const dynalock_detail *detail)
@@ -3979,17 +4057,27 @@ static void dl_take_credentials(
     dl_wipe(&client->signing_key, sizeof client->signing_key);
 }
 
-/* Asks for other credentials, once until some are accepted. */
+/* Asks for other credentials; but not if those it was given last are refused
+   as well. The next call may ask again. */
 static int dl_refresh(dynalock_client *client)
 {
     const dynalock_config *config = &client->config;
     const dynalock_credentials *fresh;
 
-    if (config->refresh == NULL || client->refreshed) return 0;
-    client->refreshed = 1;
+    client->refreshed = !client->refreshed;
+    if (config->refresh == NULL || !client->refreshed) return 0;
     fresh = config->refresh(config->refresh_context);
     if (fresh != NULL) dl_take_credentials(client, fresh);
     return fresh != NULL;
+}
+
+/* Of the network and the service: it passes. */
+static int dl_is_weather(dynalock_outcome outcome)
+{
+    return (outcome <= DYNALOCK_UNREACHABLE &&
+               outcome >= DYNALOCK_BAD_ANSWER) ||
+           outcome == DYNALOCK_TLS_NO_HANDSHAKE ||
+           outcome == DYNALOCK_THROTTLED || outcome == DYNALOCK_SERVICE_FAILED;
 }
 
 /* Worth another try? Everything else ends the call at once. A refused
@@ -4000,10 +4088,7 @@ static int dl_is_passing(dynalock_client *client, dynalock_outcome outcome)
     if (outcome == DYNALOCK_CREDENTIALS_REFUSED ||
         outcome == DYNALOCK_CREDENTIALS_EXPIRED)
         return dl_refresh(client);
-    return (outcome <= DYNALOCK_UNREACHABLE &&
-               outcome >= DYNALOCK_BAD_ANSWER) ||
-           outcome == DYNALOCK_TLS_NO_HANDSHAKE ||
-           outcome == DYNALOCK_THROTTLED || outcome == DYNALOCK_SERVICE_FAILED;
+    return dl_is_weather(outcome);
 }
 
 /* The same of a call that has only so many tries. */
@@ -4086,11 +4171,15 @@ static void dl_fail(dynalock_operation *operation, dynalock_outcome outcome)
 static dynalock_operation *dl_next_due(const dynalock_client *client)
 {
     dynalock_operation *at, *first = NULL;
+    uint64_t least = DL_NEVER;
 
-    for (at = client->operations; at != NULL; at = at->next)
-        if (at->due <= client->now &&
-            (first == NULL || at->steps->rank(at) < first->steps->rank(first)))
-            first = at;
+    for (at = client->operations; at != NULL; at = at->next) {
+        uint64_t rank = at->steps->rank(at);
+
+        if (at->due > client->now || rank >= least) continue;
+        least = rank;
+        first = at;
+    }
     return first;
 }
 
@@ -4180,8 +4269,7 @@ static const char dl_standard_write[] =
     "'[M,'ExpressionAttributeNames':{"
     "[A'#k':$P][J[A,]'#d':'data'][T[H,]'#t':$L]}]"
     ",'ExpressionAttributeValues':{"
-    "$o,$a,$z,$r,$f[L,$l][F,$y][D,$d][S,$x][W$M]}"
-    ",'ReturnValuesOnConditionCheckFailure':'ALL_OLD'";
+    "$o,$a,$z,$r,$f[L,$l][F,$y][D,$d][S,$x][W$M]}";
 
 /* ---- the item's place ---- */
 
@@ -4211,7 +4299,8 @@ static void dl_read_put(const dl_fields *fields, char letter, dl_sink *sink)
     dl_put_quoted(sink, text);
 }
 
-/* A write says by $X what it adds to the item's place. */
+/* A write says by $X what it adds to the item's place; [O: its refusal is to
+   show the item. */
 static DL_APART void dl_put_request(dl_sink *sink,
     const dynalock_operation *operation,
     void (*put)(const dl_fields *fields, char letter, dl_sink *sink),
@@ -4226,7 +4315,8 @@ static DL_APART void dl_put_request(dl_sink *sink,
         fields.flags |= DL_FLAG('Q');
     dl_put_template(sink,
         "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
-        "[C,'ConsistentRead':true][X,$X]}",
+        "[C,'ConsistentRead':true][X,$X]"
+        "[O,'ReturnValuesOnConditionCheckFailure':'ALL_OLD']}",
         &fields);
 }
 
@@ -4307,8 +4397,9 @@ static int dl_read_lease(const dl_found *found, uint32_t *lease_ms)
 {
     uint64_t ms;
 
-    if (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
-        !dl_read_duration(found->text, found->size, &ms))
+    if (found->text == NULL ||
+        (!dl_read_decimal(found->text, found->size, DL_LEASE_MOST, &ms) &&
+            !dl_read_duration(found->text, found->size, &ms)))
         return 0;
     *lease_ms = (uint32_t)ms;
     return ms != 0;
@@ -4497,7 +4588,8 @@ enum {                 /* dl_memory: what this call must not forget */
     DL_UNANSWERED = 1, /* a write of mine may still be carried out */
     DL_HURRIED = 2,    /* one immediate retry was used up */
     DL_COUNTED = 4,    /* only so many tries; an acquire does not wait */
-    DL_SETTLING = 8    /* the deadline has been reported */
+    DL_SETTLING = 8,   /* the deadline has been reported */
+    DL_BLIND = 16      /* of a group: which lock is in the way is not told */
 };
 
 /* Signatures older than this are refused, so that no copy of a request can
@@ -4513,10 +4605,11 @@ static dynalock_lock *dl_lock_of(dynalock_operation *operation)
 
 static uint32_t dl_margin(const dynalock_client *client, uint32_t lease_ms)
 {
-    uint64_t margin = (uint64_t)lease_ms * client->config.margin_per_mille;
+    uint32_t per_mille = client->config.margin_per_mille;
+    uint32_t margin = lease_ms / 1000 * per_mille;
 
-    if (dl_divide(&margin, 1000) != 0) margin++;
-    return (uint32_t)margin + DYNALOCK_CLOCK_STEP_MS;
+    margin += (lease_ms % 1000 * per_mille + 999) / 1000; /* rounded up */
+    return margin + DYNALOCK_CLOCK_STEP_MS;
 }
 
 /* Of a lease the holder uses less and a waiter waits longer: the two clocks
@@ -4540,9 +4633,10 @@ static int dl_lease_is_sound(const dynalock_client *client, uint32_t lease_ms)
     return lease_ms <= DL_LEASE_MOST && dl_usable(client, lease_ms) >= 4;
 }
 
-static uint64_t dl_watch_ms(const dynalock_client *client, uint32_t lease_ms)
+/* Fits: the margin is half of a lease at most. */
+static uint32_t dl_watch_ms(const dynalock_client *client, uint32_t lease_ms)
 {
-    return (uint64_t)lease_ms + dl_margin(client, lease_ms);
+    return lease_ms + dl_margin(client, lease_ms);
 }
 
 /* How long a dead holder's record must be watched yet; 0: the claim is good.
@@ -4689,7 +4783,7 @@ static uint32_t dl_lock_flags(const dynalock_lock *lock)
 
     if (flags == 0) /* a waiter's look need not be consistent */
         return lock->operation.state == DL_LOCK_WATCH ? 0 : DL_FLAG('C');
-    flags |= DL_FLAG('X') | dl_data_flags(lock);
+    flags |= DL_FLAG('X') | DL_FLAG('O') | dl_data_flags(lock);
     flags |= dl_ttl_flags(lock, flags);
     return flags | DL_FLAG(lock->watch_fence != DL_NO_FENCE ? 'V' : 'U');
 }
@@ -4702,15 +4796,22 @@ static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 
 /* ---- sending ---- */
 
-/* A hybrid clock: rises over everything seen or sent for this key, and with
-   time, so that it rises over a deletion of the item too. */
+/* What is signed further ahead of the service's clock is refused. */
+#define DL_SIGNED_AHEAD_MS 300000u
+
+/* A hybrid clock: rises over everything seen or granted for this key, and with
+   time, so that it rises over a deletion of the item too. Within an acquisition
+   it rises over what was sent, which may have been written; but not over what a
+   wrong clock made and the service refused: fences would then run ahead of
+   everybody's time for ever. */
 static void dl_raise_fence(dynalock_lock *lock)
 {
-    const dynalock_client *client = lock->operation.client;
+    uint64_t sent = lock->counter > 1 ? lock->fence : 0;
 
-    lock->fence = client->exchange.unix_ms;
+    lock->fence = lock->operation.client->exchange.unix_ms;
     if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
-    lock->top_fence = lock->fence;
+    if (lock->fence <= sent && lock->fence + DL_SIGNED_AHEAD_MS >= sent)
+        lock->fence = sent + 1;
 }
 
 /* Every request sent has a number of its own, retries too: no two copies of
@@ -4727,8 +4828,6 @@ static void dl_number_request(dynalock_lock *lock)
 
 static void dl_prepare_acquire(dynalock_lock *lock)
 {
-    lock->operation.state = DL_LOCK_ACQUIRE;
-    dl_number_request(lock);
     dl_raise_fence(lock);
     lock->through = dl_watch_left(lock) == 0 ? lock->claim : NULL;
 }
@@ -4739,8 +4838,6 @@ static void dl_prepare_renew(dynalock_lock *lock)
 {
     dynalock_client *client = lock->operation.client;
 
-    dl_number_request(lock);
-    lock->operation.state = DL_LOCK_RENEW;
     lock->until = dl_least(
         lock->until, client->now + dl_usable(client, lock->sent_lease_ms));
     lock->operation.deadline = lock->until;
@@ -4754,12 +4851,15 @@ static void dl_lock_prepare(dynalock_operation *operation)
     dynalock_lock *lock = dl_lock_of(operation);
     uint8_t state = operation->state;
 
+    if (state == DL_LOCK_WATCH && dl_watch_left(lock) == 0)
+        state = DL_LOCK_ACQUIRE;
+    if (state == DL_LOCK_HOLD) state = DL_LOCK_RENEW;
+    operation->state = state;
     client->signing.target = "UpdateItem";
-    if (state == DL_LOCK_ACQUIRE ||
-        (state == DL_LOCK_WATCH && dl_watch_left(lock) == 0))
-        dl_prepare_acquire(lock);
-    else if (state == DL_LOCK_HOLD || state == DL_LOCK_RENEW)
-        dl_prepare_renew(lock);
+    if (state == DL_LOCK_ACQUIRE || state == DL_LOCK_RENEW)
+        dl_number_request(lock);
+    if (state == DL_LOCK_ACQUIRE) dl_prepare_acquire(lock);
+    else if (state == DL_LOCK_RENEW) dl_prepare_renew(lock);
     else if (state != DL_LOCK_RELEASE) client->signing.target = "GetItem";
 }
 
@@ -4785,7 +4885,8 @@ static void dl_settle(dynalock_lock *lock)
 
     lock->memory |= DL_SETTLING;
     lock->operation.deadline =
-        client->now + DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms);
+        client->now +
+        (DL_SETTLED_MS + dl_watch_ms(client, lock->sent_lease_ms));
 }
 
 /* The call has ended without the lock. While a write of it is unanswered its
@@ -4820,6 +4921,7 @@ static void dl_hold(dynalock_lock *lock)
     lock->claim = NULL;
     lock->memory = DL_COUNTED; /* as far as renewals are asked for */
     lock->token = lock->fence;
+    lock->top_fence = lock->fence;
     lock->until = lock->base + dl_usable(client, lock->sent_lease_ms);
     lock->held_lease_ms = lock->sent_lease_ms;
     lock->data_due = 0;
@@ -5810,6 +5912,686 @@ DYNALOCK_API dynalock_outcome dynalock_unseal(dynalock_client *client,
 #endif /* DYNALOCK_NO_TLS */
 
 /* ===================================================================== */
+/* == group: several locks, all or none                                   */
+/* ===================================================================== */
+
+/*
+    state      on                                          goes to
+    IDLE       acquire                                     ASK
+    IDLE       renew, release                              MEMBERS
+    ASK        granted, ended                              IDLE
+    ASK        refused                                     LOOK
+    ASK        the server knows no transactions            LINE
+    LOOK       free, watched through, or mine              ASK
+    LOOK       ended                                       IDLE
+    LINE       all are held, one has failed, ended         IDLE
+    LINE       the same, with some held                    MEMBERS
+    MEMBERS    none has a call under way                   IDLE
+
+While it asks and looks its locks are in the list, in state ACQUIRE, and never
+due. In LINE and MEMBERS they act on their own, and the group glances at them.
+*/
+enum {
+    DL_GROUP_IDLE,
+    DL_GROUP_ASK,
+    DL_GROUP_LOOK,
+    DL_GROUP_LINE,
+    DL_GROUP_MEMBERS
+};
+
+#define DL_GLANCE_MS 10u
+
+static dynalock_group *dl_group_of(dynalock_operation *operation)
+{
+    return (dynalock_group *)(void *)operation; /* its first member */
+}
+
+/* A pause until the deadline that serves as a timer: see dl_group_end. */
+static void dl_glance_later(dynalock_operation *operation)
+{
+    operation->due = DL_NEVER;
+    operation->deadline = operation->client->now + DL_GLANCE_MS;
+}
+
+/* ---- its request ---- */
+
+/* Each lock of the transaction as if it asked alone, but for the item that its
+   refusal would show: answers stay small, and one look follows. */
+static void dl_group_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    const dynalock_group *group =
+        (const dynalock_group *)(const void *)operation;
+    uint32_t i;
+
+    if (operation->state == DL_GROUP_LOOK) {
+        dl_put_request(sink, &group->locks[group->at]->operation, dl_read_put,
+            DL_FLAG('C'));
+        return;
+    }
+    dl_put_text(sink, "{\"TransactItems\":[");
+    for (i = 0; i < group->count; i++) {
+        const dynalock_lock *lock = group->locks[i];
+
+        dl_put_text(sink, i == 0 ? "{\"Update\":" : ",{\"Update\":");
+        dl_put_request(sink, &lock->operation, dl_write_put,
+            dl_lock_flags(lock) & ~DL_FLAG('O'));
+        dl_put_text(sink, "}");
+    }
+    dl_put_text(sink, "]}");
+}
+
+/* Every lock has a new number, and there is no token: each send is a request
+   of its own, and the locks' own-copy clauses make repetition safe. What is
+   about to leave counts as unanswered until it is. */
+static void dl_group_prepare(dynalock_operation *operation)
+{
+    dynalock_group *group = dl_group_of(operation);
+    uint32_t i;
+
+    operation->client->signing.target = "GetItem";
+    if (operation->state == DL_GROUP_LOOK) return;
+    operation->client->signing.target = "TransactWriteItems";
+    for (i = 0; i < group->count; i++) {
+        dynalock_lock *lock = group->locks[i];
+
+        if (lock->operation.client != operation->client) continue;
+        dl_prepare_acquire(lock);
+        lock->memory |= DL_UNANSWERED;
+    }
+}
+
+/* ---- ending ---- */
+
+/* Waits for the calls of its locks: at has a bit for each. */
+static void dl_group_join(dynalock_group *group, dynalock_outcome outcome)
+{
+    group->failure = outcome;
+    group->operation.state = DL_GROUP_MEMBERS;
+    dl_glance_later(&group->operation);
+}
+
+/* The locks that it has not got end in this poll, and take back what they may
+   have written; those that are held already are given back before the call
+   ends. */
+static void dl_group_give_up(dynalock_group *group, dynalock_outcome outcome)
+{
+    dynalock_client *client = group->operation.client;
+    dynalock_outcome result = outcome;
+    uint32_t i;
+
+    group->at = 0;
+    for (i = 0; i < group->count; i++) {
+        dynalock_lock *lock = group->locks[i];
+
+        if (lock->operation.client != client) continue;
+        if (lock->until != 0) {
+            dl_give_back(lock);
+            group->at |= (uint32_t)1 << i;
+        }
+        if (lock->operation.state >= DL_LOCK_HOLD) continue;
+        if ((lock->memory & DL_UNANSWERED) != 0) result = DYNALOCK_UNKNOWN;
+        lock->failure = outcome;
+        lock->operation.deadline = client->now;
+    }
+    if (group->at == 0) dl_finish(&group->operation, result);
+    else dl_group_join(group, result);
+}
+
+static int dl_group_asks_for(
+    const dynalock_group *group, const dynalock_lock *lock)
+{
+    return lock->operation.client == group->operation.client &&
+           lock->operation.state == DL_LOCK_ACQUIRE &&
+           lock->operation.deadline == DL_NEVER;
+}
+
+/* One that was cancelled meanwhile gives back what it has got. */
+static void dl_group_grant(dynalock_group *group)
+{
+    uint32_t i, granted = 0;
+
+    for (i = 0; i < group->count; i++) {
+        dynalock_operation *operation = &group->locks[i]->operation;
+
+        if (!dl_group_asks_for(group, group->locks[i])) continue;
+        operation->steps->answer(operation, DYNALOCK_OK);
+        granted++;
+    }
+    if (granted == group->count) dl_finish(&group->operation, DYNALOCK_OK);
+    else dl_group_give_up(group, DYNALOCK_CANCELLED);
+}
+
+/* ---- waiting ---- */
+
+static void dl_group_turn_to(dynalock_group *group, uint8_t state)
+{
+    group->operation.state = state;
+    group->operation.due = group->operation.client->now;
+}
+
+/* As dl_watch_on, for the lock that is in the way. */
+static void dl_group_wait(dynalock_group *group)
+{
+    const dynalock_lock *lock = group->locks[group->at];
+    dynalock_client *client = group->operation.client;
+    uint32_t poll_ms = client->config.poll_ms, left = dl_watch_left(lock);
+    uint64_t wait = (uint64_t)poll_ms + dl_random(client, poll_ms / 4 + 1);
+
+    if (left == 0) left = dl_lease(client, lock);
+    group->operation.due = client->now + dl_least(wait, left);
+    group->operation.attempts = 0;
+    group->memory &= ~(uint32_t)DL_HURRIED;
+    group->failure = DYNALOCK_TIMEOUT;
+}
+
+/* What was looked at could be had. Then it is free now, or another one was in
+   the way that the refusal did not name. */
+static void dl_group_go_on(dynalock_group *group)
+{
+    if ((group->memory & DL_BLIND) != 0 && group->at + 1 < group->count) {
+        group->at++;
+        dl_group_turn_to(group, DL_GROUP_LOOK);
+    } else if ((group->memory & DL_HURRIED) == 0) {
+        group->memory |= DL_HURRIED;
+        dl_group_turn_to(group, DL_GROUP_ASK);
+    } else {
+        dl_group_wait(group);
+    }
+}
+
+static void dl_group_seen(dynalock_group *group)
+{
+    dynalock_lock *lock = group->locks[group->at];
+    dl_item item;
+    int whose;
+
+    dl_read_item(&group->operation.client->json, &item);
+    whose = dl_whose(lock, &item);
+    if (item.kind != DL_ITEM_FOREIGN) dl_observe(lock, &item);
+    if (item.kind == DL_ITEM_FOREIGN)
+        dl_group_give_up(group, DYNALOCK_NOT_A_LOCK);
+    else if (item.kind != DL_ITEM_LIVE || whose != DL_WHOSE_OTHER ||
+             dl_watch_left(lock) == 0)
+        dl_group_go_on(group);
+    else if ((group->memory & DL_COUNTED) != 0)
+        dl_group_give_up(group, DYNALOCK_BUSY);
+    else dl_group_wait(group);
+}
+
+/* ---- refusals ---- */
+
+/* "... specific reasons [None, ConditionalCheckFailed, ...]": which lock is
+   refused, and the first letter of why. The message may be cut. */
+static char dl_group_reason(dynalock_group *group)
+{
+    const char *at = group->operation.client->detail.message;
+
+    group->at = 0;
+    group->memory |= DL_BLIND;
+    while (*at != '\0' && *at != '[') at++;
+    while (*at != '\0') {
+        at++;
+        while (*at == ' ') at++;
+        if (*at == '\0' || group->at + 1 == group->count) break;
+        if (*at != 'N') {
+            group->memory &= ~(uint32_t)DL_BLIND;
+            return *at;
+        }
+        while (*at != '\0' && *at != ',') at++;
+        if (*at != '\0') group->at++;
+    }
+    return 'C';
+}
+
+/* What was sent is answered: unanswered is what was so before. */
+static void dl_group_answered(dynalock_group *group)
+{
+    uint32_t i;
+
+    if ((group->memory & DL_UNANSWERED) != 0) return;
+    for (i = 0; i < group->count; i++)
+        group->locks[i]->memory &= ~(uint32_t)DL_UNANSWERED;
+}
+
+static void dl_group_failed(dynalock_group *group, dynalock_outcome outcome)
+{
+    dynalock_operation *operation = &group->operation;
+    int again = (group->memory & DL_COUNTED) != 0
+                    ? dl_is_worth_trying(operation, outcome)
+                    : dl_is_passing(operation->client, outcome);
+
+    if (operation->client->exchange.fate == DL_FATE_SENT)
+        group->memory |= DL_UNANSWERED;
+    else if (operation->state == DL_GROUP_ASK) dl_group_answered(group);
+    group->failure = outcome;
+    if (again) dl_back_off(operation, outcome);
+    else dl_group_give_up(group, outcome);
+}
+
+/* ---- one after another ---- */
+
+static int dl_text_order(const char *a, const char *b)
+{
+    size_t m = strlen(a), n = strlen(b);
+    int order = memcmp(a, b, m < n ? m : n);
+
+    return order != 0 ? order : m < n ? -1 : m > n;
+}
+
+static int dl_is_before(const dynalock_lock *a, const dynalock_lock *b)
+{
+    const dynalock_client *client = a->operation.client;
+    int order = dl_text_order(
+        dl_table(client, &a->operation), dl_table(client, &b->operation));
+
+    if (order == 0)
+        order = dl_text_order(a->operation.name.key, b->operation.name.key);
+    if (order == 0 && a->operation.name.sort_key != NULL)
+        order = dl_text_order(
+            a->operation.name.sort_key, b->operation.name.sort_key);
+    return order < 0;
+}
+
+/* The next one asks on its own. All devices use one order, so that no two ever
+   wait for each other. */
+static void dl_group_next(dynalock_group *group)
+{
+    dynalock_lock *first = NULL;
+    uint32_t i;
+
+    for (i = 0; i < group->count; i++) {
+        dynalock_lock *lock = group->locks[i];
+
+        if (dl_group_asks_for(group, lock) &&
+            (first == NULL || dl_is_before(lock, first))) {
+            first = lock;
+            group->at = i;
+        }
+    }
+    if (first == NULL) {
+        dl_finish(&group->operation, DYNALOCK_OK);
+        return;
+    }
+    first->operation.due = group->operation.client->now;
+    first->operation.deadline = group->until;
+    first->memory |= group->memory & DL_COUNTED;
+    group->operation.state = DL_GROUP_LINE;
+    dl_glance_later(&group->operation);
+}
+
+static void dl_group_glance_in_line(dynalock_group *group)
+{
+    const dynalock_lock *lock = group->locks[group->at];
+
+    if (lock->until != 0) dl_group_next(group);
+    else if (lock->operation.client != group->operation.client ||
+             lock->operation.state >= DL_LOCK_HOLD)
+        dl_group_give_up(group, (dynalock_outcome)lock->operation.outcome);
+    else dl_glance_later(&group->operation);
+}
+
+static void dl_group_glance_at_members(dynalock_group *group)
+{
+    dynalock_outcome worst = (dynalock_outcome)group->failure;
+    uint32_t i;
+
+    for (i = 0; i < group->count; i++) {
+        const dynalock_operation *operation = &group->locks[i]->operation;
+
+        if ((group->at >> i & 1) == 0) continue;
+        if (operation->outcome == DYNALOCK_AGAIN) {
+            dl_glance_later(&group->operation);
+            return;
+        }
+        if (operation->outcome != DYNALOCK_OK)
+            worst = (dynalock_outcome)operation->outcome;
+    }
+    dl_finish(&group->operation, worst);
+}
+
+/* ---- the group's steps ---- */
+
+static void dl_group_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_group *group = dl_group_of(operation);
+    const char *type = operation->client->detail.type;
+    char reason = 'C';
+
+    if (outcome == DYNALOCK_OK) {
+        if (operation->state == DL_GROUP_ASK) dl_group_grant(group);
+        else dl_group_seen(group);
+        return;
+    }
+    if (outcome == DYNALOCK_SERVICE_REFUSED &&
+        dl_begins(type, "transactionca")) {
+        reason = dl_group_reason(group);
+        if (reason == 'C') {
+            dl_group_answered(group);
+            dl_group_turn_to(group, DL_GROUP_LOOK);
+            return;
+        }
+        if (reason == 'T' || reason == 'P') outcome = DYNALOCK_THROTTLED;
+    }
+    if (outcome == DYNALOCK_SERVICE_REFUSED && dl_begins(type, "unknownop")) {
+        dl_group_answered(group);
+        dl_group_next(group);
+    } else {
+        dl_group_failed(group, outcome);
+    }
+}
+
+static void dl_group_end(dynalock_operation *operation, unsigned why)
+{
+    dynalock_group *group = dl_group_of(operation);
+    int expired = why == DL_END_EXPIRED;
+
+    if (expired && operation->state == DL_GROUP_LINE) {
+        dl_group_glance_in_line(group);
+    } else if (expired && operation->state == DL_GROUP_MEMBERS) {
+        dl_group_glance_at_members(group);
+    } else if (operation->state == DL_GROUP_MEMBERS ||
+               why == DL_END_CLOSED) { /* each lock ends on its own */
+        (void)dl_exchange_abandon(operation);
+        dl_finish(operation, DYNALOCK_CANCELLED);
+    } else {
+        (void)dl_exchange_abandon(operation);
+        dl_group_give_up(group,
+            expired ? (dynalock_outcome)group->failure : DYNALOCK_CANCELLED);
+        /* who cancels does not wait for what is given back */
+        if (!expired && operation->client != NULL)
+            dl_finish(operation, DYNALOCK_CANCELLED);
+    }
+}
+
+static uint32_t dl_group_lease(const dynalock_client *client,
+    const dynalock_operation *operation, int sending)
+{
+    const dynalock_group *group =
+        (const dynalock_group *)(const void *)operation;
+    uint64_t least = DL_LEASE_MOST;
+    uint32_t i;
+
+    if (!sending || client->exchange.operation != operation) return 0;
+    for (i = 0; i < group->count; i++)
+        least = dl_least(least, dl_lease(client, group->locks[i]));
+    return (uint32_t)least;
+}
+
+static const dynalock_steps dl_group_steps = { dl_group_prepare,
+    dl_group_answer, dl_group_end, dl_group_body, dl_record_rank,
+    dl_group_lease, dl_record_wants + 1 };
+
+/* ---- starting ---- */
+
+static dynalock_outcome dl_check_group(const dynalock_group *group)
+{
+    uint32_t i;
+
+    if (group->operation.client != NULL) return DYNALOCK_IN_USE;
+    if (group->locks == NULL || group->count == 0 ||
+        group->count > DYNALOCK_GROUP_MOST)
+        return DYNALOCK_BAD_ARGUMENT;
+    for (i = 0; i < group->count; i++)
+        if (group->locks[i] == NULL) return DYNALOCK_BAD_ARGUMENT;
+    return DYNALOCK_OK;
+}
+
+/* Puts its locks into the list, never due: one that cannot begin takes the
+   others out again. */
+static dynalock_outcome dl_group_gather(
+    dynalock_client *client, dynalock_group *group)
+{
+    dynalock_outcome rc;
+    uint32_t i, back;
+
+    for (i = 0; i < group->count; i++) {
+        dynalock_operation *operation = &group->locks[i]->operation;
+
+        rc = dl_start_acquire(client, group->locks[i], DYNALOCK_FOREVER);
+        if (rc != DYNALOCK_AGAIN) {
+            for (back = 0; back < i; back++)
+                dl_finish(&group->locks[back]->operation, DYNALOCK_NOT_HELD);
+            return rc;
+        }
+        operation->due = DL_NEVER;
+    }
+    return DYNALOCK_AGAIN;
+}
+
+static dynalock_outcome dl_start_group_acquire(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_group *group = (dynalock_group *)object;
+    dynalock_outcome rc = dl_check_group(group);
+
+    if (rc == DYNALOCK_OK) rc = dl_group_gather(client, group);
+    if (rc != DYNALOCK_AGAIN) return rc;
+    group->operation.steps = &dl_group_steps;
+    group->memory = wait_ms == 0 ? DL_COUNTED : 0;
+    group->failure = DYNALOCK_NO_ANSWER;
+    rc = dl_start_operation(client, &group->operation, wait_ms);
+    group->until = group->operation.deadline;
+    return rc;
+}
+
+/* Starts a call of each lock that can; one that cannot counts as asked for. */
+static dynalock_outcome dl_group_start_members(
+    dynalock_client *client, dynalock_group *group, int releasing)
+{
+    dynalock_outcome rc = dl_check_group(group), member;
+    uint32_t i;
+
+    if (rc != DYNALOCK_OK) return rc;
+    group->at = 0;
+    for (i = 0; i < group->count; i++) {
+        member = releasing ? dl_start_release(client, group->locks[i], 0)
+                           : dl_start_renew(client, group->locks[i], 0);
+        if (member == DYNALOCK_AGAIN || member == DYNALOCK_IN_USE)
+            group->at |= (uint32_t)1 << i;
+        else if (!releasing) rc = member;
+    }
+    if (group->at == 0) return rc;
+    group->operation.steps = &dl_group_steps;
+    rc = dl_start_operation(client, &group->operation, DYNALOCK_FOREVER);
+    if (rc != DYNALOCK_AGAIN) return rc;
+    dl_group_join(group, DYNALOCK_OK);
+    return rc;
+}
+
+static dynalock_outcome dl_start_group_renew(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    (void)wait_ms;
+    return dl_group_start_members(client, (dynalock_group *)object, 0);
+}
+
+static dynalock_outcome dl_start_group_release(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    (void)wait_ms;
+    return dl_group_start_members(client, (dynalock_group *)object, 1);
+}
+
+/* ===================================================================== */
+/* == semaphore: one of several permits                                   */
+/* ===================================================================== */
+
+/*
+It sends nothing itself: one permit's lock at a time asks, and the semaphore
+glances at it. The first permit of all is tried at once; every other is looked
+at first, which costs less than a write that fails. What a permit's lock has
+watched counts for the next round, so that dead holders are outlived.
+*/
+
+enum {
+    DL_SEMAPHORE_IDLE,
+    DL_SEMAPHORE_PERMIT, /* one asks */
+    DL_SEMAPHORE_PAUSE   /* between two rounds */
+};
+
+static dynalock_semaphore *dl_semaphore_of(dynalock_operation *operation)
+{
+    return (dynalock_semaphore *)(void *)operation; /* its first member */
+}
+
+static dynalock_lock *dl_permit(const dynalock_semaphore *semaphore)
+{
+    return &semaphore->permits[semaphore->at].lock;
+}
+
+/* After a round: when somebody may have released, or a watch may be over. */
+static void dl_semaphore_pause(dynalock_semaphore *semaphore)
+{
+    dynalock_client *client = semaphore->operation.client;
+    uint32_t poll_ms = client->config.poll_ms, i;
+    uint64_t wait = (uint64_t)poll_ms + dl_random(client, poll_ms / 4 + 1);
+
+    for (i = 0; i < semaphore->count; i++) {
+        dynalock_lock *lock = &semaphore->permits[i].lock;
+
+        if (lock->claim == NULL || lock->operation.client != NULL) continue;
+        lock->operation.client = client; /* only to ask for its watch */
+        wait = dl_least(wait, dl_watch_left(lock));
+        lock->operation.client = NULL;
+    }
+    semaphore->left = semaphore->count;
+    semaphore->operation.state = DL_SEMAPHORE_PAUSE;
+    semaphore->operation.deadline =
+        dl_least(client->now + wait, semaphore->until);
+}
+
+/* Starts the call of the permit that is next. Returns its outcome, AGAIN if it
+   is under way. */
+static dynalock_outcome dl_semaphore_try(
+    dynalock_semaphore *semaphore, int looking)
+{
+    dynalock_lock *lock = dl_permit(semaphore);
+    dynalock_outcome rc =
+        dl_start_acquire(semaphore->operation.client, lock, 0);
+
+    if (rc == DYNALOCK_AGAIN && looking) lock->operation.state = DL_LOCK_WATCH;
+    return rc;
+}
+
+/* Does it say anything of the other permits? */
+static int dl_is_of_one_permit(dynalock_outcome outcome)
+{
+    return (outcome <= DYNALOCK_IN_USE && outcome >= DYNALOCK_HELD) ||
+           (outcome <= DYNALOCK_BUSY && outcome >= DYNALOCK_NOT_A_LOCK);
+}
+
+/* A permit's call has ended so: on to the next one, or to the end. */
+static void dl_semaphore_go_on(
+    dynalock_semaphore *semaphore, dynalock_outcome outcome)
+{
+    dynalock_operation *operation = &semaphore->operation;
+
+    while (outcome != DYNALOCK_AGAIN) {
+        int waiting = semaphore->wait_ms != 0;
+
+        if (outcome == DYNALOCK_OK ||
+            (!dl_is_of_one_permit(outcome) &&
+                !(waiting && dl_is_weather(outcome)))) {
+            dl_finish(operation, outcome);
+            return;
+        }
+        semaphore->failure = dl_is_of_one_permit(outcome)
+                                 ? waiting ? DYNALOCK_TIMEOUT : DYNALOCK_BUSY
+                                 : outcome;
+        semaphore->at = (semaphore->at + 1) % semaphore->count;
+        if (--semaphore->left == 0) {
+            if (waiting) dl_semaphore_pause(semaphore);
+            else dl_finish(operation, (dynalock_outcome)semaphore->failure);
+            return;
+        }
+        outcome = dl_semaphore_try(semaphore, 1);
+    }
+    dl_glance_later(operation);
+}
+
+static void dl_semaphore_prepare(dynalock_operation *operation)
+{
+    (void)operation; /* it is never due */
+}
+
+static void dl_semaphore_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    (void)operation;
+    (void)outcome;
+}
+
+static void dl_semaphore_body(
+    const dynalock_operation *operation, dl_sink *sink)
+{
+    (void)operation;
+    (void)sink;
+}
+
+static int dl_semaphore_asks(const dynalock_semaphore *semaphore)
+{
+    const dynalock_operation *permit = &dl_permit(semaphore)->operation;
+
+    return permit->client == semaphore->operation.client &&
+           permit->state < DL_LOCK_HOLD;
+}
+
+static void dl_semaphore_end(dynalock_operation *operation, unsigned why)
+{
+    dynalock_semaphore *semaphore = dl_semaphore_of(operation);
+    dynalock_client *client = operation->client;
+    dynalock_lock *lock = dl_permit(semaphore);
+    int asks = dl_semaphore_asks(semaphore);
+
+    if (why != DL_END_EXPIRED || client->now >= semaphore->until) {
+        dynalock_outcome outcome = why == DL_END_EXPIRED
+                                       ? (dynalock_outcome)semaphore->failure
+                                       : DYNALOCK_CANCELLED;
+
+        if (asks && why != DL_END_CLOSED) { /* ends in this poll */
+            lock->failure = outcome;
+            lock->operation.deadline = client->now;
+        }
+        dl_finish(operation, outcome);
+    } else if (asks) {
+        dl_glance_later(operation);
+    } else if (operation->state == DL_SEMAPHORE_PAUSE) {
+        operation->state = DL_SEMAPHORE_PERMIT;
+        dl_semaphore_go_on(semaphore, dl_semaphore_try(semaphore, 1));
+    } else {
+        dl_semaphore_go_on(
+            semaphore, (dynalock_outcome)lock->operation.outcome);
+    }
+}
+
+static const dynalock_steps dl_semaphore_steps = { dl_semaphore_prepare,
+    dl_semaphore_answer, dl_semaphore_end, dl_semaphore_body, dl_record_rank,
+    dl_record_lease, dl_record_wants + 1 };
+
+static dynalock_outcome dl_start_semaphore_acquire(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_semaphore *semaphore = (dynalock_semaphore *)object;
+    dynalock_outcome rc;
+
+    if (semaphore->permits == NULL) return DYNALOCK_BAD_ARGUMENT;
+    if (semaphore->operation.client != NULL) return DYNALOCK_IN_USE;
+    semaphore->operation.steps = &dl_semaphore_steps;
+    semaphore->wait_ms = wait_ms;
+    semaphore->failure = DYNALOCK_NO_ANSWER;
+    semaphore->left = semaphore->count;
+    semaphore->at = dl_random(client, semaphore->count);
+    rc = dl_start_operation(client, &semaphore->operation, wait_ms);
+    if (rc != DYNALOCK_AGAIN) return rc;
+    semaphore->until = semaphore->operation.deadline;
+    dl_semaphore_go_on(semaphore, dl_semaphore_try(semaphore, 0));
+    return semaphore->operation.client != NULL
+               ? DYNALOCK_AGAIN
+               : (dynalock_outcome)semaphore->operation.outcome;
+}
+
+/* ===================================================================== */
 /* == reader: what stands deeper in an answer than the filter keeps       */
 /* ===================================================================== */
 
@@ -6233,37 +7015,19 @@ enum { /* which of the config's names a text is */
     DL_FITS_TTL = 4
 };
 
-/* A sink that compares: what is left of the text, NULL once it differs. */
-typedef struct dl_match {
-    dl_sink sink;
-    const char *text;
-    size_t left;
-} dl_match;
-
-static void dl_match_take(dl_sink *sink, const void *data, size_t size)
+/* Is the text this name, but for the escapes that the filter leaves? */
+static int dl_is_escaped(const char *name, const char *text, size_t size)
 {
-    dl_match *match = (dl_match *)(void *)sink;
+    const char *end = text + size;
 
-    if (match->text == NULL) return;
-    if (size > match->left || memcmp(match->text, data, size) != 0) {
-        match->text = NULL;
-        return;
+    if (name == NULL) return 0;
+    for (; *name != '\0'; name++) {
+        if ((*name == '"' || *name == '\\') &&
+            (text == end || *text++ != '\\'))
+            return 0;
+        if (text == end || *text++ != *name) return 0;
     }
-    match->text += size;
-    match->left -= size;
-}
-
-/* The filter leaves the escapes that we write. */
-static int dl_is_escaped(const char *wanted, const char *text, size_t size)
-{
-    dl_match match;
-
-    if (wanted == NULL) return 0;
-    match.sink.take = dl_match_take;
-    match.text = text;
-    match.left = size;
-    dl_put_contents(&match.sink, wanted);
-    return match.text != NULL && match.left == 0;
+    return text == end;
 }
 
 static void dl_table_name(dynalock_table *table, const char *text, size_t size)
@@ -7201,6 +7965,54 @@ DYNALOCK_API dynalock_outcome dynalock_table_create(dynalock_client *client,
     return dl_call(client, dl_start_table, memory, wait_ms);
 }
 
+DYNALOCK_API dynalock_outcome dynalock_start_group_acquire(
+    dynalock_client *client, dynalock_group *group, uint32_t wait_ms)
+{
+    return dl_begin(client, dl_start_group_acquire, group, wait_ms);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_group_acquire(
+    dynalock_client *client, dynalock_group *group, uint32_t wait_ms)
+{
+    return dl_call(client, dl_start_group_acquire, group, wait_ms);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_group_renew(
+    dynalock_client *client, dynalock_group *group)
+{
+    return dl_begin(client, dl_start_group_renew, group, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_group_renew(
+    dynalock_client *client, dynalock_group *group)
+{
+    return dl_call(client, dl_start_group_renew, group, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_group_release(
+    dynalock_client *client, dynalock_group *group)
+{
+    return dl_begin(client, dl_start_group_release, group, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_group_release(
+    dynalock_client *client, dynalock_group *group)
+{
+    return dl_call(client, dl_start_group_release, group, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_semaphore_acquire(
+    dynalock_client *client, dynalock_semaphore *semaphore, uint32_t wait_ms)
+{
+    return dl_begin(client, dl_start_semaphore_acquire, semaphore, wait_ms);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_semaphore_acquire(
+    dynalock_client *client, dynalock_semaphore *semaphore, uint32_t wait_ms)
+{
+    return dl_call(client, dl_start_semaphore_acquire, semaphore, wait_ms);
+}
+
 /* ---- the rest ---- */
 
 DYNALOCK_API uint32_t dynalock_remaining_ms(
@@ -7227,6 +8039,67 @@ DYNALOCK_API dynalock_outcome dynalock_check(
     return state;
 }
 
+DYNALOCK_API uint32_t dynalock_group_remaining_ms(
+    const dynalock_client *client, const dynalock_group *group)
+{
+    uint32_t i, least = DYNALOCK_FOREVER;
+
+    if (group == NULL || dl_check_group(group) == DYNALOCK_BAD_ARGUMENT)
+        return 0;
+    for (i = 0; i < group->count; i++)
+        least = (uint32_t)dl_least(
+            least, dynalock_remaining_ms(client, group->locks[i]));
+    return least;
+}
+
+/* "name/12" */
+static dynalock_outcome dl_permit_init(dynalock_permit *permit,
+    uint32_t number, const dynalock_lock_options *options)
+{
+    dynalock_lock_options own = *options;
+    dl_span span;
+    dl_sink *sink =
+        dl_span_open(&span, permit->key, sizeof permit->key - 1, 0);
+
+    dl_put_text(sink, options->key);
+    dl_put_text(sink, "/");
+    dl_put_decimal(sink, number);
+    permit->key[span.used] = '\0';
+    own.key = permit->key;
+    if (span.total > span.used) return DYNALOCK_BAD_KEY;
+    return dynalock_lock_init(&permit->lock, &own);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_semaphore_init(
+    dynalock_semaphore *semaphore, dynalock_permit *permits, uint32_t count,
+    const dynalock_lock_options *options)
+{
+    dynalock_outcome rc = DYNALOCK_OK;
+    uint32_t i;
+
+    if (semaphore == NULL) return DYNALOCK_BAD_ARGUMENT;
+    memset(semaphore, 0, sizeof *semaphore);
+    if (permits == NULL || count == 0 || options == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    if (!dl_is_name(options->key, 2048)) return DYNALOCK_BAD_KEY;
+    for (i = 0; i < count && rc == DYNALOCK_OK; i++)
+        rc = dl_permit_init(&permits[i], i, options);
+    if (rc != DYNALOCK_OK) return rc;
+    semaphore->permits = permits;
+    semaphore->count = count;
+    semaphore->operation.outcome = DYNALOCK_NOT_HELD;
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_lock *dynalock_semaphore_lock(
+    dynalock_semaphore *semaphore)
+{
+    if (semaphore == NULL || semaphore->permits == NULL ||
+        semaphore->operation.outcome != DYNALOCK_OK)
+        return NULL;
+    return dl_permit(semaphore);
+}
+
 DYNALOCK_API uint64_t dynalock_fence(const dynalock_lock *lock)
 {
     return lock != NULL ? lock->token : 0;
@@ -7239,7 +8112,8 @@ static void dl_change_lease(dynalock_lock *lock, uint32_t lease_ms)
     lock->lease_ms = lease_ms;
     lock->until =
         dl_least(lock->until, client->now + dl_usable(client, lease_ms));
-    lock->operation.deadline = lock->until;
+    /* an alarm is looked after at the next poll */
+    lock->operation.deadline = lock->alarm != NULL ? client->now : lock->until;
     if (!client->config.manual_renew) lock->operation.due = client->now;
 }
 

@@ -35,8 +35,8 @@ def quoted(text):
     for c in text:
         if c in '"\\':
             out += "\\" + c
-        elif c < " ":
-            out += "\\u%04x" % ord(c)
+        elif c == "\0":
+            out += "\\b"  # stands for NUL there
         else:
             out += c
     return out + '"'

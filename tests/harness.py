@@ -30,8 +30,9 @@ servers did not start. Every process started here runs in a session of its own, 
 whole when the harness ends. If SIGKILL ends it, the kernel still kills the processes started here,
 but not their children.
 
-As a module: `with Servers("dynoxide") as servers:`, or Child for a process of another kind. Start
-them from the main thread: the kernel kills a child when the thread that started it ends.
+As a module: `with Servers("dynoxide") as servers:`, `with Board("mps2", ...) as board:`, Talker for a
+program whose lines are awaited, or Child for a process of another kind. Start them from the main
+thread, or one that lives longer: the kernel kills a child when the thread that started it ends.
 """
 
 import argparse
@@ -39,12 +40,15 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 TESTS = pathlib.Path(__file__).resolve().parent
@@ -116,6 +120,140 @@ class Child:
         for descriptor in descriptors:
             poller.register(descriptor, select.POLLIN)
         return [descriptor for descriptor, _ in poller.poll(seconds * 1000)]
+
+
+class Missing(Exception):
+    """A step of a play that did not happen."""
+
+
+class Talker(Child):
+    """A program that says what happens, one line for each thing."""
+
+    def __init__(self, name, argv, **options):
+        super().__init__(argv, stdout=subprocess.PIPE, text=True, **options)
+        self.name = name
+        self.said = []  # all of it
+        self._heard = 0
+        self._news = threading.Condition()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def _listen(self):
+        for line in self.stdout:
+            with self._news:
+                self.said.append(line.rstrip("\n"))
+                self._news.notify_all()
+
+    def expect(self, pattern, seconds):
+        """The next line that fits; whatever else it says meanwhile is passed over."""
+        end = time.monotonic() + seconds
+        with self._news:
+            while True:
+                while self._heard < len(self.said):
+                    found = re.match(pattern, self.said[self._heard])
+                    self._heard += 1
+                    if found:
+                        return found
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise Missing(f"{self.name} did not say {pattern!r}, but: {self.said}")
+                self._news.wait(left)
+
+    def exits(self, status, seconds):
+        if not self.wait(seconds):
+            raise Missing(f"{self.name} did not end, but said: {self.said}")
+        self._listener.join()
+        ended = self.stop()
+        if ended != status:
+            raise Missing(f"{self.name} ended with {ended}, not {status}, having said: {self.said}")
+
+    def kill(self):
+        """As a power failure does."""
+        os.killpg(self.pid, signal.SIGKILL)
+
+
+BOARDS = {  # how QEMU emulates it, and what it is connected to
+    "mps2": "-M mps2-an385 -serial none -nic user,id=net,model=lan9118",
+    "lm3s": "-M lm3s6965evb -serial none -nic user,id=net,model=stellaris",
+    "microbit": "-M microbit -nic none",
+    "modemtls": "-M microbit -nic none",
+}
+BOARD_SECONDS = 120  # no run of a board takes longer
+
+
+class Board(Talker):
+    """An emulated board; what it prints are its lines. settings: "name=value" for board_setting().
+    Those with a modem have tests/modem.py on their serial line."""
+
+    def __init__(self, name, image, settings, options=""):
+        self._folder = tempfile.TemporaryDirectory()
+        self._monitor = os.path.join(self._folder.name, "monitor")
+        self._modem = None
+        argv = ["timeout", "--kill-after=5", BOARD_SECONDS, "qemu-system-arm", "-display", "none"]
+        argv += [*shlex.split(BOARDS[name]), *shlex.split(options), "-kernel", image]
+        argv += ["-monitor", "none", "-qmp", f"unix:{self._monitor},server=on,wait=off"]
+        try:
+            if "-serial" not in argv:
+                argv += ["-serial", self._start_modem()]
+            console = ",".join(["enable=on,target=native,arg=fw", *(f"arg={s}" for s in settings)])
+            super().__init__(
+                name,
+                [*argv, "-semihosting-config", console],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.STDOUT,
+            )
+        except BaseException:
+            self._stop_rest()
+            raise
+
+    def _start_modem(self):
+        path = os.path.join(self._folder.name, "serial")
+        ca = BUILD / "pki/ca.pem"
+        argv = [SYSTEM_PYTHON, TESTS / "modem.py", "--ca", ca, path]
+        self._modem = Talker("modem", argv, stdin=subprocess.DEVNULL)
+        self._modem.expect("ready", START_SECONDS)
+        return f"unix:{path}"
+
+    def _stop_rest(self):
+        if self._modem:
+            self._modem.stop()
+        self._folder.cleanup()
+
+    def stop(self):
+        status = super().stop()
+        self._stop_rest()
+        return status
+
+    def cut(self):
+        """No byte passes from now on, and nobody is told."""
+        self._link(False)
+
+    def mend(self):
+        self._link(True)
+
+    def _link(self, up):
+        if self._modem:
+            os.kill(self._modem.pid, signal.SIGCONT if up else signal.SIGSTOP)
+            return
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(REQUEST_SECONDS)
+            sock.connect(self._monitor)
+            lines = sock.makefile("rw")
+            for command in ("qmp_capabilities", "set_link"):
+                arguments = {"name": "net", "up": up} if command == "set_link" else {}
+                lines.write(json.dumps({"execute": command, "arguments": arguments}))
+                lines.flush()
+                answer = {}
+                while "return" not in answer:
+                    answer = json.loads(lines.readline())
+                    if "error" in answer:
+                        raise HarnessError(f"{command}: {answer}")
 
 
 class Servers:

@@ -57,6 +57,15 @@ OBJECTS = [  # compilers of the object whose symbols and sections are looked at
     f"{ARM} -mcpu=cortex-m3 -DDYNALOCK_NO_TLS",
     f"{ARM} -mcpu=cortex-m3",
 ]
+# Of the firmware, what is for boards, and what the port for threads needs on a host.
+BOARD = "-isystem build/firmware -Iexamples/firmware -Iexamples/firmware/lwip -isystem build/include"
+BOARD += " -isystem build/sources/lwip/src/include -DETH_PAD_SIZE=2"
+BOARD_COMPILERS = {
+    "arm-none-eabi-gcc": "-mcpu=cortex-m3 -mthumb",
+    "clang": "--target=arm-none-eabi -mcpu=cortex-m3 -mthumb -isystem /usr/include/newlib",
+}
+FOR_HOSTS = re.compile(r".*/firmware/.*threads\.c")
+
 ALLOWED_SYMBOLS = re.compile(r"memcpy|memmove|memset|memcmp|strlen|br_\w+|__\w+")
 
 LONGEST_FUNCTION = 60
@@ -67,6 +76,10 @@ MOST_LINES = 20  # shown of what one check finds
 
 def sources(*patterns):
     return sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+
+
+def is_for_boards(path):
+    return path.parent.name == "firmware" and not FOR_HOSTS.fullmatch(str(path))
 
 
 def run(command):
@@ -89,7 +102,7 @@ def check_warnings(compiler, source, warnings, flags):
     if "clang" in compiler:
         warnings = [flag.replace("-Wcast-align=strict", "-Wcast-align") for flag in warnings]
     # gcc finds more when it optimises
-    command = [compiler, *COMPILERS[compiler], "-O1", "-Werror", *warnings, "-I."]
+    command = [compiler, *COMPILERS.get(compiler, COMPILERS["gcc"]), "-O1", "-Werror", *warnings, "-I."]
     command += [*shlex.split(flags), "-c", str(source), "-o", "/dev/null"]
     output, well = run(command)
     name = f"warnings: {compiler} {source.relative_to(ROOT)} {flags}".rstrip()
@@ -163,14 +176,18 @@ def checks():
         for flags in VARIANTS:
             yield check_warnings, compiler, OUT / "include.c", WARNINGS, flags
     for compiler in ("gcc", "clang"):
-        for source in sources("examples/**/*.c"):
-            yield check_warnings, compiler, source, WARNINGS, POSIX
-        for source in sources("tests/**/*.c"):
-            yield check_warnings, compiler, source, TEST_WARNINGS, POSIX
+        for source in sources("examples/**/*.c", "tests/**/*.c", "tools/*.c"):
+            if not is_for_boards(source):
+                is_test = source.is_relative_to(ROOT / "tests")
+                flags = f"{POSIX} {BOARD if source.parent.name == 'firmware' else ''}"
+                yield check_warnings, compiler, source, TEST_WARNINGS if is_test else WARNINGS, flags
+    for compiler, flags in BOARD_COMPILERS.items():
+        for source in filter(is_for_boards, sources("**/firmware/*.c")):
+            yield check_warnings, compiler, source, WARNINGS, f"{flags} {BOARD}"
     for number, compiler in enumerate(OBJECTS):
         yield check_object, number, compiler
     yield (check_functions,)
-    for path in [HEADER, *sources("examples/**/*.[ch]", "tests/**/*.[ch]")]:
+    for path in [HEADER, *sources("examples/**/*.[ch]", "tests/**/*.[ch]", "tools/*.c")]:
         if not GENERATED.match(path.read_text()):
             yield check_format, path
             yield check_columns, path

@@ -27,7 +27,7 @@ import tempfile
 import time
 
 JOBS_TOGETHER = 2
-LONGEST_SECONDS = 180
+LONGEST_SECONDS = 300
 MOST_OUTPUT = 20000  # characters shown of a failure
 MOST_NAME = 60  # characters shown of a command
 KINDS = ("--status", "--cmocka", "--counts")

@@ -1,10 +1,12 @@
 #!/bin/sh
 # Installs what is missing on this machine, and nothing else:
 #
-#   tests/setup.sh demo    what the demo needs
-#   tests/setup.sh test    that, and what the tests need
+#   tests/setup.sh demo        what the demo needs
+#   tests/setup.sh test        that, and what the tests need
+#   tests/setup.sh firmware    what the firmware needs, and the servers that it talks to
 #
-# Tools and libraries are Debian 12 packages. The two DynamoDB-compatible servers come by npm, each
+# Tools and libraries are Debian 12 packages. The firmware is built with the sources of BearSSL, lwIP
+# and cmocka: Debian's source packages, of the versions below, in build/sources/NAME. The two DynamoDB-compatible servers come by npm, each
 # pinned to one version and one SHA-512, into build/npm/dynoxide and build/npm/dynalite, where
 # tests/harness.py looks for them. A second run downloads nothing.
 
@@ -16,6 +18,9 @@ cd "$(dirname "$0")/.."
 demo_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev openssl python3 python3-botocore'
 test_packages='libcmocka-dev libcjson-dev libssl-dev g++ clang libclang-rt-14-dev clang-format python3-boto3 valgrind libc6-dbg
                gcc-arm-none-eabi libnewlib-arm-none-eabi'
+firmware_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm'
+
+firmware_sources='bearssl=0.6+dfsg.1-3 lwip=2.1.3+dfsg1-2 cmocka=1.1.5-2.1'
 
 dynoxide_sha512='sBHqlxJ9ANkLluFkYRfd5r8Y0ApFew4FhOrlhgRAgD4XzEoFOukEo1nuBTQ1+jTtofqwn4NWQ2k0Tn5mNTjgUg=='
 dynalite_sha512='EIDzWEhyz4XT4tDuDTrp8rAV3pOyOf2ETg7htxhERQfJ7B5CPrQNMS9Un9PVCiXM5WVN1w0CxgHXztP8LqT+SA=='
@@ -25,7 +30,7 @@ die() { # STATUS MESSAGE
     exit "$1"
 }
 
-usage() { die 64 'usage: tests/setup.sh demo|test'; }
+usage() { die 64 'usage: tests/setup.sh demo|test|firmware'; }
 unavailable() { die 69 "$1"; }
 
 as_root() {
@@ -78,10 +83,55 @@ install_server() { # NAME PACKAGE@VERSION SHA512
     trap - EXIT
 }
 
+# An entry for sources beside each one for packages that this machine has for Debian 12: same place,
+# same key. It is in a configuration of its own, below build/, and the machine's stays as it is.
+configure_sources() { # DIRECTORY
+    mkdir -p "$1/sources.list.d" "$1/lists/partial" "$1/archives/partial"
+    for entry in /etc/apt/sources.list /etc/apt/sources.list.d/*.list \
+        /etc/apt/sources.list.d/*.sources; do
+        grep -qsE '^(deb |Suites:).*bookworm' "$entry" || continue
+        sed -e 's/^deb /deb-src /' -e 's/^Types:.*/Types: deb-src/' "$entry" \
+            >"$1/sources.list.d/${entry##*/}"
+    done
+    cat >"$1/apt.conf" <<END
+Dir::Etc::sourcelist "/dev/null";
+Dir::Etc::sourceparts "$1/sources.list.d";
+Dir::State::lists "$1/lists";
+Dir::Cache::archives "$1/archives";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+APT::Sandbox::User "";
+END
+}
+
+# All of them appear, complete, or none.
+install_sources() { # NAME=VERSION...
+    [ "$(cat build/sources/versions 2>/dev/null)" != "$*" ] || return 0
+    mkdir -p build
+    staging=$(mktemp -d "$PWD/build/sources.XXXXXX")
+    trap 'rm -rf "$staging"' EXIT
+    configure_sources "$staging/apt"
+    (
+        cd "$staging"
+        export APT_CONFIG="$staging/apt/apt.conf"
+        apt-get -q update
+        apt-get -q source "$@"
+    ) || unavailable "apt-get could not fetch the sources of $*"
+    for source; do
+        mv "$staging/${source%%=*}"-*/ "$staging/${source%%=*}"
+    done
+    rm -rf "$staging/apt" "$staging"/*.tar.* "$staging"/*.dsc
+    printf '%s\n' "$*" >"$staging/versions"
+    rm -rf build/sources
+    mv -T "$staging" build/sources
+    trap - EXIT
+}
+
 [ $# -eq 1 ] || usage
 case $1 in
 demo) packages=$demo_packages ;;
 test) packages="$demo_packages $test_packages" ;;
+firmware) packages="$demo_packages $firmware_packages" ;;
 *) usage ;;
 esac
 command -v npm >/dev/null || packages="$packages npm" # it also comes with other builds of node
@@ -89,4 +139,6 @@ command -v npm >/dev/null || packages="$packages npm" # it also comes with other
 # shellcheck disable=SC2086 # a list of words
 install_packages $packages
 install_server dynoxide @dynoxide/linux-x64@1.2.1 "$dynoxide_sha512"
-[ "$1" = demo ] || install_server dynalite dynalite@4.0.0 "$dynalite_sha512"
+# shellcheck disable=SC2086
+[ "$1" != firmware ] || install_sources $firmware_sources
+[ "$1" != test ] || install_server dynalite dynalite@4.0.0 "$dynalite_sha512"

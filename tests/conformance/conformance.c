@@ -1,7 +1,7 @@
 /*
 The promises of dynalock.h's manual, put to the test before a real server.
 
-    tests/harness.py --server dynoxide|dynalite -- build/conformance
+    tests/harness.py --server dynoxide|dynalite -- build/conformance/conformance
 
 Each test is a sentence that the manual says, or that follows from what it
 says. Two or three devices run in this one process, each with a client and a
@@ -12,6 +12,7 @@ server itself.
 
 Lower bounds on time are exact, upper bounds generous.
 */
+
 #include "support.h"
 
 static dynalock_anchors strangers;
@@ -1395,6 +1396,22 @@ static void one_connection_serves_all_calls(void **state)
 }
 
 /* ---- particular faults ---- */
+
+#define FAULT_LEASE_MS 1000 /* a request may take a quarter: 250 ms */
+#define FAULT_REQUEST_MS 150
+
+/* A pair of devices, the first of which will meet faults. A call of it that
+   does not wait ends after connect_ms + FAULT_REQUEST_MS. */
+static void start_pair(const char *url, uint32_t connect_ms, uint16_t attempts)
+{
+    prepare(&a, "a", url);
+    a.config.lease_ms = FAULT_LEASE_MS;
+    a.config.connect_ms = connect_ms;
+    a.config.attempts = attempts;
+    a.config.request_ms = FAULT_REQUEST_MS;
+    start(&a);
+    start_plain(&b, "b");
+}
 
 static void a_lost_answer_is_no_second_acquisition(void **state)
 {

@@ -266,7 +266,12 @@ static void after_acquire(const cut_case *at, dynalock_outcome rc, int was_cut)
         expect(
             at, "release", dynalock_release(&a.client, at->lock), DYNALOCK_OK);
     }
-    expect_free(at);
+    if (is_checked_by_the_other(at)) {
+        expect_free(at);
+        return;
+    }
+    (void)look(&b, at->key);
+    if (record.status == DYNALOCK_LOCKED) expect_free(at); /* a ghost? */
 }
 
 /* dynalite sends no item with a refusal: the write is answered then, and what

@@ -450,22 +450,6 @@ SHARED void wait_for_end(const device *d)
     assert_int_equal(poll(&pfd, 1, PATIENCE_MS), 1);
 }
 
-#define FAULT_LEASE_MS 1000 /* a request may take a quarter: 250 ms */
-#define FAULT_REQUEST_MS 150
-
-/* A pair of devices, the first of which will meet faults. A call of it that
-   does not wait ends after connect_ms + FAULT_REQUEST_MS. */
-SHARED void start_pair(const char *url, uint32_t connect_ms, uint16_t attempts)
-{
-    prepare(&a, "a", url);
-    a.config.lease_ms = FAULT_LEASE_MS;
-    a.config.connect_ms = connect_ms;
-    a.config.attempts = attempts;
-    a.config.request_ms = FAULT_REQUEST_MS;
-    start(&a);
-    start_plain(&b, "b");
-}
-
 /* ---- around the tests ---- */
 
 /* A group's set-up. */

@@ -66,11 +66,24 @@ static void check_same(const sieving *a, const sieving *b)
     REQUIRE(memcmp(a->out, b->out, a->filter.used) == 0);
 }
 
+/* Control characters are kept as they are, NUL as \\b: not quite JSON. */
+static int is_document(const sieving *kept)
+{
+    size_t i;
+
+    for (i = 0; i < kept->filter.used; i++) {
+        if ((uint8_t)kept->out[i] < 0x20) return 0;
+        if (kept->out[i] == '\\' && kept->out[++i] == 'b') return 0;
+    }
+    return 1;
+}
+
 /* What was kept is itself a document of which all is kept. */
 static void check_idempotent(const sieving *first, uint16_t room)
 {
     sieving second;
 
+    if (!is_document(first)) return;
     sieve(&second, room, NULL, first->out, first->filter.used);
     check_same(first, &second);
     free(second.out);

@@ -1,99 +1,138 @@
 #define _DEFAULT_SOURCE
 #include "model.h"
 
-#include <ctype.h>
-#include <inttypes.h>
+#include "expression.h"
+#include "wire.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <time.h>
 
-#include <cjson/cJSON.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#define HISTORY 64
+#define TOKENS 64
+#define TOKEN_MS (10 * 60 * 1000) /* how long a token stands for its call */
+#define TRANSACTION 100
 
-#define ATTRIBUTES 12
-#define NAME_SIZE 64
-#define VALUE_SIZE 512
-#define HISTORY 128
-#define WINDOW_MS (5 * 60 * 1000) /* how old a signature may be */
+/* ---- the tables ---- */
 
-/* ---- the table ---- */
+typedef struct table {
+    const char *name;
+    const char *keys[2];
+} table;
 
-typedef struct attribute {
-    char name[NAME_SIZE];
-    char type; /* S, N or B; 0: free */
-    char value[VALUE_SIZE];
-} attribute;
-
-typedef struct item {
-    int exists;
-    attribute attributes[ATTRIBUTES];
-} item;
+static const table tables[] = {
+    { "locks", { "key", NULL } },
+    { "sorted", { "name", "part" } },
+};
 
 typedef struct version {
     int64_t since_ms;
     item item;
 } version;
 
-/* One place of the table, with its past for eventually consistent reads. */
+/* One place of a table, with its past for eventually consistent reads. */
 typedef struct place {
     struct place *next;
-    char name[1024]; /* table and key as the request's text has them */
+    const table *table;
+    char *keys[2];
     item now;
     version history[HISTORY];
     unsigned versions;
 } place;
 
+/* A transaction that was carried out. */
+typedef struct token {
+    int64_t since_ms;
+    char name[40];
+    char *items;
+} token;
+
 struct model {
     place *places;
-    char day[9]; /* of the signing key */
-    unsigned char signing_key[32];
+    signing_key *key;
+    model_capacity consumed;
+    token tokens[TOKENS];
+    unsigned token_count;
 };
 
 model *model_new(void)
 {
-    return (model *)calloc(1, sizeof(model));
+    model *m = (model *)calloc(1, sizeof *m);
+
+    if (m == NULL || (m->key = signing_key_new()) == NULL) die("no memory");
+    return m;
 }
 
 void model_free(model *m)
 {
-    while (m->places != NULL) {
-        place *next = m->places->next;
+    unsigned i;
 
-        free(m->places);
-        m->places = next;
+    while (m->places != NULL) {
+        place *p = m->places;
+
+        m->places = p->next;
+        free(p->keys[0]);
+        free(p->keys[1]);
+        free(p);
     }
+    for (i = 0; i < TOKENS; i++) free(m->tokens[i].items);
+    signing_key_free(m->key);
     free(m);
 }
 
-static void die(const char *why)
+model_capacity model_consumed(const model *m)
 {
-    fprintf(stderr, "model: %s\n", why);
-    abort();
+    return m->consumed;
 }
 
-static place *find_place(model *m, const char *name)
+static int same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static place *find_place(
+    const model *m, const table *t, const char *key, const char *sort_key)
 {
     place *p = m->places;
 
-    while (p != NULL && strcmp(p->name, name) != 0) p = p->next;
+    while (p != NULL && (p->table != t || !same(p->keys[0], key) ||
+                            !same(p->keys[1], sort_key)))
+        p = p->next;
+    return p;
+}
+
+static place *make_place(
+    model *m, const table *t, const char *key, const char *sort_key)
+{
+    place *p = find_place(m, t, key, sort_key);
+
     if (p != NULL) return p;
     p = (place *)calloc(1, sizeof *p);
-    if (p == NULL || strlen(name) >= sizeof p->name) die("no room");
-    strcpy(p->name, name);
+    if (p == NULL) die("no memory");
+    p->table = t;
+    p->keys[0] = strdup(key);
+    p->keys[1] = sort_key != NULL ? strdup(sort_key) : NULL;
     p->next = m->places;
     m->places = p;
     return p;
 }
 
-static void keep_version(place *p, int64_t now_ms)
+static const table *find_table(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof tables / sizeof tables[0]; i++)
+        if (strcmp(tables[i].name, name) == 0) return &tables[i];
+    return NULL;
+}
+
+static void store(place *p, const item *it, int64_t now_ms)
 {
     version *v = &p->history[p->versions++ % HISTORY];
 
+    item_copy(&p->now, it);
     v->since_ms = now_ms;
-    v->item = p->now;
+    item_copy(&v->item, it);
 }
 
 /* What a read that lags so far behind sees. */
@@ -110,755 +149,530 @@ static const item *past(const place *p, int64_t at_ms)
     return oldest == 0 ? &none : &p->history[oldest % HISTORY].item;
 }
 
-static attribute *find_attribute(const item *it, const char *name)
+/* ---- what an answer says ---- */
+
+static char *put_raw(char *at, const char *data)
 {
-    int i;
+    size_t n = strlen(data);
 
-    for (i = 0; i < ATTRIBUTES; i++) {
-        const attribute *a = &it->attributes[i];
+    memcpy(at, data, n + 1);
+    return at + n;
+}
 
-        if (a->type != 0 && strcmp(a->name, name) == 0) return (attribute *)a;
+static char *put_quoted(char *at, const char *data)
+{
+    *at++ = '"';
+    for (; *data != '\0'; data++) {
+        if (*data == '"' || *data == '\\') *at++ = '\\';
+        if ((unsigned char)*data >= 0x20) *at++ = *data;
+        else at += sprintf(at, "\\u%04x", (unsigned)*data);
     }
-    return NULL;
+    *at++ = '"';
+    *at = '\0';
+    return at;
 }
 
-static void remove_attribute(item *it, const char *name)
+static char *put_attribute(char *at, const char *name, value v)
 {
-    attribute *a = find_attribute(it, name);
+    char type[] = ":{\"S\":";
 
-    if (a != NULL) a->type = 0;
+    type[3] = v.type;
+    at = put_quoted(at, name);
+    at = put_raw(at, type);
+    at = put_quoted(at, v.text);
+    return put_raw(at, "}");
 }
 
-static void set_attribute(
-    item *it, const char *name, char type, const char *value)
+static char *put_item(char *at, const place *p, const item *it)
 {
-    attribute *a = find_attribute(it, name);
-    int i;
+    unsigned i;
 
-    for (i = 0; a == NULL && i < ATTRIBUTES; i++)
-        if (it->attributes[i].type == 0) a = &it->attributes[i];
-    if (a == NULL || strlen(value) >= VALUE_SIZE || strlen(name) >= NAME_SIZE)
-        die("item too large for the model");
-    strcpy(a->name, name);
-    strcpy(a->value, value);
-    a->type = type;
-}
+    at = put_raw(at, "{");
+    for (i = 0; i < 2 && p->keys[i] != NULL; i++) {
+        value v = { 'S', p->keys[i] };
 
-/* ---- expressions ---- */
-
-/* One request's expressions: what they name and mean, and what of that has
-   been used (the service refuses what is declared and not used). */
-typedef struct scope {
-    const cJSON *names;
-    const cJSON *values;
-    const item *it;
-    unsigned names_used, values_used; /* bits by place */
-    const char *at;
-    const char *error;
-} scope;
-
-static void skip_spaces(scope *s)
-{
-    while (*s->at == ' ') s->at++;
-}
-
-/* Takes this word or sign if it comes next. */
-static int take(scope *s, const char *text)
-{
-    size_t n = strlen(text);
-
-    skip_spaces(s);
-    if (strncasecmp(s->at, text, n) != 0) return 0;
-    if (isalpha((unsigned char)text[0]) &&
-        (isalnum((unsigned char)s->at[n]) || s->at[n] == '_'))
-        return 0;
-    s->at += n;
-    return 1;
-}
-
-static void fail(scope *s, const char *error)
-{
-    if (s->error == NULL) s->error = error;
-}
-
-static void expect(scope *s, const char *text)
-{
-    if (!take(s, text)) fail(s, "syntax error in an expression");
-}
-
-static const cJSON *member(const cJSON *object, const char *name, int *index)
-{
-    const cJSON *child = object != NULL ? object->child : NULL;
-
-    for (*index = 0; child != NULL; child = child->next, ++*index)
-        if (strcmp(child->string, name) == 0) return child;
-    return NULL;
-}
-
-static void token(scope *s, char out[NAME_SIZE])
-{
-    size_t n = 0;
-
-    skip_spaces(s);
-    while (isalnum((unsigned char)s->at[n]) || strchr("_#:", s->at[n]))
-        if (s->at[n] == '\0' || ++n == NAME_SIZE) break;
-    if (n == NAME_SIZE) n--;
-    memcpy(out, s->at, n);
-    out[n] = '\0';
-    s->at += n;
-    if (n == 0) fail(s, "an operand is missing");
-}
-
-/* An attribute's name, through its alias. */
-static void path(scope *s, char out[NAME_SIZE])
-{
-    static const char *const reserved[] = { "key", "data", "ttl", "owner",
-        "name", "timestamp", "status", "value", NULL };
-    const cJSON *alias;
-    int i;
-
-    token(s, out);
-    if (out[0] != '#') {
-        for (i = 0; reserved[i] != NULL; i++)
-            if (strcasecmp(out, reserved[i]) == 0) fail(s, "reserved keyword");
-        return;
+        at = put_attribute(at, p->table->keys[i], v);
+        *at++ = ',';
     }
-    alias = member(s->names, out, &i);
-    if (!cJSON_IsString(alias)) {
-        fail(s, "undeclared name");
-        return;
+    for (i = 0; i < it->count; i++) {
+        const char *name = it->text + it->attributes[i].name;
+
+        at = put_attribute(at, name, item_value(it, name));
+        *at++ = ',';
     }
-    s->names_used |= 1u << i;
-    (void)snprintf(out, NAME_SIZE, "%s", alias->valuestring);
+    at[-1] = '}';
+    *at = '\0';
+    return at;
 }
 
-/* A value: of the request (:x) or of the item. An absent one has type 0. */
-static attribute operand(scope *s)
-{
-    attribute a, *found;
-    const cJSON *value;
-    int i;
-
-    memset(&a, 0, sizeof a);
-    skip_spaces(s);
-    if (*s->at != ':') {
-        path(s, a.name);
-        found = find_attribute(s->it, a.name);
-        if (found != NULL) a = *found;
-        return a;
-    }
-    token(s, a.name);
-    value = member(s->values, a.name, &i);
-    if (value == NULL || value->child == NULL || value->child->next != NULL ||
-        !cJSON_IsString(value->child) ||
-        strlen(value->child->valuestring) >= VALUE_SIZE) {
-        fail(s, "undeclared or malformed value");
-        return a;
-    }
-    s->values_used |= 1u << i;
-    a.type = value->child->string[0];
-    strcpy(a.value, value->child->valuestring);
-    return a;
-}
-
-/* Whole numbers without sign, which is all that a lock writes. */
-static int compare_numbers(const char *a, const char *b)
-{
-    size_t m, n;
-
-    while (*a == '0' && a[1] != '\0') a++;
-    while (*b == '0' && b[1] != '\0') b++;
-    m = strlen(a);
-    n = strlen(b);
-    if (m != n) return m < n ? -1 : 1;
-    return strcmp(a, b);
-}
-
-/* Values of different types, and absent ones, do not compare: false. */
-static int comparable(const attribute *a, const attribute *b)
-{
-    return a->type != 0 && a->type == b->type;
-}
-
-static int compare(const attribute *a, const attribute *b)
-{
-    return a->type == 'N' ? compare_numbers(a->value, b->value)
-                          : strcmp(a->value, b->value);
-}
-
-static int condition(scope *s);
-
-static int exists_function(scope *s, int wanted)
-{
-    char name[NAME_SIZE];
-
-    expect(s, "(");
-    path(s, name);
-    expect(s, ")");
-    return (find_attribute(s->it, name) != NULL) == wanted;
-}
-
-static int comparison(scope *s)
-{
-    attribute a = operand(s), b, c;
-
-    if (take(s, "BETWEEN")) {
-        b = operand(s);
-        expect(s, "AND");
-        c = operand(s);
-        if (comparable(&b, &c) && compare(&b, &c) > 0)
-            fail(s, "BETWEEN bounds are reversed");
-        return comparable(&a, &b) && comparable(&a, &c) &&
-               compare(&a, &b) >= 0 && compare(&a, &c) <= 0;
-    }
-    if (take(s, "<>")) {
-        b = operand(s);
-        return !comparable(&a, &b) || compare(&a, &b) != 0;
-    }
-    if (take(s, "<=")) {
-        b = operand(s);
-        return comparable(&a, &b) && compare(&a, &b) <= 0;
-    }
-    if (take(s, "<")) {
-        b = operand(s);
-        return comparable(&a, &b) && compare(&a, &b) < 0;
-    }
-    expect(s, "=");
-    b = operand(s);
-    return comparable(&a, &b) && compare(&a, &b) == 0;
-}
-
-static int factor(scope *s)
-{
-    int result;
-
-    if (take(s, "NOT")) return !factor(s);
-    if (take(s, "attribute_not_exists")) return exists_function(s, 0);
-    if (take(s, "attribute_exists")) return exists_function(s, 1);
-    if (take(s, "(")) {
-        result = condition(s);
-        expect(s, ")");
-        return result;
-    }
-    return comparison(s);
-}
-
-/* Both sides are always read: every name and value counts as used. */
-static int term(scope *s)
-{
-    int result = factor(s);
-
-    while (take(s, "AND")) result &= factor(s);
-    return result;
-}
-
-static int condition(scope *s)
-{
-    int result = term(s);
-
-    while (take(s, "OR")) result |= term(s);
-    return result;
-}
-
-static void update_set(scope *s, item *to)
-{
-    do {
-        char name[NAME_SIZE];
-        attribute value;
-
-        path(s, name);
-        expect(s, "=");
-        value = operand(s);
-        if (s->error == NULL) set_attribute(to, name, value.type, value.value);
-    } while (s->error == NULL && take(s, ","));
-}
-
-static void update_remove(scope *s, item *to)
-{
-    do {
-        char name[NAME_SIZE];
-
-        path(s, name);
-        if (s->error == NULL) remove_attribute(to, name);
-    } while (s->error == NULL && take(s, ","));
-}
-
-static void update(scope *s, item *to)
-{
-    while (s->error == NULL) {
-        if (take(s, "SET")) update_set(s, to);
-        else if (take(s, "REMOVE")) update_remove(s, to);
-        else break;
-    }
-    skip_spaces(s);
-    if (*s->at != '\0') fail(s, "syntax error in an update");
-}
-
-static int count(const cJSON *object)
-{
-    return object == NULL ? 0 : cJSON_GetArraySize(object);
-}
-
-static void all_used(scope *s)
-{
-    if (s->names_used != (1u << count(s->names)) - 1 ||
-        s->values_used != (1u << count(s->values)) - 1)
-        fail(s, "declared in the request, but unused in expressions");
-}
-
-/* ---- answers ---- */
-
-static unsigned long crc_of(const char *text, size_t size)
-{
-    unsigned long crc = 0xffffffff;
-    int i;
-
-    while (size-- != 0) {
-        crc ^= (unsigned char)*text++;
-        for (i = 0; i < 8; i++)
-            crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
-    }
-    return crc ^ 0xffffffff;
-}
-
-static size_t reply(int status, const char *body, char *answer)
-{
-    size_t size = strlen(body);
-    int n = snprintf(answer, MODEL_ANSWER_SIZE,
-        "HTTP/1.1 %d %s\r\nServer: model\r\nx-amzn-RequestId: MODEL\r\n"
-        "x-amz-crc32: %lu\r\nContent-Type: application/x-amz-json-1.0\r\n"
-        "Content-Length: %zu\r\n\r\n%s",
-        status, status == 200 ? "OK" : "Bad", crc_of(body, size), size, body);
-
-    if (n < 0 || n >= MODEL_ANSWER_SIZE) die("answer too large");
-    return (size_t)n;
-}
-
-static size_t reply_json(int status, cJSON *json, char *answer)
-{
-    char body[MODEL_ANSWER_SIZE];
-    size_t n;
-
-    if (!cJSON_PrintPreallocated(json, body, sizeof body, 0))
-        die("answer too large");
-    cJSON_Delete(json);
-    n = reply(status, body, answer);
-    return n;
-}
-
-static cJSON *error_json(const char *type, const char *message)
-{
-    char full[128];
-    cJSON *json = cJSON_CreateObject();
-
-    (void)snprintf(
-        full, sizeof full, "com.amazonaws.dynamodb.v20120810#%s", type);
-    cJSON_AddStringToObject(json, "__type", full);
-    cJSON_AddStringToObject(json, "message", message);
-    return json;
-}
-
-size_t model_error(int status, const char *type, const char *message,
-    char answer[MODEL_ANSWER_SIZE])
-{
-    return reply_json(status, error_json(type, message), answer);
-}
-
-static void add_item(cJSON *to, const item *it)
-{
-    cJSON *object = cJSON_AddObjectToObject(to, "Item");
-    int i;
-
-    for (i = 0; i < ATTRIBUTES; i++) {
-        const attribute *a = &it->attributes[i];
-        char type[2] = { a->type, '\0' };
-
-        if (a->type == 0) continue;
-        cJSON_AddStringToObject(
-            cJSON_AddObjectToObject(object, a->name), type, a->value);
-    }
-}
-
-/* ---- operations ---- */
+/* ---- one write, alone or in a transaction ---- */
 
 typedef struct call {
     model *m;
     const model_options *options;
     int64_t now_ms;
-    cJSON *body;
     char *answer;
+} call;
+
+typedef struct write {
+    const cJSON *body;
     place *place;
     scope scope;
-} call;
+    int allowed;
+    item next;
+} write;
 
 static const char *text_of(const cJSON *object, const char *name)
 {
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);
+    const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, name);
 
-    return cJSON_IsString(value) ? value->valuestring : NULL;
+    return cJSON_IsString(member) ? member->valuestring : NULL;
 }
 
-/* The item's place, from table and key. */
-static int locate(call *c)
+static int invalid(call *c, const char *message)
 {
-    const cJSON *key = cJSON_GetObjectItemCaseSensitive(c->body, "Key");
-    const char *table = text_of(c->body, "TableName");
-    char name[1024];
+    return error_body(400, "ValidationException", message, c->answer);
+}
 
-    if (table == NULL || key == NULL || key->child == NULL ||
-        key->child->next != NULL || strcmp(key->child->string, "key") != 0 ||
-        text_of(key->child, "S") == NULL)
-        return 0;
-    (void)snprintf(
-        name, sizeof name, "%s\n%s", table, text_of(key->child, "S"));
-    c->place = find_place(c->m, name);
-    c->scope.it = &c->place->now;
+/* The key's attributes, and nothing else if it is a key. 0: not so. */
+static int read_key(
+    const table *t, const cJSON *json, int whole, const char *keys[2])
+{
+    static const size_t most[2] = { 2048, 1024 };
+    int i, wanted = t->keys[1] != NULL ? 2 : 1;
+
+    keys[0] = keys[1] = NULL;
+    if (whole && cJSON_GetArraySize(json) != wanted) return 0;
+    for (i = 0; i < wanted; i++) {
+        keys[i] =
+            text_of(cJSON_GetObjectItemCaseSensitive(json, t->keys[i]), "S");
+        if (keys[i] == NULL || keys[i][0] == '\0' || strlen(keys[i]) > most[i])
+            return 0;
+    }
     return 1;
 }
 
-static size_t refuse(call *c)
+/* Finds the item and what its expressions speak of. 0: found; else a refused
+   call's status. */
+static int locate(call *c, write *w, const cJSON *body, const char *key_name)
 {
-    const char *wants =
-        text_of(c->body, "ReturnValuesOnConditionCheckFailure");
-    cJSON *json = error_json(
-        "ConditionalCheckFailedException", "The conditional request failed");
+    const cJSON *key = cJSON_GetObjectItemCaseSensitive(body, key_name);
+    const char *name = text_of(body, "TableName"), *keys[2];
+    const table *t;
+    int i;
 
-    if (wants != NULL && strcmp(wants, "ALL_OLD") == 0 &&
-        !c->options->hide_item && c->place->now.exists)
-        add_item(json, &c->place->now);
-    return reply_json(400, json, c->answer);
-}
-
-static int holds(call *c)
-{
-    const char *text = text_of(c->body, "ConditionExpression");
-    int result = 1;
-
-    if (text != NULL) {
-        c->scope.at = text;
-        result = condition(&c->scope);
-        skip_spaces(&c->scope);
-        if (*c->scope.at != '\0')
-            fail(&c->scope, "syntax error in a condition");
+    memset(&w->scope, 0, sizeof w->scope);
+    w->body = body;
+    if (name == NULL || key == NULL) return invalid(c, "a member is missing");
+    t = find_table(name);
+    if (t == NULL)
+        return error_body(400, "ResourceNotFoundException",
+            "Requested resource not found", c->answer);
+    if (!read_key(t, key, key_name[0] == 'K', keys))
+        return invalid(
+            c, "The provided key element does not match the schema");
+    w->place = make_place(c->m, t, keys[0], keys[1]);
+    for (i = 0; i < 2; i++) {
+        w->scope.keys[i] = t->keys[i];
+        w->scope.key_values[i].type = keys[i] != NULL ? 'S' : 0;
+        w->scope.key_values[i].text = w->place->keys[i];
     }
-    return result;
-}
-
-static void store(call *c, const item *it)
-{
-    c->place->now = *it;
-    keep_version(c->place, c->now_ms);
-}
-
-static size_t update_item(call *c)
-{
-    const char *text = text_of(c->body, "UpdateExpression");
-    item next = c->place->now;
-    int allowed = holds(c);
-    const char *key = strchr(c->place->name, '\n') + 1;
-
-    c->scope.at = text != NULL ? text : "";
-    update(&c->scope, &next);
-    all_used(&c->scope);
-    if (c->scope.error != NULL)
-        return model_error(
-            400, "ValidationException", c->scope.error, c->answer);
-    if (!allowed) return refuse(c);
-    next.exists = 1;
-    set_attribute(&next, "key", 'S', key);
-    store(c, &next);
-    return reply(200, "{}", c->answer);
-}
-
-static size_t delete_item(call *c)
-{
-    static const item none;
-    int allowed = holds(c);
-
-    all_used(&c->scope);
-    if (c->scope.error != NULL)
-        return model_error(
-            400, "ValidationException", c->scope.error, c->answer);
-    if (!allowed) return refuse(c);
-    store(c, &none);
-    return reply(200, "{}", c->answer);
-}
-
-static size_t get_item(call *c)
-{
-    const cJSON *consistent =
-        cJSON_GetObjectItemCaseSensitive(c->body, "ConsistentRead");
-    const item *seen = &c->place->now;
-    cJSON *json = cJSON_CreateObject();
-
-    if (!cJSON_IsTrue(consistent))
-        seen = past(c->place, c->now_ms - (int64_t)c->options->stale_ms);
-    if (seen->exists) add_item(json, seen);
-    return reply_json(200, json, c->answer);
-}
-
-static size_t carry_out(call *c, const char *operation)
-{
-    if (c->body == NULL)
-        return model_error(
-            400, "SerializationException", "not JSON", c->answer);
-    if (!locate(c))
-        return model_error(400, "ValidationException",
-            "The provided key element does not match the schema", c->answer);
-    c->scope.names =
-        cJSON_GetObjectItemCaseSensitive(c->body, "ExpressionAttributeNames");
-    c->scope.values =
-        cJSON_GetObjectItemCaseSensitive(c->body, "ExpressionAttributeValues");
-    if (strcmp(operation, "UpdateItem") == 0) return update_item(c);
-    if (strcmp(operation, "DeleteItem") == 0) return delete_item(c);
-    if (strcmp(operation, "GetItem") == 0) return get_item(c);
-    return model_error(400, "UnknownOperationException", "", c->answer);
-}
-
-/* ---- HTTP and signatures ---- */
-
-typedef struct request {
-    const char *head;
-    size_t head_size;
-    const char *body;
-    size_t body_size;
-} request;
-
-/* A header's value; "" when it is missing. Headers come once each. */
-static void header(const request *r, const char *name, char *out, size_t size)
-{
-    size_t n = strlen(name);
-    const char *at = r->head, *end = r->head + r->head_size;
-    int found = 0;
-
-    out[0] = '\0';
-    while (at < end) {
-        const char *line_end = strstr(at, "\r\n");
-
-        if (line_end == NULL || line_end >= end) break;
-        if (strncasecmp(at, name, n) == 0 && at[n] == ':') {
-            const char *value = at + n + 1;
-
-            while (*value == ' ') value++;
-            if (found++ || (size_t)(line_end - value) >= size)
-                die("header twice, or too long");
-            memcpy(out, value, (size_t)(line_end - value));
-            out[line_end - value] = '\0';
-        }
-        at = line_end + 2;
-    }
-}
-
-static request read_request(const char *text, size_t size)
-{
-    const char *end = strstr(text, "\r\n\r\n");
-    char length[32];
-    request r;
-
-    if (strncmp(text, "POST / HTTP/1.1\r\n", 17) != 0 || end == NULL)
-        die("not a POST");
-    r.head = text + 17;
-    r.head_size = (size_t)(end + 2 - r.head);
-    r.body = end + 4;
-    r.body_size = size - (size_t)(r.body - text);
-    header(&r, "Content-Length", length, sizeof length);
-    if (strtoul(length, NULL, 10) != r.body_size)
-        die("Content-Length is not the body's length");
-    return r;
-}
-
-static void hex(const unsigned char *data, size_t size, char *out)
-{
-    size_t i;
-
-    for (i = 0; i < size; i++) (void)sprintf(out + 2 * i, "%02x", data[i]);
-}
-
-static void hmac(
-    const void *key, size_t key_size, const char *text, unsigned char out[32])
-{
-    unsigned n = 32;
-
-    (void)HMAC(EVP_sha256(), key, (int)key_size, (const unsigned char *)text,
-        strlen(text), out, &n);
-}
-
-static void derive_key(
-    model *m, const char *secret, const char *day, const char *region)
-{
-    char start[256];
-    unsigned char *key = m->signing_key;
-
-    if (strcmp(m->day, day) == 0) return;
-    (void)snprintf(start, sizeof start, "AWS4%s", secret);
-    hmac(start, strlen(start), day, key);
-    hmac(key, 32, region, key);
-    hmac(key, 32, "dynamodb", key);
-    hmac(key, 32, "aws4_request", key);
-    (void)snprintf(m->day, sizeof m->day, "%s", day);
-}
-
-static void digest_hex(const char *text, size_t size, char out[65])
-{
-    unsigned char digest[32];
-    unsigned n = 32;
-
-    (void)EVP_Digest(text, size, digest, &n, EVP_sha256(), NULL);
-    hex(digest, 32, out);
-}
-
-static void expected_authorization(
-    call *c, const request *r, const char *date, char *out, size_t size)
-{
-    static const char signed_headers[] =
-        "content-type;host;x-amz-date;x-amz-target";
-    char type[64], host[256], target[64], hash[65], text[2048];
-    char scope_text[128], signature[65];
-    unsigned char mac[32];
-
-    header(r, "Content-Type", type, sizeof type);
-    header(r, "Host", host, sizeof host);
-    header(r, "X-Amz-Target", target, sizeof target);
-    digest_hex(r->body, r->body_size, hash);
-    (void)snprintf(text, sizeof text,
-        "POST\n/\n\ncontent-type:%s\nhost:%s\nx-amz-date:%s\n"
-        "x-amz-target:%s\n\n%s\n%s",
-        type, host, date, target, signed_headers, hash);
-    digest_hex(text, strlen(text), hash);
-    (void)snprintf(scope_text, sizeof scope_text,
-        "%.8s/%s/dynamodb/aws4_request", date, c->options->region);
-    (void)snprintf(text, sizeof text, "AWS4-HMAC-SHA256\n%s\n%s\n%s", date,
-        scope_text, hash);
-    hmac(c->m->signing_key, 32, text, mac);
-    hex(mac, 32, signature);
-    (void)snprintf(out, size,
-        "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s",
-        c->options->key_id, scope_text, signed_headers, signature);
-}
-
-/* Milliseconds of "YYYYMMDDTHHMMSSZ". */
-static int64_t date_ms(const char *date)
-{
-    struct tm tm;
-
-    memset(&tm, 0, sizeof tm);
-    if (sscanf(date, "%4d%2d%2dT%2d%2d%2dZ", &tm.tm_year, &tm.tm_mon,
-            &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
-        die("X-Amz-Date is malformed");
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    return (int64_t)timegm(&tm) * 1000;
-}
-
-/* 0: fine. A wrong signature ends the program: no fault of the network makes
-   one. A wrong clock is answered. */
-static size_t check_signature(call *c, const request *r)
-{
-    char date[32], day[9], given[512], expected[512];
-    int64_t off;
-
-    header(r, "X-Amz-Date", date, sizeof date);
-    header(r, "Authorization", given, sizeof given);
-    (void)snprintf(day, sizeof day, "%.8s", date);
-    derive_key(c->m, c->options->secret, day, c->options->region);
-    expected_authorization(c, r, date, expected, sizeof expected);
-    if (strcmp(given, expected) != 0) die("wrong signature");
-    off = c->now_ms - date_ms(date);
-    if (off > WINDOW_MS)
-        return model_error(400, "InvalidSignatureException",
-            "Signature expired: it is now later than that", c->answer);
-    if (off < -WINDOW_MS)
-        return model_error(400, "InvalidSignatureException",
-            "Signature not yet current: it is now earlier than that",
-            c->answer);
+    w->scope.it = &w->place->now;
+    w->scope.names =
+        cJSON_GetObjectItemCaseSensitive(body, "ExpressionAttributeNames");
+    w->scope.values =
+        cJSON_GetObjectItemCaseSensitive(body, "ExpressionAttributeValues");
     return 0;
 }
 
-size_t model_serve(model *m, const model_options *options, int64_t now_ms,
-    const char *text, size_t size, char answer[MODEL_ANSWER_SIZE])
+static int check_scope(call *c, write *w)
 {
-    request r = read_request(text, size);
-    char target[64];
-    size_t n;
-    call c;
+    check_all_used(&w->scope);
+    if ((w->scope.names != NULL && w->scope.names->child == NULL) ||
+        (w->scope.values != NULL && w->scope.values->child == NULL))
+        return invalid(c, "expression attributes must not be empty");
+    return w->scope.error != NULL ? invalid(c, w->scope.error) : 0;
+}
 
-    memset(&c, 0, sizeof c);
+static int prepare_update(call *c, write *w, const cJSON *body)
+{
+    const char *update = text_of(body, "UpdateExpression");
+    int status = locate(c, w, body, "Key");
+
+    if (status != 0) return status;
+    item_copy(&w->next, &w->place->now);
+    w->next.exists = 1;
+    w->allowed =
+        condition_holds(&w->scope, text_of(body, "ConditionExpression"));
+    if (update != NULL) apply_update(&w->scope, update, &w->next);
+    return check_scope(c, w);
+}
+
+static int prepare_delete(call *c, write *w, const cJSON *body)
+{
+    int status = locate(c, w, body, "Key");
+
+    if (status != 0) return status;
+    w->next.exists = 0;
+    w->next.count = w->next.used = 0;
+    w->allowed =
+        condition_holds(&w->scope, text_of(body, "ConditionExpression"));
+    return check_scope(c, w);
+}
+
+static int prepare_put(call *c, write *w, const cJSON *body)
+{
+    const cJSON *member;
+    int status = locate(c, w, body, "Item");
+
+    if (status != 0) return status;
+    w->next.exists = 1;
+    w->next.count = w->next.used = 0;
+    for (member = cJSON_GetObjectItemCaseSensitive(body, "Item")->child;
+         member != NULL; member = member->next) {
+        value v;
+
+        if (!read_value(member, &v)) return invalid(c, "a malformed value");
+        if (!same(member->string, w->place->table->keys[0]) &&
+            !same(member->string, w->place->table->keys[1]))
+            item_set(&w->next, member->string, v);
+    }
+    w->allowed =
+        condition_holds(&w->scope, text_of(body, "ConditionExpression"));
+    return check_scope(c, w);
+}
+
+static int prepare_check(call *c, write *w, const cJSON *body)
+{
+    int status = locate(c, w, body, "Key");
+
+    if (status != 0) return status;
+    item_copy(&w->next, &w->place->now);
+    w->allowed =
+        condition_holds(&w->scope, text_of(body, "ConditionExpression"));
+    return check_scope(c, w);
+}
+
+/* ---- capacity: "Provisioned capacity mode" in the developer guide ---- */
+
+static uint64_t units(const write *w, uint64_t unit)
+{
+    size_t a = w->place->now.used, b = w->next.used;
+    size_t size = (a > b ? a : b) + strlen(w->place->keys[0]) +
+                  strlen(w->place->table->keys[0]);
+
+    return (size + unit - 1) / unit;
+}
+
+static void put_capacity(const call *c, char **at, const write *w, double used)
+{
+    const char *wanted = text_of(w->body, "ReturnConsumedCapacity");
+
+    (void)c;
+    if (wanted == NULL || strcmp(wanted, "NONE") == 0) return;
+    *at += sprintf(*at,
+        "%s\"ConsumedCapacity\":{\"TableName\":\"%s\","
+        "\"CapacityUnits\":%.1f}",
+        (*at)[-1] == '{' ? "" : ",", w->place->table->name, used);
+}
+
+/* ---- operations: each returns the status ---- */
+
+static int shows_item(const call *c, const write *w)
+{
+    const char *wants =
+        text_of(w->body, "ReturnValuesOnConditionCheckFailure");
+
+    return wants != NULL && strcmp(wants, "ALL_OLD") == 0 &&
+           !c->options->hide_item && w->place->now.exists;
+}
+
+static int refuse(call *c, const write *w)
+{
+    char *at;
+    int status = error_body(400, "ConditionalCheckFailedException",
+        "The conditional request failed", c->answer);
+
+    if (!shows_item(c, w)) return status;
+    at = c->answer + strlen(c->answer) - 1;
+    at = put_raw(at, ",\"Item\":");
+    at = put_item(at, w->place, &w->place->now);
+    (void)put_raw(at, "}");
+    return status;
+}
+
+typedef int (*preparation)(call *c, write *w, const cJSON *body);
+
+static int carry_out_write(call *c, const cJSON *body, preparation prepare)
+{
+    write w;
+    char *at;
+    int status = prepare(c, &w, body);
+    uint64_t used;
+
+    if (status != 0) return status;
+    used = units(&w, 1024);
+    c->m->consumed.write_units += used;
+    if (!w.allowed) return refuse(c, &w);
+    if (w.next.exists || w.place->now.exists)
+        store(w.place, &w.next, c->now_ms);
+    at = put_raw(c->answer, "{");
+    put_capacity(c, &at, &w, (double)used);
+    (void)put_raw(at, "}");
+    return 200;
+}
+
+static int get_item(call *c, const cJSON *body)
+{
+    int consistent =
+        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(body, "ConsistentRead"));
+    const item *seen;
+    char *at;
+    write w;
+    int status = locate(c, &w, body, "Key");
+    uint64_t halves;
+
+    if (status != 0) return status;
+    seen = &w.place->now;
+    w.next.used = 0;
+    halves = units(&w, 4096) * (consistent ? 2 : 1);
+    c->m->consumed.read_halves += halves;
+    if (!consistent)
+        seen = past(w.place, c->now_ms - (int64_t)c->options->stale_ms);
+    at = put_raw(c->answer, "{");
+    if (seen->exists) {
+        at = put_raw(at, "\"Item\":");
+        at = put_item(at, w.place, seen);
+    }
+    put_capacity(c, &at, &w, (double)halves / 2);
+    (void)put_raw(at, "}");
+    return 200;
+}
+
+/* ---- transactions ---- */
+
+static preparation preparation_of(const char *kind)
+{
+    if (strcmp(kind, "Update") == 0) return prepare_update;
+    if (strcmp(kind, "Put") == 0) return prepare_put;
+    if (strcmp(kind, "Delete") == 0) return prepare_delete;
+    if (strcmp(kind, "ConditionCheck") == 0) return prepare_check;
+    return NULL;
+}
+
+static int cancel(call *c, const write *writes, unsigned count)
+{
+    char *at = c->answer;
+    unsigned i;
+
+    at = put_raw(at, "{\"__type\":\"com.amazonaws.dynamodb.v20120810#"
+                     "TransactionCanceledException\",\"Message\":"
+                     "\"Transaction cancelled\",\"CancellationReasons\":[");
+    for (i = 0; i < count; i++) {
+        if (i != 0) at = put_raw(at, ",");
+        if (writes[i].allowed) {
+            at = put_raw(at, "{\"Code\":\"None\"}");
+            continue;
+        }
+        at = put_raw(at, "{\"Code\":\"ConditionalCheckFailed\"");
+        if (shows_item(c, &writes[i])) {
+            at = put_raw(at, ",\"Item\":");
+            at = put_item(at, writes[i].place, &writes[i].place->now);
+        }
+        at = put_raw(at, ",\"Message\":\"The conditional request failed\"}");
+    }
+    (void)put_raw(at, "]}");
+    return 400;
+}
+
+/* Prepares all; counts those that are refused. 0, or a refused call. */
+static int prepare_all(call *c, const cJSON *items, write *writes,
+    unsigned *count, unsigned *refused)
+{
+    const cJSON *at = items->child;
+    unsigned i;
+
+    for (*count = *refused = 0; at != NULL; at = at->next, ++*count) {
+        write *w = &writes[*count];
+        preparation prepare =
+            at->child != NULL ? preparation_of(at->child->string) : NULL;
+        int status;
+
+        if (prepare == NULL || *count == TRANSACTION - 1)
+            return invalid(c, "not a transaction");
+        status = prepare(c, w, at->child);
+        if (status != 0) return status;
+        for (i = 0; i < *count; i++)
+            if (writes[i].place == w->place)
+                return invalid(c,
+                    "Transaction request cannot include multiple operations "
+                    "on one item");
+        *refused += !w->allowed;
+    }
+    return 0;
+}
+
+static token *find_token(call *c, const char *name)
+{
+    unsigned i;
+
+    for (i = 0; i < TOKENS; i++) {
+        token *t = &c->m->tokens[i];
+
+        if (t->items != NULL && strcmp(t->name, name) == 0 &&
+            c->now_ms - t->since_ms < TOKEN_MS)
+            return t;
+    }
+    return NULL;
+}
+
+static void keep_token(call *c, const char *name, char *items)
+{
+    token *t = &c->m->tokens[c->m->token_count++ % TOKENS];
+
+    free(t->items);
+    t->items = items;
+    t->since_ms = c->now_ms;
+    (void)snprintf(t->name, sizeof t->name, "%s", name);
+}
+
+/* The same token within ten minutes: nothing is done again. */
+static int answer_token(call *c, const token *t, const char *items)
+{
+    if (strcmp(t->items, items) != 0)
+        return error_body(400, "IdempotentParameterMismatchException",
+            "The token was used with other parameters", c->answer);
+    (void)put_raw(c->answer, "{}");
+    return 200;
+}
+
+static int transact(call *c, const cJSON *items, write *writes)
+{
+    unsigned count, refused, i;
+    int status = prepare_all(c, items, writes, &count, &refused);
+
+    if (status != 0) return status;
+    for (i = 0; i < count; i++)
+        c->m->consumed.write_units += 2 * units(&writes[i], 1024);
+    if (refused != 0) return cancel(c, writes, count);
+    for (i = 0; i < count; i++)
+        if (writes[i].next.exists || writes[i].place->now.exists)
+            store(writes[i].place, &writes[i].next, c->now_ms);
+    (void)put_raw(c->answer, "{}");
+    return 200;
+}
+
+static int transact_write_items(call *c, const cJSON *body)
+{
+    const cJSON *items =
+        cJSON_GetObjectItemCaseSensitive(body, "TransactItems");
+    const char *name = text_of(body, "ClientRequestToken");
+    const token *known;
+    char *text;
+    write *writes;
+    int status;
+
+    if (!cJSON_IsArray(items) || items->child == NULL)
+        return invalid(c, "a transaction without items");
+    if (name != NULL && (name[0] == '\0' || strlen(name) > 36))
+        return invalid(c, "a token has 1 to 36 characters");
+    text = cJSON_PrintUnformatted(items);
+    known = name != NULL ? find_token(c, name) : NULL;
+    if (known != NULL) {
+        status = answer_token(c, known, text);
+        free(text);
+        return status;
+    }
+    writes = (write *)malloc(TRANSACTION * sizeof *writes);
+    if (text == NULL || writes == NULL) die("no memory");
+    status = transact(c, items, writes);
+    free(writes);
+    if (status == 200 && name != NULL) keep_token(c, name, text);
+    else free(text);
+    return status;
+}
+
+/* ---- calls ---- */
+
+static int carry_out(call *c, const char *operation, const cJSON *body)
+{
+    if (body == NULL)
+        return error_body(
+            400, "SerializationException", "not JSON", c->answer);
+    if (strcmp(operation, "UpdateItem") == 0)
+        return carry_out_write(c, body, prepare_update);
+    if (strcmp(operation, "GetItem") == 0) return get_item(c, body);
+    if (strcmp(operation, "DeleteItem") == 0)
+        return carry_out_write(c, body, prepare_delete);
+    if (strcmp(operation, "PutItem") == 0)
+        return carry_out_write(c, body, prepare_put);
+    if (strcmp(operation, "TransactWriteItems") == 0)
+        return transact_write_items(c, body);
+    return error_body(400, "UnknownOperationException", "", c->answer);
+}
+
+int model_call(model *m, const model_options *options, int64_t now_ms,
+    const char *operation, const char *body, char answer[MODEL_ANSWER_SIZE])
+{
+    cJSON *json = cJSON_Parse(body);
+    call c;
+    int status;
+
     c.m = m;
     c.options = options;
     c.now_ms = now_ms;
     c.answer = answer;
-    n = check_signature(&c, &r);
-    if (n != 0) return n;
-    header(&r, "X-Amz-Target", target, sizeof target);
-    if (strncmp(target, "DynamoDB_20120810.", 18) != 0) die("wrong target");
-    c.body = cJSON_ParseWithLength(r.body, r.body_size);
-    n = carry_out(&c, target + 18);
-    cJSON_Delete(c.body);
-    return n;
+    status = carry_out(&c, operation, json);
+    cJSON_Delete(json);
+    return status;
+}
+
+size_t model_serve(model *m, const model_options *options, int64_t now_ms,
+    const char *request, size_t size, char answer[MODEL_ANSWER_SIZE])
+{
+    char body[MODEL_ANSWER_SIZE];
+    wire_call wire;
+    int status;
+    size_t refused =
+        wire_read(m->key, options, now_ms, request, size, &wire, answer);
+
+    if (refused != 0) return refused;
+    status = model_call(m, options, now_ms, wire.operation, wire.body, body);
+    return wire_reply(options, now_ms, status, body, answer);
 }
 
 /* ---- for the judges ---- */
 
-static const char *value_of(const item *it, const char *name)
+int model_look(const model *m, const char *table_name, const char *key,
+    const char *sort_key, model_view *view)
 {
-    const attribute *a = find_attribute(it, name);
-
-    return a != NULL ? a->value : NULL;
-}
-
-static place *place_of(const model *m, const char *table, const char *key)
-{
-    char name[1024];
-    place *p;
-
-    (void)snprintf(name, sizeof name, "%s\n%s", table, key);
-    for (p = m->places; p != NULL; p = p->next)
-        if (strcmp(p->name, name) == 0) return p;
-    return NULL;
-}
-
-int model_look(
-    const model *m, const char *table, const char *key, model_view *view)
-{
-    const place *p = place_of(m, table, key);
+    static const char *const names[] = { "ownerName", "leaseDuration",
+        "recordVersionNumber", "isReleased", "fence", "expires" };
+    const char **to[] = { &view->owner, &view->lease, &view->rvn,
+        &view->released, &view->fence, &view->ttl };
+    const place *p = find_place(m, find_table(table_name), key, sort_key);
+    size_t i;
 
     memset(view, 0, sizeof *view);
     if (p == NULL || !p->now.exists) return 0;
-    view->owner = value_of(&p->now, "ownerName");
-    view->lease = value_of(&p->now, "leaseDuration");
-    view->rvn = value_of(&p->now, "recordVersionNumber");
-    view->released = value_of(&p->now, "isReleased");
-    view->fence = value_of(&p->now, "fence");
-    view->ttl = value_of(&p->now, "expires");
+    for (i = 0; i < 6; i++) {
+        value v = item_value(&p->now, names[i]);
+
+        *to[i] = v.type != 0 ? v.text : NULL;
+    }
     return 1;
 }
 
-static void clear_place(place *p, int64_t now_ms)
+int model_expire(model *m, const char *table_name, const char *key,
+    const char *sort_key, const char *ttl_attribute, int64_t now_ms)
 {
-    memset(&p->now, 0, sizeof p->now);
-    keep_version(p, now_ms);
-}
+    static const item none;
+    place *p = find_place(m, find_table(table_name), key, sort_key);
+    value v;
 
-int model_expire(model *m, const char *ttl_attribute, int64_t now_ms)
-{
-    place *p;
-    int deleted = 0;
-
-    for (p = m->places; p != NULL; p = p->next) {
-        const char *ttl = value_of(&p->now, ttl_attribute);
-
-        if (!p->now.exists || ttl == NULL ||
-            strtoll(ttl, NULL, 10) * 1000 >= now_ms)
-            continue;
-        clear_place(p, now_ms);
-        deleted++;
-    }
-    return deleted;
-}
-
-void model_delete(model *m, const char *table, const char *key, int64_t now_ms)
-{
-    place *p = place_of(m, table, key);
-
-    if (p != NULL) clear_place(p, now_ms);
+    if (p == NULL || !p->now.exists) return 0;
+    v = item_value(&p->now, ttl_attribute);
+    if (v.type != 'N' || strtoll(v.text, NULL, 10) * 1000 >= now_ms) return 0;
+    store(p, &none, now_ms);
+    return 1;
 }

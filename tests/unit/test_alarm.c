@@ -158,6 +158,22 @@ static void test_a_shorter_lease_is_a_danger(void **state)
     assert_non_null(strstr(told, ":-39 "));
 }
 
+/* Even if another lock has the connection just then. */
+static void test_a_shorter_lease_is_told_without_the_connection(void **state)
+{
+    (void)state;
+    acquire();
+    w.latency = 4000;
+    assert_int_equal(
+        dynalock_start_acquire(&w.client, &locks[1], 0), DYNALOCK_AGAIN);
+    (void)dynalock_poll(&w.client);
+    told[0] = '\0';
+    assert_int_equal(
+        dynalock_set_lease(&w.client, &locks[0], 3000), DYNALOCK_OK);
+    (void)dynalock_poll(&w.client);
+    expect("0:-39 ");
+}
+
 static void test_alarms_are_set_before_the_call(void **state)
 {
     (void)state;
@@ -299,6 +315,7 @@ int main(void)
         TEST(deletion_and_foreign_release_are_told),
         TEST(a_lease_that_is_never_safe),
         TEST(a_shorter_lease_is_a_danger),
+        TEST(a_shorter_lease_is_told_without_the_connection),
         TEST(alarms_are_set_before_the_call),
         TEST(all_are_given_back),
         TEST(a_release_of_all_that_is_unanswered_goes_on),

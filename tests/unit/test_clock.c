@@ -182,6 +182,40 @@ static void test_every_day_is_read(void **state)
     }
 }
 
+/* A fence that was made by a wrong clock and refused is forgotten. */
+static void test_fences_do_not_run_ahead_of_time(void **state)
+{
+    (void)state;
+    w.server_ms = w.unix_ms - HOUR;
+    ready(1);
+    assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_OK);
+    assert_int_equal(w.requests, 2);
+    assert_true((int64_t)dynalock_fence(&lock) < world_server_ms(&w) + 3000);
+    assert_int_equal(dynalock_release(&w.client, &lock), DYNALOCK_OK);
+    assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_OK);
+    assert_true((int64_t)dynalock_fence(&lock) < world_server_ms(&w) + 3000);
+}
+
+/* Within an acquisition it rises even where the clock stands still or is set
+   back a little: the earlier copies may have been written. */
+static void test_fences_rise_over_what_was_sent(void **state)
+{
+    uint64_t sent;
+
+    (void)state;
+    ready(0);
+    w.faults[0] = FAULT_LOSE_ANSWER;
+    assert_int_equal(
+        dynalock_start_acquire(&w.client, &lock, 9000), DYNALOCK_AGAIN);
+    (void)dynalock_poll(&w.client);
+    sent = w.item.fence;
+    w.unix_ms -= 60000;
+    world_run(&w, 5000);
+    assert_int_equal(dynalock_check(&w.client, &lock), DYNALOCK_OK);
+    assert_true(dynalock_fence(&lock) == sent + 1);
+    assert_int_equal(w.requests, 2);
+}
+
 /* ---- credentials ---- */
 
 static dynalock_credentials fresh = { "AKID2", "secret2", NULL };
@@ -225,6 +259,19 @@ static void test_fresh_ones_that_are_refused_too_end_the_call(void **state)
     assert_string_equal(w.client.detail.type, "ExpiredTokenException");
 }
 
+/* Each failing call asks once, also when none were ever accepted. */
+static void test_the_next_call_may_ask_again(void **state)
+{
+    (void)state;
+    ready_to_refresh(&fresh);
+    w.faults[0] = w.faults[1] = w.faults[2] = FAULT_EXPIRED_TOKEN;
+    assert_int_equal(
+        dynalock_acquire(&w.client, &lock, 0), DYNALOCK_CREDENTIALS_EXPIRED);
+    assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_OK);
+    assert_int_equal(asked, 2);
+    assert_int_equal(w.requests, 4);
+}
+
 static void test_no_fresh_ones_end_the_call(void **state)
 {
     (void)state;
@@ -262,7 +309,10 @@ int main(void)
         TEST(a_clock_set_wrongly_is_mended),
         TEST(dates_are_read),
         TEST(every_day_is_read),
+        TEST(fences_do_not_run_ahead_of_time),
+        TEST(fences_rise_over_what_was_sent),
         TEST(expired_credentials_are_asked_for_once),
+        TEST(the_next_call_may_ask_again),
         TEST(fresh_ones_that_are_refused_too_end_the_call),
         TEST(no_fresh_ones_end_the_call),
         TEST(once_accepted_they_may_expire_again),

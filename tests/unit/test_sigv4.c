@@ -270,7 +270,7 @@ static void check_head(const struct vector_sigv4 *vector, const char *head)
 {
     char size[24];
 
-    snprintf(size, sizeof size, "%zu", vector->body_length);
+    snprintf(size, sizeof size, "%lu", (unsigned long)vector->body_length);
     assert_memory_equal(head, "POST / HTTP/1.1\r\n", 17);
     check_line(vector, head, "host:", vector->host);
     check_line(vector, head, "content-type:", "application/x-amz-json-1.0");

@@ -275,16 +275,16 @@ static void quoted_text_is_a_json_string(void **state)
 
 static void unescaping_undoes_quoting(void **state)
 {
-    char all[256];
+    char all[256 - 31];
     size_t i;
     sheet page;
 
     (void)state;
-    for (i = 0; i < 255; i++) all[i] = (char)(i + 1);
-    all[255] = '\0';
+    for (i = 0; i < sizeof all - 1; i++) all[i] = (char)(i + 32);
+    all[i] = '\0';
     dl_put_quoted(sheet_open(&page), all);
-    assert_int_equal(dl_unescape(page.text + 1, page.span.used - 2), 255);
-    assert_memory_equal(page.text + 1, all, 255);
+    assert_int_equal(dl_unescape(page.text + 1, page.span.used - 2), i);
+    assert_memory_equal(page.text + 1, all, i);
 }
 
 static void unescaping_reads_no_further_than_the_text(void **state)
@@ -293,10 +293,9 @@ static void unescaping_reads_no_further_than_the_text(void **state)
         slice from, to;
     } cases[] = {
         { TEXT(""), TEXT("") },
-        { TEXT("\\u0000"), TEXT("\0") },
-        { TEXT("\\u001F\\u001f"), TEXT("\x1f\x1f") },
-        { TEXT("a\\u000ab"), TEXT("a\nb") },
-        { TEXT("\\\\u0041"), TEXT("\\u0041") },
+        { TEXT("\\b"), TEXT("\0") },
+        { TEXT("a\\bb\x1f"), TEXT("a\0b\x1f") },
+        { TEXT("\\\\b"), TEXT("\\b") },
         { TEXT("\\\\\\\""), TEXT("\\\"") },
         { TEXT("a\\"), TEXT("a\\") },
     };

@@ -1,0 +1,459 @@
+#define _DEFAULT_SOURCE
+#include "world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* By how much a clock that signs may be ahead, and a few fences more. */
+#define FENCE_AHEAD_MS (600000 + 2000)
+
+totals total;
+
+/* ---- sets of acquisitions ---- */
+
+static void grow(id_set *set)
+{
+    id_set old = *set;
+    size_t i;
+
+    set->room = old.room == 0 ? 256 : 2 * old.room;
+    set->count = 0;
+    set->ids = (uint64_t *)calloc(set->room, sizeof *set->ids);
+    if (set->ids == NULL) abort();
+    for (i = 0; i < old.room; i++)
+        if (old.ids[i] != 0) add_id(set, old.ids[i]);
+    free(old.ids);
+}
+
+static uint64_t *slot(const id_set *set, uint64_t id)
+{
+    size_t i = id % set->room;
+
+    while (set->ids[i] != 0 && set->ids[i] != id) i = (i + 1) % set->room;
+    return &set->ids[i];
+}
+
+void add_id(id_set *set, uint64_t id)
+{
+    if (id == 0) id = 1;
+    if (2 * set->count >= set->room) grow(set);
+    set->count += *slot(set, id) == 0;
+    *slot(set, id) = id;
+}
+
+int has_id(const id_set *set, uint64_t id)
+{
+    return set->room != 0 && *slot(set, id != 0 ? id : 1) != 0;
+}
+
+void free_ids(id_set *set)
+{
+    free(set->ids);
+}
+
+/* ---- acquisitions on the table ---- */
+
+#define ACQUISITION 32 /* hex digits before the colon */
+
+static int is_ours(const char *rvn)
+{
+    return rvn != NULL && strspn(rvn, "0123456789abcdef") == ACQUISITION &&
+           rvn[ACQUISITION] == ':';
+}
+
+static uint64_t read_id(const char *hex)
+{
+    char digits[17];
+
+    memcpy(digits, hex, 16);
+    digits[16] = '\0';
+    return strtoull(digits, NULL, 16);
+}
+
+static uint64_t id_of(const uint8_t acquisition[16])
+{
+    uint64_t id = 0;
+    int i;
+
+    for (i = 0; i < 8; i++) id = id << 8 | acquisition[i];
+    return id;
+}
+
+static uint64_t number(const char *text)
+{
+    return text != NULL ? strtoull(text, NULL, 10) : 0;
+}
+
+/* Somebody who is at work with it. */
+static task *find_task(world *w, unsigned key, uint64_t id)
+{
+    unsigned i, k;
+
+    for (i = 0; i < w->device_count; i++)
+        for (k = 0; k < w->devices[i].task_count; k++) {
+            task *t = &w->devices[i].tasks[k];
+
+            if (t->key == key && t->device->on &&
+                t->lock.operation.client != NULL &&
+                id_of(t->lock.acquisition) == id)
+                return t;
+        }
+    return NULL;
+}
+
+/* Worlds in which others than us write, or clocks are worse than we allow. */
+static int is_pure(const world *w)
+{
+    return !has(w, WORLD_JAVA | WORLD_OPERATOR);
+}
+
+static int is_exclusive(const world *w)
+{
+    return !has(w, WORLD_BEYOND | WORLD_OPERATOR);
+}
+
+/* ---- at most one with time left on a key ---- */
+
+uint32_t remaining_ms(const task *t)
+{
+    uint64_t until = t->lock.until, now;
+
+    if (until == 0 || !t->device->on) return 0;
+    now = local_ms(t->device);
+    return until > now ? (uint32_t)(until - now) : 0;
+}
+
+static void judge_pair(world *w, const task *a, const task *b)
+{
+    violate(w, "d%u and d%u hold %s, left %u and %u ms", a->device->id,
+        b->device->id, w->places[a->key].key, remaining_ms(a),
+        remaining_ms(b));
+}
+
+void judge_exclusion(world *w, unsigned key)
+{
+    const task *first = NULL;
+    unsigned i, k;
+
+    if (!is_exclusive(w)) return;
+    for (i = 0; i < w->device_count; i++)
+        for (k = 0; k < w->devices[i].task_count; k++) {
+            const task *t = &w->devices[i].tasks[k];
+
+            if (t->lock.until == 0 || t->key != key || remaining_ms(t) == 0)
+                continue;
+            if (first != NULL) judge_pair(w, first, t);
+            first = t;
+        }
+    for (i = 0; i < w->java_count; i++) {
+        if (key != 0 || w->javas[i].until <= w->now) continue;
+        if (first != NULL)
+            violate(w, "d%u and Java%u hold %s, left %u and %.1f ms",
+                first->device->id, i, w->places[key].key, remaining_ms(first),
+                (double)(w->javas[i].until - w->now) / MS);
+    }
+}
+
+/* ---- fences rise in the order of grants ---- */
+
+static void judge_fence(world *w, unsigned key, uint64_t fence)
+{
+    place *p = &w->places[key];
+    unsigned i, oldest = p->granted > GRANTS ? p->granted - GRANTS : 0;
+
+    for (i = p->granted; i > oldest; i--) {
+        const grant *g = &p->grants[(i - 1) % GRANTS];
+
+        if (g->fence < fence || g->at + w->fence_slack > w->now) continue;
+        violate(w,
+            "fence %" PRIu64 " of %s comes after %" PRIu64
+            ", granted %.1f ms before",
+            fence, p->key, g->fence, (double)(w->now - g->at) / MS);
+        return;
+    }
+    p->grants[p->granted % GRANTS].at = w->now;
+    p->grants[p->granted++ % GRANTS].fence = fence;
+}
+
+/* ---- from a holder's death to the next grant ---- */
+
+static int is_measured(const world *w)
+{
+    return is_quiet(w) &&
+           !has(w, WORLD_SHORTEN | WORLD_HIDE | WORLD_JAVA | WORLD_SHORT |
+                       WORLD_EDGE | WORLD_BEYOND | WORLD_OPERATOR |
+                       WORLD_WEAK | WORLD_ODD | WORLD_CLOCK);
+}
+
+static int is_waited_for(world *w, unsigned key)
+{
+    unsigned i, k;
+
+    for (i = 0; i < w->device_count; i++)
+        for (k = 0; k < w->devices[i].task_count; k++) {
+            const task *t = &w->devices[i].tasks[k];
+
+            if (t->key == key && t->device->on && t->app == APP_ASK &&
+                w->now - t->asked_at > 2 * w->poll_ms * MS)
+                return 1;
+        }
+    return 0;
+}
+
+/* A wait has ended, whatever the outcome. */
+void judge_waited(world *w, const task *t)
+{
+    total.waited_us += w->now - t->asked_at;
+    total.operations++;
+}
+
+void judge_death(world *w, const task *t)
+{
+    if (t->app == APP_ASK) judge_waited(w, t);
+    if (is_measured(w) && remaining_ms(t) != 0 && is_waited_for(w, t->key))
+        w->places[t->key].died_at = w->now;
+}
+
+/* Lease, margin, one poll interval, one round trip. */
+static uint64_t takeover_most_us(const world *w)
+{
+    return w->lease_ms * MS + w->lease_ms * MS / 100 +
+           DYNALOCK_CLOCK_STEP_MS * MS + w->poll_ms * MS + 17 * MS;
+}
+
+static void count_takeover(world *w, place *p)
+{
+    takeover *last;
+
+    if (p->died_at == 0) return;
+    if (total.takeovers == total.takeover_room) {
+        total.takeover_room = 2 * total.takeover_room + 256;
+        total.takeover = (takeover *)realloc(
+            total.takeover, total.takeover_room * sizeof *total.takeover);
+        if (total.takeover == NULL) abort();
+    }
+    last = &total.takeover[total.takeovers++];
+    last->us = w->now - p->died_at;
+    last->most_us = takeover_most_us(w);
+    p->died_at = 0;
+}
+
+/* ---- a device's news ---- */
+
+void judge_grant(world *w, task *t)
+{
+    place *p = &w->places[t->key];
+    uint64_t fence = dynalock_fence(&t->lock);
+
+    say(w, "d%u GRANTED %s fence %" PRIu64 ", left %u", t->device->id, p->key,
+        fence, remaining_ms(t));
+    t->granted_at = w->now;
+    if (remaining_ms(t) == 0) return;
+    if (!has(w, WORLD_BEYOND)) judge_fence(w, t->key, fence);
+    count_takeover(w, p);
+    total.grants++;
+    if (is_quiet(w)) p->granted_after_quiet++;
+}
+
+/* A loss must be true: the lease is over, or somebody else's doing. */
+void judge_loss(world *w, task *t, dynalock_outcome outcome)
+{
+    const place *p = &w->places[t->key];
+    uint64_t now = local_ms(t->device);
+    model_view view;
+
+    total.losses++;
+    say(w, "d%u LOST %s: %d", t->device->id, p->key, (int)outcome);
+    memcpy(t->lost, t->lock.acquisition, sizeof t->lost);
+    t->has_lost = 1;
+    if (now < t->until &&
+        (outcome == DYNALOCK_LOST_EXPIRED ||
+            (!has(w, WORLD_BEYOND) && p->edited_at + SECOND < t->granted_at)))
+        violate(w, "d%u was told %d of %s with %u ms left", t->device->id,
+            (int)outcome, p->key, (unsigned)(t->until - now));
+    if (outcome == DYNALOCK_LOST_EXPIRED || !look(w, t->key, &view) ||
+        view.released != NULL || !is_ours(view.rvn) || view.owner == NULL)
+        return;
+    if (read_id(view.rvn) == id_of(t->lock.acquisition) &&
+        number(view.fence) == dynalock_fence(&t->lock) &&
+        strcmp(view.owner, t->device->owner) == 0)
+        violate(w, "d%u was told %d, but %s is its own", t->device->id,
+            (int)outcome, p->key);
+}
+
+/* Every wait ends by its deadline: the poll at or after it has the answer. */
+void judge_deadline(world *w, const task *t, uint64_t polled_ms)
+{
+    if (t->deadline_ms != 0 && polled_ms >= t->deadline_ms &&
+        t->lock.operation.outcome == DYNALOCK_AGAIN)
+        violate(w, "d%u waits for %s beyond its deadline, state %u, app %d",
+            t->device->id, w->places[t->key].key, t->lock.operation.state,
+            (int)t->app);
+}
+
+/* The watch must not go back to an older record of one acquisition. */
+void judge_watch(world *w, task *t)
+{
+    const char *now = watched_record(t);
+    const char *was = t->watched;
+
+    if (strcmp(now, was) == 0) return;
+    if (*was != '\0' && *now != '\0') total.watch_restarts++;
+    if (is_ours(now) && strncmp(was, now, ACQUISITION) == 0 &&
+        strcmp(now, was) < 0)
+        violate(w, "d%u watches %.12s after a newer one", t->device->id,
+            now + ACQUISITION - 3);
+    strcpy(t->watched, now);
+}
+
+/* What the alarm told last is how things stand. */
+void judge_alarm(world *w, const task *t, uint64_t polled_ms)
+{
+    uint64_t until = t->lock.until, now = local_ms(t->device);
+    uint32_t safe = t->alarm.safe_ms;
+    dynalock_outcome rc = (dynalock_outcome)t->lock.operation.outcome;
+
+    if (t->lock.alarm == NULL) return;
+    if (until == 0) {
+        if (is_loss(rc) && t->told != rc)
+            violate(w, "d%u lost %d, the alarm told %d", t->device->id,
+                (int)rc, (int)t->told);
+    } else if (now + safe < until && t->told != DYNALOCK_OK) {
+        violate(
+            w, "d%u is safe, the alarm told %d", t->device->id, (int)t->told);
+    } else if (polled_ms < until && polled_ms + safe >= until &&
+               t->told != DYNALOCK_DANGER) {
+        violate(w, "d%u is in danger, the alarm told %d", t->device->id,
+            (int)t->told);
+    }
+}
+
+/* ---- what is sent and heard ---- */
+
+/* Keys are "k0" to "k3". */
+static task *task_of(device *d, const char *text)
+{
+    const char *at = strstr(text, "{\"S\":\"k");
+    unsigned i;
+
+    for (i = 0; at != NULL && i < d->task_count; i++)
+        if (d->tasks[i].key == (unsigned)(at[7] - '0')) return &d->tasks[i];
+    return NULL;
+}
+
+void judge_sent(world *w, device *d)
+{
+    task *t = task_of(d, d->request);
+
+    if (t == NULL) abort();
+    if (w->tracing)
+        say(w, "d%u sends %s n=%u", d->id, name_of(d->request),
+            t->lock.counter);
+    if (t->app == APP_ASK) total.waiter_requests++;
+    if (strstr(d->request, "UpdateItem") == NULL) return;
+    t->own_seen = 0;
+    if (t->lock.operation.client == NULL)
+        violate(w, "d%u writes without a call under way", d->id);
+    if (t->has_lost && memcmp(t->lost, t->lock.acquisition, 16) == 0)
+        violate(w, "d%u writes after it was told of the loss", d->id);
+}
+
+/* A waiter that is shown its own write must not wait for itself. */
+void judge_heard(world *w, device *d, const char *answer)
+{
+    const char *rvn = strstr(answer, "\"recordVersionNumber\":{\"S\":\"");
+    task *t = task_of(d, answer);
+
+    if (t == NULL || t->app != APP_ASK) return;
+    if (strstr(answer, "ConditionalCheckFailed") != NULL) {
+        total.waiter_writes_refused++;
+        return;
+    }
+    if (rvn == NULL || strstr(answer, "isReleased") != NULL ||
+        !is_ours(rvn + 28) || read_id(rvn + 28) != id_of(t->lock.acquisition))
+        return;
+    total.own_looks++;
+    if (++t->own_seen >= 4 && !has(w, WORLD_WEAK))
+        violate(w, "d%u waits for itself", d->id);
+}
+
+/* ---- what happens on the table ---- */
+
+static void judge_acquired(
+    world *w, unsigned key, const model_view *before, const model_view *after)
+{
+    uint64_t id = read_id(after->rvn);
+
+    if (before->rvn != NULL && before->released == NULL) total.steals++;
+    /* a clock that jumps back by more than a signature may be off makes a
+       release forget the fence of an earlier try */
+    if (has_id(&w->released, id) && is_pure(w) &&
+        !has(w, WORLD_WEAK | WORLD_JUMP | WORLD_CLOCK))
+        violate(w, "%s is acquired by %.12s... after its release",
+            w->places[key].key, after->rvn);
+    if (find_task(w, key, id) == NULL) total.ghosts++;
+    if (number(after->fence) > (uint64_t)server_ms(w) + FENCE_AHEAD_MS)
+        violate(w, "fence %s of %s is far ahead of the time", after->fence,
+            w->places[key].key);
+    if (is_pure(w) && number(after->fence) <= number(before->fence))
+        violate(w, "fence %s of %s is acquired over %s", after->fence,
+            w->places[key].key, before->fence);
+}
+
+void judge_write(
+    world *w, unsigned key, const model_view *before, const model_view *after)
+{
+    if (after->rvn == NULL ||
+        (before->rvn != NULL && strcmp(before->rvn, after->rvn) == 0))
+        return;
+    if (after->released != NULL) {
+        if (strncmp(after->rvn, "released:", 9) == 0)
+            add_id(&w->released, read_id(after->rvn + 9));
+    } else if (is_ours(after->rvn) &&
+               (before->rvn == NULL || before->released != NULL ||
+                   strncmp(before->rvn, after->rvn, ACQUISITION) != 0)) {
+        judge_acquired(w, key, before, after);
+    }
+}
+
+/* The table's TTL must not delete a lock that is held. */
+void judge_expiry(world *w, unsigned key)
+{
+    unsigned i, k;
+
+    for (i = 0; i < w->device_count; i++)
+        for (k = 0; k < w->devices[i].task_count; k++) {
+            const task *t = &w->devices[i].tasks[k];
+
+            if (t->key == key && remaining_ms(t) != 0)
+                violate(w, "the TTL deletes %s, which d%u holds",
+                    w->places[key].key, i);
+        }
+}
+
+/* ---- the end: when the faults have stopped, all are served ---- */
+
+void judge_end(world *w)
+{
+    unsigned i, k;
+
+    for (i = 0; i < w->device_count; i++)
+        for (k = 0; k < w->devices[i].task_count; k++) {
+            const task *t = &w->devices[i].tasks[k];
+
+            if (t->app != APP_ASK) continue;
+            judge_waited(w, t);
+            if (t->asked_at < w->now - 90 * SECOND && w->device_count <= 16 &&
+                t->device->client.config.poll_ms != DYNALOCK_FOREVER)
+                violate(w, "d%u was never served", i);
+        }
+    for (i = 0; i < w->key_count; i++) {
+        const place *p = &w->places[i];
+
+        if (p->granted_after_quiet < 5) violate(w, "%s stands still", p->key);
+        if (p->died_at != 0 && p->died_at + 3 * takeover_most_us(w) < w->now)
+            violate(w, "%s was never taken over", p->key);
+    }
+}

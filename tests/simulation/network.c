@@ -1,0 +1,146 @@
+#define _DEFAULT_SOURCE
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+FILE *record;
+
+uint64_t delay_us(world *w)
+{
+    uint64_t x = draw(&w->chance, 1000);
+
+    if (has(w, WORLD_EDGE) && !is_quiet(w))
+        return one_in(&w->chance, 20) ? draw(&w->chance, 3 * SECOND)
+                                      : 50 + draw(&w->chance, 300);
+    if (is_quiet(w) || !has(w, WORLD_DELAY))
+        return 500 + draw(&w->chance, 8 * MS);
+    if (x < 800) return 500 + draw(&w->chance, 10 * MS);
+    if (x < 950) return draw(&w->chance, 400 * MS);
+    if (x < 990) return draw(&w->chance, 4 * SECOND);
+    if (x < 998) return draw(&w->chance, 12 * SECOND);
+    return draw(&w->chance, 400 * SECOND); /* beyond the window */
+}
+
+static void send_copy(
+    device *d, uint64_t after, uint32_t connection, int silent)
+{
+    world *w = d->world;
+    event *e = push(w, w->now + after, EVENT_SERVE, d);
+
+    e->value = connection;
+    e->silent = silent;
+    set_text(e, d->request, d->request_size);
+}
+
+void send_request(device *d)
+{
+    world *w = d->world;
+    int first_silent = strikes(w, WORLD_LOSS, 12);
+
+    total.requests++;
+    if (strikes(w, WORLD_LOSS, 12)) {
+        say(w, "d%u request is lost", d->id);
+        return;
+    }
+    if (strikes(w, WORLD_REPEAT, 8)) {
+        /* two copies; either answer may be the one that arrives */
+        int second = one_in(&w->chance, 2);
+
+        send_copy(d, delay_us(w) + draw(&w->chance, 3 * SECOND), d->connection,
+            !second);
+        first_silent = second;
+    }
+    send_copy(d, delay_us(w), d->connection, first_silent);
+}
+
+/* Carries the request out; the judges see what changed. */
+static size_t carry_out(world *w, const event *e, char *answer)
+{
+    /* the key stands in the request's text: "k0" to "k3" */
+    const char *at = strstr(e->text, "{\"S\":\"k");
+    unsigned key = at != NULL ? (unsigned)(at[7] - '0') : 0;
+    model_view before, after;
+    char texts[6][DYNALOCK_OWNER_SIZE];
+    const char **fields = (const char **)&before;
+    size_t size;
+    int i;
+
+    if (record != NULL)
+        fprintf(record, "%s %s\n", name_of(e->text),
+            strstr(e->text, "\r\n\r\n") + 4);
+    (void)look(w, key, &before);
+    for (i = 0; i < 6; i++) { /* they live until the item is written */
+        if (fields[i] == NULL) continue;
+        (void)snprintf(texts[i], sizeof texts[i], "%s", fields[i]);
+        fields[i] = texts[i];
+    }
+    size = model_serve(
+        w->model, &w->options, server_ms(w), e->text, e->size, answer);
+    (void)look(w, key, &after);
+    judge_write(w, key, &before, &after);
+    return size;
+}
+
+static size_t trouble_answer(world *w, const event *e, char *answer)
+{
+    const model_options *o = &w->options;
+    int64_t now = server_ms(w);
+
+    switch (draw(&w->chance, 4)) {
+    case 0:
+        return model_error(o, now, 400,
+            "ProvisionedThroughputExceededException", "too fast", answer);
+    case 1:
+        return model_error(
+            o, now, 400, "ThrottlingException", "too fast", answer);
+    case 2: break;
+    default: (void)carry_out(w, e, answer); break; /* all the same */
+    }
+    return model_error(o, now, 500, "InternalServerError", "sorry", answer);
+}
+
+/* Answers of a cache are old, and say so. */
+static void set_options(world *w)
+{
+    w->options.stale_ms = 0;
+    w->options.age_s = 0;
+    if (has(w, WORLD_STALE) && !is_quiet(w))
+        w->options.stale_ms =
+            draw(&w->chance, one_in(&w->chance, 4) ? 3000 : 200);
+    if (strikes(w, WORLD_STALE, 50)) w->options.age_s = 600;
+}
+
+void serve(world *w, event *e)
+{
+    char answer[MODEL_ANSWER_SIZE];
+    size_t size;
+    event *back;
+
+    set_options(w);
+    size = strikes(w, WORLD_THROTTLE, 25) ? trouble_answer(w, e, answer)
+                                          : carry_out(w, e, answer);
+    if (w->tracing)
+        say(w, "table answers d%u %s %s", e->device->id, name_of(e->text),
+            strstr(answer, "\r\n\r\n") + 4);
+    if (e->silent) return;
+    /* cut anywhere: the rest never comes, the connection ends */
+    if (strikes(w, WORLD_LOSS, 40)) size = draw(&w->chance, size);
+    back = push(w, w->now + delay_us(w), EVENT_ANSWER, e->device);
+    back->value = e->value;
+    set_text(back, answer, size);
+}
+
+void deliver(world *w, const event *e)
+{
+    device *d = e->device;
+
+    if (d->connection != e->value || !d->on) return;
+    if (d->answer_size + e->size > sizeof d->answer) return;
+    memcpy(d->answer + d->answer_size, e->text, e->size);
+    d->answer_size += e->size;
+    judge_heard(w, d, e->text);
+    if (strikes(w, WORLD_LOSS, 30)) d->peer_closed = 1;
+    wake(d, w->now);
+}

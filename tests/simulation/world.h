@@ -1,0 +1,354 @@
+/*
+The fleet, its clocks and its network in one deterministic program. The files:
+
+    simulate.c      the command: worlds, runs, what is printed
+    world.c         chance, the queue of events, clocks, telling
+    network.c       what becomes of a request and of its answer
+    device.c        the hooks of dynalock.h, on a stack of the device's own
+    application.c   what a device wants with its locks
+    foreign.c       who else writes to the table: Java's client, an operator
+    judges.c        the promises, and what is counted
+    model.c ...     the table (see model.h)
+*/
+#ifndef WORLD_H
+#define WORLD_H
+
+#include "model.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <ucontext.h>
+
+#define DYNALOCK_NO_TLS
+#include "dynalock.h"
+
+#define DEVICES 256
+#define TWINS 2
+#define TASKS 2 /* locks of one device */
+#define KEYS 4
+#define JAVAS 2
+#define REQUEST_SIZE 8192
+#define TRACE_LINES 600
+#define TRACE_COLUMNS 200
+#define GRANTS 256 /* remembered of a key */
+#define COUNT_OF(list) (sizeof(list) / sizeof *(list))
+
+#define MS UINT64_C(1000) /* the world counts microseconds */
+#define SECOND UINT64_C(1000000)
+#define START_MS INT64_C(1700000000000) /* of the server's clock */
+#define OFF_MS 280000 /* the farthest a wall clock may be off and still sign */
+
+enum {                     /* kinds of trouble; --world names them */
+    WORLD_LOSS = 1 << 0,   /* lost, cut, refused and silent connections */
+    WORLD_DELAY = 1 << 1,  /* long delays: late and reordered requests */
+    WORLD_REPEAT = 1 << 2, /* requests carried out twice; second answers */
+    WORLD_CRASH = 1 << 3,  /* devices die and boot */
+    WORLD_PAUSE = 1 << 4,  /* devices stand still, anywhere */
+    WORLD_DRIFT = 1 << 5,  /* clock rates differ, up to the margin */
+    WORLD_TICK = 1 << 6,   /* coarse clocks */
+    WORLD_JUMP = 1 << 7,   /* wall clocks jump */
+    WORLD_THROTTLE =
+        1 << 8,           /* throttling and 5xx, before and after the write */
+    WORLD_STALE = 1 << 9, /* reads lag; old answers of a cache */
+    WORLD_SHORTEN = 1 << 10, /* leases change while held */
+    WORLD_HIDE = 1 << 11,    /* a server that shows no item with a refusal */
+    WORLD_TTL = 1 << 12,     /* some devices write a TTL; the table deletes */
+    WORLD_SHORT = 1 << 13,   /* only waits shorter than the lease */
+    WORLD_SORTED = 1 << 14,  /* a table with a sort key */
+    WORLD_MANY = 1 << 15,    /* devices with two locks */
+    WORLD_JAVA = 1 << 16,    /* a client that knows no fence */
+    WORLD_BLOB =
+        1 << 17, /* devices save their locks, restore them after a crash */
+    WORLD_TWIN = 1 << 18, /* what was saved is restored by two */
+    WORLD_SAME = 1 << 19, /* a device takes its own lock back after a crash */
+    WORLD_CLOCK =
+        1 << 20, /* devices without a wall clock, or with a wrong one */
+    WORLD_TIDY = 1 << 21,  /* devices delete what was released long ago */
+    WORLD_TOKEN = 1 << 22, /* credentials expire */
+    WORLD_ODD =
+        1 << 23, /* devices that never look, wait longer, delete late */
+    /* never drawn, only named */
+    WORLD_EDGE = 1 << 24,   /* drift at the margin, holders that stand still,
+                                 waiters that look every few ms, a quick net */
+    WORLD_WEAK = 1 << 25,   /* entropy of two bits, clocks that start alike */
+    WORLD_BEYOND = 1 << 26, /* drift beyond the margin: no exclusion */
+    WORLD_OPERATOR = 1 << 27, /* somebody edits live items: no exclusion */
+    WORLD_CROWD = 1 << 28,    /* one key, all default times, holders die */
+    WORLD_CALM = 1 << 29      /* nothing of all that */
+};
+#define DRAWN_WORLDS 24
+#define WORLDS 30
+extern const char *const world_names[WORLDS];
+
+typedef struct chance {
+    uint64_t state;
+} chance;
+
+typedef enum app_state { APP_IDLE, APP_ASK, APP_HOLD, APP_GIVE } app_state;
+
+typedef struct world world;
+typedef struct device device;
+
+/* One lock of a device, and what the application does with it. */
+typedef struct task {
+    device *device;
+    unsigned key;
+    dynalock_lock lock;
+    app_state app;
+    uint64_t next_at; /* what it does next */
+    uint64_t work_until;
+    uint64_t deadline_ms; /* of the wait under way, local; 0: none */
+    uint64_t asked_at, granted_at;
+    dynalock_blob blob; /* as if in flash */
+    int has_blob;
+    dynalock_alarm alarm;
+    dynalock_outcome told; /* by the alarm */
+    uint8_t lost[16];      /* the acquisition that was lost last */
+    int has_lost;
+    /* what the judges compare with */
+    uint64_t until;
+    char watched[DYNALOCK_RVN_SIZE];
+    unsigned own_seen; /* looks in a row that showed its own write */
+} task;
+
+struct device {
+    world *world;
+    unsigned id;
+    char owner[16];
+    dynalock_platform platform;
+    dynalock_credentials credentials;
+    char token[24];
+    dynalock_client client;
+    task tasks[TASKS];
+    unsigned task_count;
+    dynalock_record record; /* for tidying */
+    device *twin;           /* who may be born with what this one saved */
+    int on;
+    uint32_t epoch; /* one more with every boot */
+    /* clocks: local = offset + time * rate / 2^20 */
+    uint64_t rate;
+    uint64_t offset_us;
+    uint32_t tick_ms;
+    int64_t wall_off_ms;
+    int clockless; /* the wall clock says "unknown" */
+    unsigned standstills;
+    /* its thread of control */
+    ucontext_t start;
+    jmp_buf here;
+    char *stack;
+    int fresh;            /* not yet begun on its stack */
+    int paused;           /* within a hook */
+    uint64_t wake_at;     /* of the step that is scheduled */
+    uint64_t wake_number; /* only the newest counts */
+    uint64_t boot_at;
+    /* the connection */
+    uint32_t connection; /* 0: none */
+    int open;            /* 0: not yet */
+    int peer_closed;
+    char request[REQUEST_SIZE];
+    size_t request_size;
+    char answer[2 * MODEL_ANSWER_SIZE];
+    size_t answer_size, answer_at;
+};
+
+/* A client of the awslabs kind. Times are the world's: its clock is right. */
+typedef struct java {
+    world *world;
+    unsigned id;
+    int state;
+    int asking;      /* a request is under way */
+    uint64_t number; /* of the request or timer; older ones are void */
+    unsigned tries;
+    uint64_t base;  /* when that request was first sent */
+    uint64_t until; /* end of its hold */
+    uint64_t work_until;
+    uint64_t seen_at;
+    uint64_t seen_lease_ms;
+    char seen[DYNALOCK_RVN_SIZE]; /* version number it watches */
+    char mine[40], next[40];
+    const char *operation;
+    char body[1024];
+} java;
+
+typedef enum event_kind {
+    EVENT_STEP,       /* a device looks around */
+    EVENT_RESUME,     /* a device that stood still goes on */
+    EVENT_OPEN,       /* its connection is there */
+    EVENT_SERVE,      /* a request reaches the table */
+    EVENT_ANSWER,     /* an answer reaches the device */
+    EVENT_EXPIRE,     /* the table's TTL deletion */
+    EVENT_KILL,       /* holders die, as a measure */
+    EVENT_ROTATE,     /* the session's token expires */
+    EVENT_OPERATOR,   /* somebody edits an item */
+    EVENT_JAVA_STEP,  /* Java's timer */
+    EVENT_JAVA_SERVE, /* its request reaches the table */
+    EVENT_JAVA_ANSWER /* its answer reaches it */
+} event_kind;
+
+typedef struct event {
+    uint64_t at;
+    uint64_t number; /* events of one moment keep their order */
+    event_kind kind;
+    device *device;
+    java *java;
+    uint64_t value; /* connection, wake number, epoch or request number */
+    char *text;     /* request or answer; owned by the event */
+    size_t size;
+    int silent;            /* nobody hears the answer */
+    const char *operation; /* of Java's request */
+    int status;            /* of its answer */
+    unsigned tries;        /* made when its time-out was set */
+} event;
+
+typedef struct grant {
+    uint64_t at, fence;
+} grant;
+
+/* What happens on one key. */
+typedef struct place {
+    const char *key, *sort_key;
+    grant grants[GRANTS];
+    unsigned granted; /* in all */
+    unsigned granted_after_quiet;
+    uint64_t died_at;   /* its holder, with somebody waiting; 0: no */
+    uint64_t edited_at; /* by an operator */
+} place;
+
+/* A set of acquisitions: the first 16 digits of each, as a number. */
+typedef struct id_set {
+    uint64_t *ids;
+    size_t count, room;
+} id_set;
+
+struct world {
+    chance chance;
+    uint64_t seed;
+    uint32_t trouble;
+    uint64_t now;
+    uint64_t quiet_from; /* faults stop here */
+    uint64_t end;
+    uint64_t number;
+    uint32_t connections;
+    event *queue;
+    size_t queued, queue_room;
+    jmp_buf here; /* the world's own thread of control */
+    device *devices;
+    unsigned device_count;
+    java javas[JAVAS];
+    unsigned java_count;
+    const char *table;
+    place places[KEYS];
+    unsigned key_count;
+    model *model;
+    model_options options;
+    char tokens[2][24]; /* of the session: this one and the last */
+    unsigned token_count;
+    uint64_t fence_slack; /* how old a grant must be to be outdone */
+    id_set released;      /* acquisitions whose release was carried out */
+    uint32_t lease_ms, poll_ms, request_ms;
+    int failed;
+    int tracing;
+    char trace[TRACE_LINES][TRACE_COLUMNS];
+    unsigned trace_lines;
+};
+
+/* From a holder's death to the next grant, and what is promised of that. */
+typedef struct takeover {
+    uint64_t us, most_us;
+} takeover;
+
+/* Of all runs. */
+typedef struct totals {
+    uint64_t operations, requests, grants, renewals, releases, losses, crashes,
+        deleted, tidied, unknown, java_grants, edits, restored, twins,
+        refreshed, alarms;
+    /* what may happen but should not often */
+    uint64_t steals, ghosts, watch_restarts, own_looks;
+    /* of waiters, in the crowd */
+    uint64_t waiter_requests, waiter_writes_refused, waited_us, poll_us;
+    takeover *takeover;
+    size_t takeovers, takeover_room;
+} totals;
+extern totals total;
+extern FILE *record; /* NULL, or where requests are written down */
+
+/* ---- world.c ---- */
+
+uint64_t draw(chance *c, uint64_t below);
+uint64_t draw64(chance *c);
+int one_in(chance *c, uint64_t n);
+int has(const world *w, uint32_t trouble);
+int is_quiet(const world *w);
+/* Faults strike only before the quiet end of a run. */
+int strikes(world *w, uint32_t trouble, uint64_t n);
+
+void say(world *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void violate(world *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void print_trace(const world *w);
+
+event *push(world *w, uint64_t at, event_kind kind, device *d);
+event pop(world *w);
+void set_text(event *e, const char *text, size_t size); /* a copy */
+
+uint64_t local_ms(const device *d);
+int64_t server_ms(const world *w);
+const char *name_of(const char *request);
+int look(const world *w, unsigned key, model_view *view);
+
+/* ---- network.c ---- */
+
+uint64_t delay_us(world *w);
+void send_request(device *d); /* a whole one has left */
+void serve(world *w, event *e);
+void deliver(world *w, const event *e);
+
+/* ---- device.c ---- */
+
+void make_platform(device *d);
+void wake(device *d, uint64_t at);
+void step_device(device *d);
+void resume_device(device *d);
+void crash_device(device *d);
+/* The record that a waiter watches; "": none. */
+const char *watched_record(const task *t);
+
+/* ---- application.c ---- */
+
+int is_loss(dynalock_outcome rc);
+
+void boot_device(device *d);
+void run_device(device *d); /* one step of its life */
+
+/* ---- foreign.c ---- */
+
+void start_java(java *j);
+void step_java(java *j, const event *e);
+void serve_java(world *w, event *e);
+void hear_java(java *j, const event *e);
+void edit_item(world *w);
+
+/* ---- judges.c ---- */
+
+uint32_t remaining_ms(const task *t);
+void judge_exclusion(world *w, unsigned key);
+void judge_java_grant(world *w, const java *j);
+void judge_grant(world *w, task *t);
+void judge_loss(world *w, task *t, dynalock_outcome outcome);
+void judge_deadline(world *w, const task *t, uint64_t polled_ms);
+void judge_watch(world *w, task *t);
+void judge_alarm(world *w, const task *t, uint64_t polled_ms);
+void judge_sent(world *w, device *d);
+void judge_heard(world *w, device *d, const char *answer);
+void judge_write(
+    world *w, unsigned key, const model_view *before, const model_view *after);
+void judge_expiry(world *w, unsigned key);
+void judge_waited(world *w, const task *t);
+void judge_death(world *w, const task *t);
+void judge_end(world *w);
+void add_id(id_set *set, uint64_t id);
+int has_id(const id_set *set, uint64_t id);
+void free_ids(id_set *set);
+
+#endif
