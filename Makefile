@@ -30,7 +30,7 @@ FUZZERS = $(FUZZ:%=build/fuzz/%)
 .PHONY: help setup demo test programs simulate contend firmware mutants lint vectors sizes bench clean
 
 help: ## print this table
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
 	@echo '[1] UPDATE=1 puts the figures into README.md, CHECK=1 compares'
 	@echo '[2] RUNS=n SEED=s DEVICES=d WORLD=a,b TRACE=1'
 	@echo '[3] SECONDS=n SERVER=dynoxide|dynalite'
@@ -90,12 +90,16 @@ SERVER = dynoxide
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
 
-firmware: ## the library as firmware on emulated boards
+firmware: ## the library as firmware on emulated boards [1]
 	@tests/setup.sh firmware
 	@tests/pki.sh
 	@$(MAKE) --no-print-directory build/examples/demo_device
 	@$(MAKE) --no-print-directory -f tests/firmware/Makefile
-	@tests/firmware.py
+	@tests/firmware.py $(FIGURES)
+
+portability: ## unit tests and simulation for other processors
+	@tests/setup.sh portability
+	@$(MAKE) --no-print-directory -f tests/portability/Makefile -j2 run
 
 lint: setup build/include/jsmn.h build/firmware/anchors.h ## warnings, layout, symbols, lengths
 	@tests/lint.py
@@ -116,8 +120,8 @@ bench: setup $(BENCH) ## time, bytes and capacity units [1]
 	@tests/bench.py $(FIGURES)
 	@tests/capacity.py $(FIGURES)
 
-clean: ## remove what was built, but not the servers in build/npm
-	rm -rf $(filter-out build/npm,$(wildcard build/*))
+clean: ## remove what was built, but not what was downloaded
+	rm -rf $(filter-out build/npm build/sources,$(wildcard build/*))
 
 # ---- programs ----
 

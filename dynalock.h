@@ -217,6 +217,9 @@ DYNALOCK_TLS_BUFFER       837..16709, 16709    TLS record buffer; under 16709
                                                (not every server obeys)
 DYNALOCK_CLOCK_STEP_MS    1..1000, 10          the coarsest step of
                                                monotonic_ms
+DYNALOCK_LOG              0..4, 0              what is told to platform.log: 1
+                                               errors, 2 warnings too, 3 news,
+                                               4 every request; 0 costs nothing
 
 Client memory: max(DYNALOCK_TRANSMIT_WINDOW, 2 * DYNALOCK_OWNER_SIZE +
 2 * DYNALOCK_RVN_SIZE + 4/3 * DYNALOCK_DATA_SIZE + 1.5 KB) + about 1 KB. Two
@@ -273,6 +276,10 @@ CONTENTS (search for the words)
 #define DYNALOCK_CLOCK_STEP_MS 10
 #endif
 
+#ifndef DYNALOCK_LOG
+#define DYNALOCK_LOG 0
+#endif
+
 #if DYNALOCK_TRANSMIT_WINDOW < 128 || DYNALOCK_TRANSMIT_WINDOW > 65535
 #error "DYNALOCK_TRANSMIT_WINDOW must be 128..65535"
 #endif
@@ -293,6 +300,9 @@ CONTENTS (search for the words)
 #endif
 #if DYNALOCK_CLOCK_STEP_MS < 1 || DYNALOCK_CLOCK_STEP_MS > 1000
 #error "DYNALOCK_CLOCK_STEP_MS must be 1..1000"
+#endif
+#if DYNALOCK_LOG < 0 || DYNALOCK_LOG > 4
+#error "DYNALOCK_LOG must be 0..4"
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -484,6 +494,27 @@ typedef struct dynalock_stream dynalock_stream; /* private */
 typedef struct dynalock_layout dynalock_layout; /* private */
 typedef struct dynalock_claim dynalock_claim;   /* private */
 
+/* What platform.log is told. The numbers stay; the hundreds are the level: 1
+   error, 2 warning, 3 news, 4 detail. The text that comes along is what stands
+   behind the bar; never a secret. */
+typedef enum dynalock_log_id {
+    DYNALOCK_LOG_LOST = 101,      /* a held lock is lost | its key */
+    DYNALOCK_LOG_LEFT = 102,      /* a write could not be taken back | key */
+    DYNALOCK_LOG_FAILED = 201,    /* a request failed | the service's error
+                                     type, or the operation */
+    DYNALOCK_LOG_UNKNOWN = 202,   /* a write is unanswered | key */
+    DYNALOCK_LOG_CLOCK = 203,     /* the clock was off, and mended | host */
+    DYNALOCK_LOG_REFRESH = 204,   /* credentials are asked for | host */
+    DYNALOCK_LOG_GRANTED = 301,   /* a lock was acquired | key */
+    DYNALOCK_LOG_RELEASED = 302,  /* given back | key */
+    DYNALOCK_LOG_CONNECTED = 303, /* | host */
+    DYNALOCK_LOG_CLOSED = 401,    /* the connection | host */
+    DYNALOCK_LOG_SENT = 402,      /* a request has left | the operation */
+    DYNALOCK_LOG_ANSWERED = 403,  /* it was answered | the operation */
+    DYNALOCK_LOG_RENEWED = 404,   /* a held lock | key */
+    DYNALOCK_LOG_WATCHED = 405    /* somebody's lock is waited for | owner */
+} dynalock_log_id;
+
 /* Whom to connect to. Valid during the open hook only. */
 typedef struct dynalock_peer {
     const char *host; /* name, without port, NUL-terminated */
@@ -524,6 +555,9 @@ typedef struct dynalock_platform {
     /* Optional: a mutex, held for one step only and never across wait. */
     void (*enter)(void *context);
     void (*leave)(void *context);
+    /* Optional: what happens, as far as DYNALOCK_LOG goes. Called within a
+       step: it must not block, nor call the client. */
+    void (*log)(void *context, dynalock_log_id id, const char *text);
 } dynalock_platform;
 
 /* Belongs to the caller, as do its strings. token may be NULL, of any length.
@@ -3648,6 +3682,23 @@ static uint64_t dl_least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* ---- the log ---- */
+
+#if DYNALOCK_LOG > 0
+static void dl_log(
+    const dynalock_client *client, dynalock_log_id id, const char *text)
+{
+    const dynalock_platform *platform = client->config.platform;
+
+    if (platform->log != NULL) platform->log(platform->context, id, text);
+}
+
+#define DL_LOG(client, id, text)                                              \
+    ((id) / 100 <= DYNALOCK_LOG ? dl_log((client), (id), (text)) : (void)0)
+#else
+#define DL_LOG(client, id, text) ((void)0)
+#endif
+
 /* ---- the mutex ---- */
 
 static int dl_is_ready(const dynalock_client *client)
@@ -3733,7 +3784,9 @@ static void dl_exchange_close(dynalock_client *client)
 
     exchange->operation = NULL;
     exchange->state = DL_EXCHANGE_CLOSED;
-    if (was != DL_EXCHANGE_CLOSED) client->stream->close(client);
+    if (was == DL_EXCHANGE_CLOSED) return;
+    client->stream->close(client);
+    DL_LOG(client, DYNALOCK_LOG_CLOSED, client->host);
 }
 
 /* Hands the outcome to whoever asked. The connection stays open only when it
@@ -3746,6 +3799,10 @@ static void dl_exchange_end(dynalock_client *client, dynalock_outcome outcome)
     exchange->operation = NULL;
     if (exchange->state != DL_EXCHANGE_READY) dl_exchange_close(client);
     client->now = dl_now(client); /* a watch starts after the answer came */
+    if (outcome != DYNALOCK_OK && (int)outcome != DL_CONDITION_FAILED)
+        DL_LOG(client, DYNALOCK_LOG_FAILED,
+            client->detail.type[0] != '\0' ? client->detail.type
+                                           : client->host);
     operation->steps->answer(operation, outcome);
 }
 
@@ -3925,6 +3982,7 @@ static void dl_learn_clock(dynalock_client *client)
         return;
     client->skew_ms += date - now;
     client->learnt = 1;
+    DL_LOG(client, DYNALOCK_LOG_CLOCK, client->host);
 }
 
 static int dl_exchange_answered(dynalock_client *client)
@@ -3943,6 +4001,7 @@ static int dl_exchange_answered(dynalock_client *client)
         outcome != DYNALOCK_BAD_ANSWER &&
         (client->response.seen & DL_SEEN_CLOSE) == 0)
         exchange->state = DL_EXCHANGE_READY;
+    DL_LOG(client, DYNALOCK_LOG_ANSWERED, client->signing.target);
     dl_exchange_end(client, outcome);
     return 1;
 }
@@ -3957,6 +4016,7 @@ static int dl_exchange_open(dynalock_client *client)
 
     if (rc == DYNALOCK_AGAIN) return 0;
     if (rc == 0) {
+        DL_LOG(client, DYNALOCK_LOG_CONNECTED, client->host);
         dl_exchange_send_first(client);
         return 1;
     }
@@ -3971,6 +4031,7 @@ static void dl_exchange_receive_first(dynalock_client *client)
 
     exchange->state = DL_EXCHANGE_RECEIVE;
     exchange->interest = DYNALOCK_READ;
+    DL_LOG(client, DYNALOCK_LOG_SENT, client->signing.target);
 }
 
 static int dl_exchange_send(dynalock_client *client)
@@ -4066,6 +4127,7 @@ static int dl_refresh(dynalock_client *client)
 
     client->refreshed = !client->refreshed;
     if (config->refresh == NULL || !client->refreshed) return 0;
+    DL_LOG(client, DYNALOCK_LOG_REFRESH, client->host);
     fresh = config->refresh(config->refresh_context);
     if (fresh != NULL) dl_take_credentials(client, fresh);
     return fresh != NULL;
@@ -4165,6 +4227,8 @@ static DL_APART void dl_finish(
 static void dl_fail(dynalock_operation *operation, dynalock_outcome outcome)
 {
     operation->client->worst = outcome;
+    if (operation->name.key != NULL)
+        DL_LOG(operation->client, DYNALOCK_LOG_LEFT, operation->name.key);
     dl_finish(operation, outcome);
 }
 
@@ -4900,6 +4964,8 @@ static void dl_give_up(dynalock_lock *lock, dynalock_outcome outcome)
     lock->memory = DL_UNANSWERED;
     lock->ending = outcome;
     lock->operation.outcome = DYNALOCK_UNKNOWN;
+    DL_LOG(lock->operation.client, DYNALOCK_LOG_UNKNOWN,
+        lock->operation.name.key);
     dl_release_begin(lock);
     dl_settle(lock);
 }
@@ -4908,6 +4974,8 @@ static void dl_give_up(dynalock_lock *lock, dynalock_outcome outcome)
 static void dl_lose(dynalock_lock *lock, dynalock_outcome outcome)
 {
     lock->until = 0;
+    DL_LOG(
+        lock->operation.client, DYNALOCK_LOG_LOST, lock->operation.name.key);
     dl_finish(&lock->operation, outcome);
 }
 
@@ -4918,6 +4986,9 @@ static void dl_hold(dynalock_lock *lock)
     dynalock_client *client = lock->operation.client;
     uint32_t third = lock->sent_lease_ms / 3;
 
+    DL_LOG(client,
+        lock->until != 0 ? DYNALOCK_LOG_RENEWED : DYNALOCK_LOG_GRANTED,
+        lock->operation.name.key);
     lock->claim = NULL;
     lock->memory = DL_COUNTED; /* as far as renewals are asked for */
     lock->token = lock->fence;
@@ -5008,6 +5079,7 @@ static void dl_observe(dynalock_lock *lock, const dl_item *item)
     dl_copy_text(lock->claim_rvn, sizeof lock->claim_rvn,
         item->found[DL_FOUND_VERSION].text,
         item->found[DL_FOUND_VERSION].size);
+    DL_LOG(client, DYNALOCK_LOG_WATCHED, client->detail.holder);
 }
 
 /* ---- acquiring ---- */
@@ -5104,6 +5176,8 @@ static void dl_write_done(dynalock_lock *lock)
     switch (lock->operation.state) {
     case DL_LOCK_LEAVE: dl_release_begin(lock); break;
     case DL_LOCK_RELEASE:
+        DL_LOG(lock->operation.client, DYNALOCK_LOG_RELEASED,
+            lock->operation.name.key);
         dl_finish(&lock->operation, (dynalock_outcome)lock->ending);
         break;
     default: dl_hold(lock); break;

@@ -4,10 +4,11 @@
 #   tests/setup.sh demo        what the demo needs
 #   tests/setup.sh test        that, and what the tests need
 #   tests/setup.sh firmware    what the firmware needs, and the servers that it talks to
+#   tests/setup.sh portability compilers for other processors, and what runs their programs
 #
-# Tools and libraries are Debian 12 packages. The firmware is built with the sources of BearSSL, lwIP
-# and cmocka: Debian's source packages, of the versions below, in build/sources/NAME. The two DynamoDB-compatible servers come by npm, each
-# pinned to one version and one SHA-512, into build/npm/dynoxide and build/npm/dynalite, where
+# Tools and libraries are Debian 12 packages. For other processors it takes the libraries' sources:
+# Debian's source packages, in build/sources/NAME. The two DynamoDB-compatible servers come by npm,
+# each pinned to one version and one SHA-512, into build/npm/dynoxide and build/npm/dynalite, where
 # tests/harness.py looks for them. A second run downloads nothing.
 
 set -eu
@@ -20,7 +21,14 @@ test_packages='libcmocka-dev libcjson-dev libssl-dev g++ clang libclang-rt-14-de
                gcc-arm-none-eabi libnewlib-arm-none-eabi'
 firmware_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm'
 
-firmware_sources='bearssl=0.6+dfsg.1-3 lwip=2.1.3+dfsg1-2 cmocka=1.1.5-2.1'
+# gcc-multilib, for -m32, cannot be installed beside these; i686 is the same.
+portability_packages='dpkg-dev qemu-user gcc-s390x-linux-gnu libc6-dev-s390x-cross
+                      gcc-mips-linux-gnu libc6-dev-mips-cross gcc-powerpc-linux-gnu
+                      libc6-dev-powerpc-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+                      gcc-i686-linux-gnu libc6-dev-i386-cross'
+
+# cJSON gets security updates: whichever is newest.
+sources='bearssl=0.6+dfsg.1-3 lwip=2.1.3+dfsg1-2 cmocka=1.1.5-2.1 cjson'
 
 dynoxide_sha512='sBHqlxJ9ANkLluFkYRfd5r8Y0ApFew4FhOrlhgRAgD4XzEoFOukEo1nuBTQ1+jTtofqwn4NWQ2k0Tn5mNTjgUg=='
 dynalite_sha512='EIDzWEhyz4XT4tDuDTrp8rAV3pOyOf2ETg7htxhERQfJ7B5CPrQNMS9Un9PVCiXM5WVN1w0CxgHXztP8LqT+SA=='
@@ -30,7 +38,7 @@ die() { # STATUS MESSAGE
     exit "$1"
 }
 
-usage() { die 64 'usage: tests/setup.sh demo|test|firmware'; }
+usage() { die 64 'usage: tests/setup.sh demo|test|firmware|portability'; }
 unavailable() { die 69 "$1"; }
 
 as_root() {
@@ -132,6 +140,7 @@ case $1 in
 demo) packages=$demo_packages ;;
 test) packages="$demo_packages $test_packages" ;;
 firmware) packages="$demo_packages $firmware_packages" ;;
+portability) packages="$demo_packages $portability_packages" ;;
 *) usage ;;
 esac
 command -v npm >/dev/null || packages="$packages npm" # it also comes with other builds of node
@@ -139,6 +148,10 @@ command -v npm >/dev/null || packages="$packages npm" # it also comes with other
 # shellcheck disable=SC2086 # a list of words
 install_packages $packages
 install_server dynoxide @dynoxide/linux-x64@1.2.1 "$dynoxide_sha512"
-# shellcheck disable=SC2086
-[ "$1" != firmware ] || install_sources $firmware_sources
+case $1 in
+firmware | portability)
+    # shellcheck disable=SC2086 # a list of words
+    install_sources $sources
+    ;;
+esac
 [ "$1" != test ] || install_server dynalite dynalite@4.0.0 "$dynalite_sha512"
