@@ -6711,17 +6711,21 @@ static void dl_reader_lend(dl_reader *reader)
     filter->keep = DL_KEEP_ALL;
     filter->expect = DL_EXPECT_TEXT; /* one that is too long is cut */
     filter->limit = (uint16_t)(filter->size - DL_RESERVE);
+    filter->start = filter->used; /* the comma before it may be dropped, too */
+    filter->unit = filter->used;
     dl_filter_emit(filter, '"');
 }
 
-/* Back to dropping, unless all that was to be dropped has ended. */
+/* Back to dropping, unless all that was to be dropped has ended: behind its
+   name comes the value yet. */
 static void dl_reader_give_back(dl_reader *reader)
 {
     dynalock_filter *filter = reader->filter;
 
     reader->lent = 0;
     filter->used = filter->start;
-    if (filter->depth > filter->value_depth) filter->keep = DL_KEEP_NONE;
+    if (filter->in_name || filter->depth > filter->value_depth)
+        filter->keep = DL_KEEP_NONE;
 }
 
 /* The names are a text, too, with a comma behind each. */

@@ -122,6 +122,8 @@ def measure(core):
         FLASH: flash(core, implementation, "plain"),
         "flash: with dynalock_explain": flash(core, implementation, "explain", "-DWITH_EXPLAIN"),
         "flash: with TLS, BearSSL not counted": flash(core, implementation, "tls", "-DWITH_TLS"),
+        "flash: with fenced writes": flash(core, implementation, "call", "-DWITH_CALL"),
+        "flash: with the table's creation": flash(core, implementation, "table", "-DWITH_TABLE"),
         ".data + .bss": writable(implementation),
         "sizeof(dynalock_client)": sizes["dynalock_client"],
         "sizeof(dynalock_lock)": sizes["dynalock_lock"],

@@ -6,6 +6,8 @@ literals, so that none is merged with dynalock.h's.
     (nothing)       the lock over a plain stream
     WITH_EXPLAIN    and dynalock_explain
     WITH_TLS        and TLS, small profile
+    WITH_CALL       and requests of its own, with a fence
+    WITH_TABLE      and making and checking a table
 */
 #include "dynalock.h"
 
@@ -24,6 +26,14 @@ extern dynalock_tls tls;
 extern const br_x509_trust_anchor anchors[];
 #endif
 
+#ifdef WITH_CALL
+extern dynalock_request request;
+extern char fence[DYNALOCK_FENCE_CLAUSE_SIZE];
+#endif
+#ifdef WITH_TABLE
+extern dynalock_table table;
+#endif
+
 int main(void)
 {
 #ifdef WITH_TLS
@@ -39,6 +49,15 @@ int main(void)
     outcome = dynalock_read(&client, &name, &record);
 #ifdef WITH_EXPLAIN
     text = dynalock_explain((dynalock_outcome)outcome);
+#endif
+#ifdef WITH_CALL
+    outcome = dynalock_fence_clause(&client, &lock, fence, sizeof fence);
+    outcome = dynalock_call(&client, &request);
+#endif
+#ifdef WITH_TABLE
+    outcome = dynalock_table_check(&client, name.table, &table);
+    outcome =
+        dynalock_table_create(&client, name.table, &table, DYNALOCK_FOREVER);
 #endif
     return 0;
 }

@@ -13,10 +13,11 @@ typedef struct notes {
     dynalock_client client;
     dl_reader reader;
     char out[ROOM];
+    uint16_t room; /* of out */
     sheet page;
 } notes;
 
-static notes n;
+static notes n = { .room = ROOM };
 
 static void note(
     dl_reader *reader, uint32_t path, const char *text, size_t size)
@@ -38,7 +39,7 @@ static void read_document(slice document, const dl_want *wants, size_t way)
 
     (void)sheet_open(&n.page);
     memset(n.out, 0, sizeof n.out);
-    dl_filter_begin(&n.client.filter, wants, n.out, ROOM);
+    dl_filter_begin(&n.client.filter, wants, n.out, n.room);
     dl_reader_begin(&n.reader, &n.client, names, note);
     assert_ptr_equal(n.client.response.body, &n.reader.sink);
     for (at = 0; at < document.size; at += piece) {
@@ -164,11 +165,32 @@ static void test_nothing_is_told_of_what_is_malformed(void **state)
         }
 }
 
-/* With a reader before it the filter accepts, refuses and keeps the same. */
-static void test_the_filter_does_not_notice_a_reader(void **state)
+static void check_unnoticed(slice document, uint16_t room)
 {
     static char plain[ROOM];
     dynalock_filter filter;
+
+    memset(plain, 0, sizeof plain);
+    dl_filter_begin(&filter, dl_record_wants, plain, room);
+    dl_put(&filter.sink, document.at, document.size);
+    n.room = room;
+    read_document(document, dl_record_wants, room % 2);
+    n.room = ROOM;
+    CHECK(n.client.filter.state == filter.state, "%s", document.at);
+    if (filter.state != DL_JSON_DONE) return; /* nothing is kept */
+    CHECK(n.client.filter.used == filter.used, "%s", document.at);
+    CHECK(memcmp(n.out, plain, filter.used) == 0, "%s", document.at);
+}
+
+/* With a reader before it the filter accepts, refuses and keeps the same, in
+   whatever memory it has. */
+static void test_the_filter_does_not_notice_a_reader(void **state)
+{
+    static const char full[] =
+        "{\"__type\":\"a long type of an error\",\"message\":\"and a long "
+        "message\",\"Other\":\"x\",\"another\":{\"Name\":\"y\",\"z\":[]},"
+        "\"Item\":{\"fence\":{\"N\":\"1\"},\"a\":{\"S\":\"b\"}},\"c\":1}";
+    uint16_t room;
     size_t i;
 
     (void)state;
@@ -177,15 +199,10 @@ static void test_the_filter_does_not_notice_a_reader(void **state)
 
         document.at = json_corpus[i].document;
         document.size = json_corpus[i].size;
-        memset(plain, 0, sizeof plain);
-        dl_filter_begin(&filter, dl_record_wants, plain, ROOM);
-        dl_put(&filter.sink, document.at, document.size);
-        read_document(document, dl_record_wants, i % 2);
-        CHECK(n.client.filter.state == filter.state, "%s", document.at);
-        if (filter.state != DL_JSON_DONE) continue; /* nothing is kept */
-        CHECK(n.client.filter.used == filter.used, "%s", document.at);
-        CHECK(memcmp(n.out, plain, filter.used) == 0, "%s", document.at);
+        check_unnoticed(document, ROOM);
+        check_unnoticed(document, (uint16_t)(16 + i % 100));
     }
+    for (room = 16; room < 256; room++) check_unnoticed(text_of(full), room);
 }
 
 #define TEST(name) cmocka_unit_test(test_##name)
