@@ -27,7 +27,7 @@ UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs simulate contend firmware mutants lint vectors sizes bench clean
+.PHONY: help setup demo test programs simulate contend firmware mutants interop lint vectors sizes bench clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -89,6 +89,13 @@ SERVER = dynoxide
 
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
+
+interop: build/interop/device ## contend with other libraries, for real
+	@tests/setup.sh interop
+	@mkdir -p build/interop/classes
+	@javac -cp 'build/interop/java/*' -d build/interop/classes \
+	    tests/interop/JavaSide.java
+	@tests/interop.py
 
 firmware: ## the library as firmware on emulated boards [1]
 	@tests/setup.sh firmware
@@ -164,6 +171,9 @@ build/tsan/%: examples/%.c $(HEADERS)
 # The example with threads runs under ThreadSanitizer, over TLS.
 threads = tests/harness.py -- sh -c \
     "exec $(THREADS) 3 \$$DYNALOCK_TEST_HTTPS \$$DYNALOCK_TEST_CA"
+
+build/interop/device: tests/interop/device.c $(HEADERS)
+	$(call compile,$(CC) $(CFLAGS) -DDYNALOCK_NO_TLS)
 
 build/bench/%: tests/bench/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -O2)

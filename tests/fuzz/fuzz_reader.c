@@ -69,6 +69,7 @@ static void read_document(
     dl_sha256_init(&at->told);
     dl_filter_begin(&at->client.filter, dl_record_wants, at->out, at->room);
     dl_reader_begin(&at->reader, &at->client, names, found);
+    at->client.filter.wants = dl_record_wants;
     for (from = 0; from < size; from += n) {
         n = size - from < piece ? size - from : piece;
         dl_put(at->client.response.body, copy + from, n);

@@ -335,7 +335,7 @@ static void test_it_is_no_lock_on_a_key(void **state)
 
 /* ---- fences ---- */
 
-static char buffer[512];
+static char buffer[1024];
 
 static dynalock_outcome condition(size_t size)
 {
@@ -349,18 +349,22 @@ static dynalock_outcome clause(size_t size)
 
 static void test_a_condition_names_owner_and_fence(void **state)
 {
-    char expected[512], renewed[512];
+    char expected[1024], renewed[1024], acquisition[33];
+    dl_span span;
 
     (void)state;
     assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_OK);
     assert_int_equal(condition(sizeof buffer), DYNALOCK_OK);
+    memset(acquisition, 0, sizeof acquisition);
+    dl_put_hex(dl_span_open(&span, acquisition, 32, 0), lock.acquisition, 16);
     (void)snprintf(expected, sizeof expected,
         "{\"ConditionCheck\":{\"TableName\":\"locks\",\"Key\":{\"key\":"
         "{\"S\":\"k\"}},\"ConditionExpression\":\"ownerName=:o AND fence=:f "
-        "AND attribute_not_exists(isReleased)\","
-        "\"ExpressionAttributeValues\":{\":o\":{\"S\":\"me\"},\":f\":{\"N\":"
-        "\"%llu\"}}}}",
-        (unsigned long long)dynalock_fence(&lock));
+        "AND recordVersionNumber BETWEEN :a AND :z AND "
+        "attribute_not_exists(isReleased)\",\"ExpressionAttributeValues\":"
+        "{\":o\":{\"S\":\"me\"},\":f\":{\"N\":\"%llu\"},\":a\":{\"S\":"
+        "\"%s:00000000\"},\":z\":{\"S\":\"%s:ffffffff\"}}}}",
+        (unsigned long long)dynalock_fence(&lock), acquisition, acquisition);
     assert_string_equal(buffer, expected);
     assert_int_equal(dynalock_renew(&w.client, &lock), DYNALOCK_OK);
     memcpy(renewed, buffer, sizeof renewed);

@@ -41,6 +41,7 @@ static void read_document(slice document, const dl_want *wants, size_t way)
     memset(n.out, 0, sizeof n.out);
     dl_filter_begin(&n.client.filter, wants, n.out, n.room);
     dl_reader_begin(&n.reader, &n.client, names, note);
+    if (wants != NULL) n.client.filter.wants = wants;
     assert_ptr_equal(n.client.response.body, &n.reader.sink);
     for (at = 0; at < document.size; at += piece) {
         piece = next_piece(way, at, document.size);
@@ -55,7 +56,7 @@ static void check_found(const char *document, const char *expected)
     size_t way;
 
     for (way = 0; way < ways_to_feed(text.size); way++) {
-        read_document(text, dl_no_wants, way);
+        read_document(text, NULL, way);
         n.page.text[n.page.span.used] = '\0';
         CHECK(n.client.filter.state == DL_JSON_DONE, "bad: %s", document);
         CHECK(sheet_is(&n.page, text_of(expected)), "%s (way %zu): %s",
@@ -131,7 +132,7 @@ static void test_long_texts_are_cut(void **state)
         "{\"Table\":{\"Name\":\"%02000d\",\"%01999d\":\"y\"},\"Keys\":\"x\"}",
         7, 8);
     (void)snprintf(expected, sizeof expected, "113:%0574d;", 0);
-    read_document(text_of(document), dl_no_wants, 0);
+    read_document(text_of(document), NULL, 0);
     n.page.text[n.page.span.used] = '\0';
     size = (size_t)(strchr(n.page.text, ';') - n.page.text) - 4;
     assert_in_range(size, 500, ROOM - DL_RESERVE);
@@ -143,7 +144,7 @@ static void test_long_texts_are_cut(void **state)
         "}"
         ",\"Keys\":\"x\"}",
         7, 8);
-    read_document(text_of(document), dl_no_wants, 0);
+    read_document(text_of(document), NULL, 0);
     assert_true(
         sheet_is(&n.page, text_of("10:a;140:y;1430:z;143.;14.;12:x;1.;")));
 }
@@ -159,7 +160,7 @@ static void test_nothing_is_told_of_what_is_malformed(void **state)
     (void)state;
     for (i = 0; i < COUNT(bad); i++)
         for (way = 0; way < ways_to_feed(strlen(bad[i])); way++) {
-            read_document(text_of(bad[i]), dl_no_wants, way);
+            read_document(text_of(bad[i]), NULL, way);
             CHECK(n.client.filter.state != DL_JSON_DONE, "%s", bad[i]);
             CHECK(n.page.span.total == 0, "%s", bad[i]);
         }
