@@ -128,15 +128,12 @@ def measure(core):
         FLASH: plain,
         "flash: with dynalock_explain": flash(core, implementation, "explain", "-DWITH_EXPLAIN"),
         "flash: with TLS, BearSSL not counted": flash(core, implementation, "tls", "-DWITH_TLS"),
-<<<<<<< HEAD
         "flash: with fenced writes": flash(core, implementation, "call", "-DWITH_CALL"),
         "flash: with the table's creation": flash(core, implementation, "table", "-DWITH_TABLE"),
-=======
         **{
             figure: flash(core, implementation, "layout", flag) - plain
             for figure, flag in LAYOUTS.items()
         },
->>>>>>> main
         ".data + .bss": writable(implementation),
         "sizeof(dynalock_client)": sizes["dynalock_client"],
         "sizeof(dynalock_lock)": sizes["dynalock_lock"],

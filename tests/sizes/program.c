@@ -6,12 +6,9 @@ literals, so that none is merged with dynalock.h's.
     (nothing)       the lock over a plain stream
     WITH_EXPLAIN    and dynalock_explain
     WITH_TLS        and TLS, small profile
-<<<<<<< HEAD
     WITH_CALL       and requests of its own, with a fence
     WITH_TABLE      and making and checking a table
-=======
     WITH_LAYOUT=f   and the layout that f returns
->>>>>>> main
 */
 #include "dynalock.h"
 
