@@ -6344,6 +6344,15 @@ static void dl_glance_later(dynalock_operation *operation)
     operation->deadline = operation->client->now + DL_GLANCE_MS;
 }
 
+/* Not one that was cancelled meanwhile. */
+static int dl_group_asks_for(
+    const dynalock_group *group, const dynalock_lock *lock)
+{
+    return lock->operation.client == group->operation.client &&
+           lock->operation.state == DL_LOCK_ACQUIRE &&
+           lock->operation.deadline == DL_NEVER;
+}
+
 /* ---- its request ---- */
 
 /* Each lock of the transaction as if it asked alone, but for the item that its
@@ -6352,22 +6361,24 @@ static void dl_group_body(const dynalock_operation *operation, dl_sink *sink)
 {
     const dynalock_group *group =
         (const dynalock_group *)(const void *)operation;
+    const char *before = "";
     uint32_t i;
 
     if (operation->state == DL_GROUP_LOOK) {
-        dl_put_request(sink, &group->locks[group->at]->operation, dl_read_put,
-            DL_FLAG('C'));
+        dl_put_request(sink, operation, dl_read_put, DL_FLAG('C'));
         return;
     }
     dl_put_text(sink, "{\"TransactItems\":[");
     for (i = 0; i < group->count; i++) {
         const dynalock_lock *lock = group->locks[i];
 
-        dl_put_text(sink, i == 0 ? "{\"Update\":" : ",{\"Update\":");
-        dl_put_request(sink, &lock->operation,
-            operation->client->config.layout->put,
+        if (!dl_group_asks_for(group, lock)) continue;
+        dl_put_text(sink, before);
+        dl_put_text(sink, "{\"Update\":");
+        dl_put_request(sink, &lock->operation, dl_write_put,
             dl_lock_flags(lock) & ~DL_FLAG('O'));
         dl_put_text(sink, "}");
+        before = ",";
     }
     dl_put_text(sink, "]}");
 }
@@ -6381,12 +6392,14 @@ static void dl_group_prepare(dynalock_operation *operation)
     uint32_t i;
 
     operation->client->signing.target = "GetItem";
+    operation->name = group->locks[group->at]->operation.name;
     if (operation->state == DL_GROUP_LOOK) return;
     operation->client->signing.target = "TransactWriteItems";
     for (i = 0; i < group->count; i++) {
         dynalock_lock *lock = group->locks[i];
 
-        if (lock->operation.client != operation->client) continue;
+        if (!dl_group_asks_for(group, lock)) continue;
+        dl_number_request(lock);
         dl_prepare_acquire(lock);
         lock->memory |= DL_UNANSWERED;
     }
@@ -6427,14 +6440,6 @@ static void dl_group_give_up(dynalock_group *group, dynalock_outcome outcome)
     }
     if (group->at == 0) dl_finish(&group->operation, result);
     else dl_group_join(group, result);
-}
-
-static int dl_group_asks_for(
-    const dynalock_group *group, const dynalock_lock *lock)
-{
-    return lock->operation.client == group->operation.client &&
-           lock->operation.state == DL_LOCK_ACQUIRE &&
-           lock->operation.deadline == DL_NEVER;
 }
 
 /* One that was cancelled meanwhile gives back what it has got. */
@@ -6497,6 +6502,10 @@ static void dl_group_seen(dynalock_group *group)
     dl_item item;
     int whose;
 
+    if (!dl_group_asks_for(group, lock)) {
+        dl_group_give_up(group, DYNALOCK_CANCELLED);
+        return;
+    }
     dl_read_item(group->operation.client, &item);
     whose = dl_whose(lock, &item);
     if (item.kind != DL_ITEM_FOREIGN) dl_observe(lock, &item);
@@ -6760,10 +6769,13 @@ static dynalock_outcome dl_start_group_acquire(
     if (rc == DYNALOCK_OK) rc = dl_group_gather(client, group);
     if (rc != DYNALOCK_AGAIN) return rc;
     group->operation.steps = &dl_group_steps;
+    group->at = 0;
     group->memory = wait_ms == 0 ? DL_COUNTED : 0;
     group->failure = DYNALOCK_NO_ANSWER;
     rc = dl_start_operation(client, &group->operation, wait_ms);
     group->until = group->operation.deadline;
+    /* other layouts have more to do after each write */
+    if (client->config.layout->granted != dl_hold) dl_group_next(group);
     return rc;
 }
 
@@ -6832,25 +6844,25 @@ static dynalock_lock *dl_permit(const dynalock_semaphore *semaphore)
     return &semaphore->permits[semaphore->at].lock;
 }
 
-/* After a round: when somebody may have released, or a watch may be over. */
+/* After a round: when somebody may have released, or a watch is over. */
 static void dl_semaphore_pause(dynalock_semaphore *semaphore)
 {
     dynalock_client *client = semaphore->operation.client;
     uint32_t poll_ms = client->config.poll_ms, i;
-    uint64_t wait = (uint64_t)poll_ms + dl_random(client, poll_ms / 4 + 1);
+    uint64_t again =
+        client->now + poll_ms + dl_random(client, poll_ms / 4 + 1);
 
     for (i = 0; i < semaphore->count; i++) {
-        dynalock_lock *lock = &semaphore->permits[i].lock;
+        const dynalock_lock *lock = &semaphore->permits[i].lock;
+        uint64_t end =
+            lock->watch_since + dl_watch_ms(client, lock->watch_lease_ms);
 
-        if (lock->claim == NULL || lock->operation.client != NULL) continue;
-        lock->operation.client = client; /* only to ask for its watch */
-        wait = dl_least(wait, dl_watch_left(lock));
-        lock->operation.client = NULL;
+        if (lock->claim != NULL && end > client->now)
+            again = dl_least(again, end);
     }
     semaphore->left = semaphore->count;
     semaphore->operation.state = DL_SEMAPHORE_PAUSE;
-    semaphore->operation.deadline =
-        dl_least(client->now + wait, semaphore->until);
+    semaphore->operation.deadline = dl_least(again, semaphore->until);
 }
 
 /* Starts the call of the permit that is next. Returns its outcome, AGAIN if it
