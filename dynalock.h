@@ -1455,8 +1455,7 @@ array and the locks must outlive the group. The rest is private, and zero at
 first. While the call runs its locks are in use; afterwards each is a lock like
 any other: held, with heartbeats, fence, alarm and end of its own. A server
 without transactions gets them one after another, in the order of their keys.
-At AWS a transaction costs two write units for each lock. BAD_ARGUMENT under
-dynalock_for_dynalock_go().
+At AWS a transaction costs two write units for each lock.
 
 acquire: as dynalock_acquire; detail.holder is the one in the way. UNKNOWN: some
 lock is taken back yet. renew: the worst outcome of all. release: of those that
@@ -7281,7 +7280,8 @@ static void dl_group_body(const dynalock_operation *operation, dl_sink *sink)
         if (!dl_group_asks_for(group, lock)) continue;
         dl_put_text(sink, before);
         dl_put_text(sink, "{\"Update\":");
-        dl_put_request(sink, &lock->operation, dl_write_put,
+        dl_put_request(sink, &lock->operation,
+            operation->client->config.layout->put,
             dl_lock_flags(lock) & ~DL_FLAG('O'));
         dl_put_text(sink, "}");
         before = ",";
@@ -7672,9 +7672,6 @@ static dynalock_outcome dl_start_group_acquire(
     dynalock_group *group = (dynalock_group *)object;
     dynalock_outcome rc = dl_check_group(group);
 
-    /* a transaction grants at once */
-    if (client->config.layout->granted != dl_hold)
-        return DYNALOCK_BAD_ARGUMENT;
     if (rc == DYNALOCK_OK) rc = dl_group_gather(client, group);
     if (rc != DYNALOCK_AGAIN) return rc;
     group->operation.steps = &dl_group_steps;
