@@ -38,6 +38,8 @@ DYNALOCK_GO = [GO / "dynalock"] if GO.exists() else PLAYED_GO
 DYNAMOLOCK = [GO / "dynamolock"] if GO.exists() else [PYTHON, TESTS / "interop/dynamolock.py"]
 DLM = [PYTHON, TESTS / "interop/dlm.py"]
 
+LAYOUTS = ["standard", "dynamolock", "dynalock_py", "dynamo_dlm", "chainsaws", "dynalock_go"]
+
 HANDOVERS = 200
 KILLS = 4
 LEASE_MS = 2000
@@ -504,10 +506,31 @@ def dynalock_go_data(checks, servers):
     pair.check("a dead one's item is not taken", "-31" in seen, seen)
 
 
+# ---- several locks at once ----
+
+
+def groups(checks, servers):
+    """A transaction, or one write after another, as the layout has it; and while another holds one
+    of the two, neither."""
+    port = int(servers.url["direct"].rpartition(":")[2])
+    now = int(time.time())
+    live = {known: attributes for attributes, knowing in rows(now).values() for known in knowing}
+    for layout in LAYOUTS:
+        pair = Scenario(checks, servers, f"group-{layout}", key_name="key", layout=layout)
+        second = {"key": {"S": f"{layout}-2"}}
+        pair.values["second"] = second["key"]["S"]
+        seen = pair.run(DEVICE, "group", owner="gateway")
+        pair.check("two locks are taken and given back", seen == "held 0 0, released 0", seen)
+        harness.call(port, "PutItem", {"TableName": "locks", "Item": {**second, **live[layout]}})
+        child = pair.start(DEVICE, "group", owner="gateway")
+        try:
+            is_refused = not child.wait(3)
+        finally:
+            child.stop()
+        pair.check("not while the other side has one of them", is_refused)
+
+
 # ---- rows of all kinds in one table ----
-
-LAYOUTS = ["standard", "dynamolock", "dynalock_py", "dynamo_dlm", "chainsaws", "dynalock_go"]
-
 
 def foreign_rows(checks, servers):
     """Each is left alone by every layout, which says what it is."""
@@ -560,6 +583,7 @@ SCENARIOS = {
     "dynamolock": dynamolock_reads,
     "dlm-permits": dlm_permits,
     "rows": foreign_rows,
+    "groups": groups,
 }
 
 
