@@ -5818,7 +5818,7 @@ besides those of == layout: [Y chainsaws. $5 is when chainsaws renewed last; its
 release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H,
 $G).
 */
-#define DL_GRACE_MS 2000
+#define DL_GRACE_MS 4000 /* DL_CLOCK_SLACK_MS, and a Date's second */
 #define DL_DAY_MS 86400000u
 /* What ended longer ago is no time but a duration: the DynamoDB TTL does not
    believe it either. */

@@ -358,7 +358,7 @@ def dynalock_py_contention(checks, servers):
 def dynalock_py_skew(checks, servers):
     """Its wall clock is almost the grace ahead of ours, then behind."""
     create_table(servers, "LockTable", LockId="S")
-    for skew in ("+1.9", "-1.9"):
+    for skew in ("+3.9", "-3.9"):
         pair = Scenario(checks, servers, f"skew{skew}", "LockTable", layout="dynalock_py")
         sides = {
             "device": (DEVICE, {"owner": "device"}),
