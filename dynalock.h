@@ -673,7 +673,7 @@ struct dynalock_lock {
     uint64_t base;      /* before the last request was sent */
     uint64_t until;     /* end of the hold; 0: not held */
     uint64_t token;     /* fence of the hold */
-    uint64_t fence;     /* sent last by this acquisition */
+    uint64_t fence;     /* sent last */
     uint64_t top_fence; /* highest seen or granted for this key */
     uint64_t watch_since;
     uint64_t watch_fence;
@@ -1279,7 +1279,8 @@ array and the locks must outlive the group. The rest is private, and zero at
 first. While the call runs its locks are in use; afterwards each is a lock like
 any other: held, with heartbeats, fence, alarm and end of its own. A server
 without transactions gets them one after another, in the order of their keys.
-At AWS a transaction costs two write units for each lock.
+At AWS a transaction costs two write units for each lock. BAD_ARGUMENT under
+dynalock_for_dynalock_go().
 
 acquire: as dynalock_acquire; detail.holder is the one in the way. UNKNOWN: some
 lock is taken back yet. renew: the worst outcome of all. release: of those that
@@ -2776,13 +2777,25 @@ static void dl_tls_setup_hash(
     br_x509_minimal_set_hash(&tls->x509, id, hash);
 }
 
+/* The generator's state goes on: seeding it again would be a seventh of a
+   resumed handshake. */
+static void dl_tls_zero(br_ssl_client_context *client)
+{
+    br_hmac_drbg_context generator = client->eng.rng;
+    int seeded = client->eng.rng_init_done;
+
+    br_ssl_client_zero(client);
+    client->eng.rng = generator;
+    client->eng.rng_init_done = seeded;
+}
+
 /* Constant-time AES and GHASH; 31-bit integers (small and fast wherever there
    is a 32-bit multiplication). */
 static void dl_tls_setup(dynalock_tls *tls, const br_ec_impl *curves)
 {
     br_ssl_engine_context *engine = &tls->client.eng;
 
-    br_ssl_client_zero(&tls->client);
+    dl_tls_zero(&tls->client);
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
     br_ssl_engine_set_suites(engine, dl_tls_suites, DL_COUNT(dl_tls_suites));
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION);
@@ -2917,29 +2930,42 @@ static int32_t dl_tls_pump(dynalock_client *client, unsigned wanted)
     return 0;
 }
 
-/* Every handshake starts from a fresh context: BearSSL must be given time and
-   entropy each time, and a reset forgets errors. */
+#define DL_TLS_SEEDED 2 /* of BearSSL's rng_init_done */
+
+static int32_t dl_tls_seed(dynalock_client *client)
+{
+    br_ssl_engine_context *engine = &client->config.tls->client.eng;
+    const dynalock_platform *platform = client->config.platform;
+    uint8_t seed[32];
+
+    if (engine->rng_init_done == DL_TLS_SEEDED) return 0;
+    if (platform->entropy(platform->context, seed, sizeof seed) < 0)
+        return DYNALOCK_NO_ENTROPY;
+    br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
+    dl_wipe(seed, sizeof seed);
+    return 0;
+}
+
+/* Every handshake starts from a fresh context (a reset would forget errors),
+   but for the generator. BearSSL must be told the time each time. */
 static int32_t dl_tls_start(dynalock_client *client)
 {
     dynalock_tls *tls = client->config.tls;
-    const dynalock_platform *platform = client->config.platform;
     br_ssl_engine_context *engine = &tls->client.eng;
     uint64_t days = dl_unix_ms(client);
     uint32_t seconds;
-    uint8_t seed[32];
+    int32_t rc;
 
     if (days == 0) return DYNALOCK_CLOCK_UNSET;
     (void)dl_divide(&days, 1000);
-    if (platform->entropy(platform->context, seed, sizeof seed) < 0)
-        return DYNALOCK_NO_ENTROPY;
     tls->profile->setup(tls);
     seconds = dl_divide(&days, 43200); /* divisors are 16 bits: half days */
     seconds += (days & 1) != 0 ? 43200 : 0;
     br_x509_minimal_set_time(
         &tls->x509, (uint32_t)(days >> 1) + 719528, seconds);
     br_ssl_engine_set_buffer(engine, tls->buffer, sizeof tls->buffer, 0);
-    br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
-    dl_wipe(seed, sizeof seed);
+    rc = dl_tls_seed(client);
+    if (rc != 0) return rc;
     br_ssl_engine_set_session_parameters(engine, &tls->session);
     if (!br_ssl_client_reset(&tls->client, client->host, 1))
         return dl_tls_failed(client);
@@ -3039,14 +3065,21 @@ static int32_t dl_tls_read(dynalock_client *client, void *data, size_t size)
 }
 
 /* In half duplex the one buffer must be free before we send: data, an alert
-   or an end that came since the last answer means a new connection. */
+   or an end that came since the last answer means a new connection. A goodbye
+   is answered: without that, some servers forget the session. */
 static int dl_tls_is_stale(dynalock_client *client)
 {
     br_ssl_engine_context *engine = &client->config.tls->client.eng;
     unsigned state = br_ssl_engine_current_state(engine);
 
     if ((state & BR_SSL_SENDAPP) == 0) return 1;
-    return (state & BR_SSL_RECVREC) != 0 && dl_tls_receive(client) != 0;
+    if ((state & BR_SSL_RECVREC) == 0) return 0;
+    switch (dl_tls_receive(client)) {
+    case 0: return 0;
+    case 1: (void)dl_tls_pump(client, 0); break; /* answers a goodbye */
+    default: break;
+    }
+    return 1;
 }
 
 /* Says goodbye without waiting for the answer: some servers keep a session
@@ -4902,14 +4935,14 @@ static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 /* What is signed further ahead of the service's clock is refused. */
 #define DL_SIGNED_AHEAD_MS 300000u
 
-/* A hybrid clock: rises over everything seen or granted for this key, and with
-   time, so that it rises over a deletion of the item too. Within an acquisition
-   it rises over what was sent, which may have been written; but not over what a
-   wrong clock made and the service refused: fences would then run ahead of
+/* A hybrid clock: rises over everything seen, granted or sent for this key, and
+   with time, so that it rises over a deletion of the item too. What was sent
+   may be written late, and must not win then; but what a wrong clock made and
+   the service refused does not count: fences would then run ahead of
    everybody's time for ever. */
 static void dl_raise_fence(dynalock_lock *lock)
 {
-    uint64_t sent = lock->counter > 1 ? lock->fence : 0;
+    uint64_t sent = lock->fence;
 
     lock->fence = lock->operation.client->exchange.unix_ms;
     if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
@@ -5606,7 +5639,8 @@ and theirs is taken so much later than it says: wall clocks may differ by the
 grace. A release sets it to a day ago instead of deleting the item: to the
 others that is as free, the fence stays, and the DynamoDB TTL deletes it. Groups
 besides those of == layout: [Y chainsaws. $5 is when chainsaws renewed last; its
-release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H, $G).
+release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H,
+$G).
 */
 #define DL_GRACE_MS 2000
 #define DL_DAY_MS 86400000u
@@ -7458,6 +7492,9 @@ static dynalock_outcome dl_start_group_acquire(
     dynalock_group *group = (dynalock_group *)object;
     dynalock_outcome rc = dl_check_group(group);
 
+    /* a transaction grants at once */
+    if (client->config.layout->granted != dl_hold)
+        return DYNALOCK_BAD_ARGUMENT;
     if (rc == DYNALOCK_OK) rc = dl_group_gather(client, group);
     if (rc != DYNALOCK_AGAIN) return rc;
     group->operation.steps = &dl_group_steps;
