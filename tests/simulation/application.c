@@ -239,6 +239,7 @@ static void ask(task *t)
     t->until = 0;
     t->asked_at = w->now;
     t->own_seen = 0;
+    t->taken_fence = 0;
     t->deadline_ms = wait_ms == 0 || wait_ms == DYNALOCK_FOREVER
                          ? 0
                          : local_ms(d) + wait_ms;
