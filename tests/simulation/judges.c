@@ -158,7 +158,9 @@ void judge_exclusion(world *w, unsigned key)
 
 /* ---- fences rise in the order of grants ---- */
 
-static void judge_fence(world *w, unsigned key, uint64_t fence)
+/* Grants of the table are in order, not the news of them: where an operator
+   edits, two devices may hold. */
+static void judge_fence(world *w, unsigned key, uint64_t at, uint64_t fence)
 {
     place *p = &w->places[key];
     unsigned i, oldest = p->granted > GRANTS ? p->granted - GRANTS : 0;
@@ -166,14 +168,16 @@ static void judge_fence(world *w, unsigned key, uint64_t fence)
     for (i = p->granted; i > oldest; i--) {
         const grant *g = &p->grants[(i - 1) % GRANTS];
 
-        if (g->fence < fence || g->at + w->fence_slack > w->now) continue;
+        if ((g->fence < fence || g->at + w->fence_slack > at) &&
+            (g->fence > fence || at + w->fence_slack > g->at))
+            continue;
         violate(w,
-            "fence %" PRIu64 " of %s comes after %" PRIu64
-            ", granted %.1f ms before",
-            fence, p->key, g->fence, (double)(w->now - g->at) / MS);
+            "fence %" PRIu64 " of %s, granted at %.1f ms, and %" PRIu64
+            ", granted at %.1f ms",
+            fence, p->key, (double)at / MS, g->fence, (double)g->at / MS);
         return;
     }
-    p->grants[p->granted % GRANTS].at = w->now;
+    p->grants[p->granted % GRANTS].at = at;
     p->grants[p->granted++ % GRANTS].fence = fence;
 }
 
@@ -250,7 +254,12 @@ void judge_grant(world *w, task *t)
     say(w, "d%u GRANTED %s fence %" PRIu64 ", left %u", t->device->id, p->key,
         fence, remaining_ms(t));
     if (remaining_ms(t) == 0) return;
-    if (!has(w, WORLD_BEYOND)) judge_fence(w, t->key, fence);
+    if (t->taken_fence != fence && !has(w, WORLD_WEAK))
+        violate(w, "d%u was granted %s, but not by the table", t->device->id,
+            p->key);
+    if (!has(w, WORLD_BEYOND))
+        judge_fence(
+            w, t->key, has(w, WORLD_WEAK) ? w->now : t->taken_at, fence);
     count_takeover(w, p);
     total.grants++;
     if (is_quiet(w)) p->granted_after_quiet++;
