@@ -386,7 +386,10 @@ static void act(task *t)
 static uint64_t app_wake(const task *t)
 {
     if (t->app == APP_IDLE) return t->next_at;
-    return t->app == APP_HOLD ? t->work_until : UINT64_MAX;
+    if (t->app == APP_HOLD) return t->work_until;
+    return dynalock_result(&t->lock.operation) == DYNALOCK_AGAIN
+               ? UINT64_MAX
+               : t->device->world->now; /* it was cancelled */
 }
 
 /* When something is next due on this device, by the world's clock. */
