@@ -70,7 +70,8 @@ static void strike(device *d)
     if (strikes(w, WORLD_PAUSE, 1500))
         pause_device(d, draw(&w->chance, 5 * SECOND));
     if (strikes(w, WORLD_EDGE, 150))
-        pause_device(d, draw(&w->chance, 3 * SECOND));
+        pause_device(d,
+            draw(&w->chance, one_in(&w->chance, 2) ? 3 * SECOND : 300 * MS));
     if (!strikes(w, WORLD_CRASH, 4000)) return;
     crash_device(d);
     _longjmp(w->here, 1); /* for good: boot begins anew */
