@@ -142,6 +142,9 @@ static int32_t hook_read(void *context, void *data, size_t size)
     size_t there;
 
     strike(d);
+    /* what comes meanwhile is read with an old clock in hand */
+    if (d->answer_size == 0 && strikes(w, WORLD_EDGE, 30))
+        pause_device(d, draw(&w->chance, 400 * MS));
     there = d->answer_size - d->answer_at;
     if (there == 0) return d->peer_closed ? (int32_t)DYNALOCK_EOF : 0;
     if (size > there) size = there;

@@ -93,6 +93,10 @@ static size_t carry_out(world *w, const event *e, char *answer)
         w->model, &w->options, server_ms(w), e->text, e->size, answer);
     (void)look(w, key, &after);
     judge_write(w, key, &before, &after);
+    /* what is over by its TTL may go just when it is taken */
+    if (has(w, WORLD_TTL) && one_in(&w->chance, 4))
+        push(w, w->now + draw(&w->chance, 3 * SECOND), EVENT_EXPIRE, NULL)
+            ->value = 1;
     return size;
 }
 
