@@ -5368,12 +5368,12 @@ static void dl_acquire_seen(
         return;
     }
     dl_observe(lock, item);
-    /* Free, mine from an earlier try, or watched through though refused: then
-       only the fence was behind, and has now caught up. After a refusal once;
-       others may be as quick. */
+    /* Free, mine from an earlier try, or watched through: while a look was
+       under way, or though refused; then only the fence was behind, and has
+       now caught up. After a refusal once; others may be as quick. */
     if ((lock->memory & DL_HURRIED) == 0 &&
         (item->kind != DL_ITEM_LIVE || whose != DL_WHOSE_OTHER ||
-            (refused && dl_watch_left(lock) == 0))) {
+            dl_watch_left(lock) == 0)) {
         if (refused) lock->memory |= DL_HURRIED;
         dl_turn_to(lock, DL_LOCK_ACQUIRE);
         return;
