@@ -218,8 +218,8 @@ CONTENTS (search for the words)
     == sigv4        == http         == stream       == json
     == request      == layout       == lock         == alarm
     == save         == read         == tidy         == seal
-    == group        == semaphore    == client       == posix
-    == licence
+    == group        == semaphore    == client       == credentials
+    == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -1169,6 +1169,174 @@ DYNALOCK_API dynalock_outcome dynalock_start_semaphore_acquire(
 DYNALOCK_API dynalock_lock *dynalock_semaphore_lock(
     dynalock_semaphore *semaphore);
 
+/* ---- credentials that are fetched ---- */
+
+/*
+A provider fetches credentials from a source: when a request needs them, again
+when the service refuses them, and in good time before they expire. It belongs
+to the caller, serves one client and outlives it; so does its memory.
+
+    dynalock_provider_init(&provider, dynalock_source_ec2(), &ec2, memory,
+        sizeof memory);
+    config.credentials = &provider.credentials;
+    ... dynalock_client_init(&client, &config) ...
+    dynalock_set_provider(&client, &provider);
+
+The client's one connection serves the source too. From five minutes before
+they expire (or half their life, if that is less) credentials are fetched right
+after a request of the client, so after the renewals, and only if every lock
+that is held has more than twice the time left that a connection may take:
+that a heartbeat is late for it cannot be. In the last ten seconds (or quarter
+of their life), and when there are none, a request waits for them. A fetch that
+fails leaves the old ones as they are; while they are good, nobody is told.
+After that the calls that need them end in the source's outcome: detail.type is
+then the source's name, detail.message what was wrong. An idle client fetches
+nothing.
+
+The memory holds two sets of texts, that in use and that on its way: half of it
+must have room for the longest answer (names included; an AWS token has about
+1 KB, no limit is promised). What is replaced is wiped at once, all of it by
+dynalock_client_close.
+*/
+typedef struct dynalock_provider dynalock_provider;
+
+/* A place that credentials come from. Yours may be one too. */
+typedef struct dynalock_source {
+    const char *name;
+    /* A step of a fetch; must not block. DYNALOCK_OK: dynalock_provide was
+       called. DYNALOCK_AGAIN: not yet, exchange.interest says for what it
+       waits. DYNALOCK_CREDENTIALS_MISSING: this source has none. Any other: why
+       it failed. */
+    dynalock_outcome (*step)(
+        dynalock_client *client, dynalock_provider *provider);
+    /* Drops a fetch under way; the next step begins another. */
+    void (*stop)(dynalock_client *client, dynalock_provider *provider);
+} dynalock_source;
+
+typedef struct dynalock_answer { /* private: the body of a source's answer */
+    dynalock_sink sink;
+    dynalock_filter *filter; /* NULL: it is plain text */
+    char *out;
+    uint32_t size, used; /* used may exceed size: the rest was dropped */
+} dynalock_answer;
+
+/* `credentials` is for the config, `context` for the source; the rest is
+   private. */
+struct dynalock_provider {
+    dynalock_operation operation; /* a fetch that no request waits for */
+    dynalock_credentials credentials;
+    const dynalock_source *source;
+    void *context;
+    char *memory;
+    uint32_t half;  /* bytes of each of its halves */
+    uint8_t in_use; /* half: 0, 1 */
+    uint8_t state;  /* of the request to the source */
+    uint8_t step;   /* the source's; 0: its first */
+    uint8_t fetching;
+    uint8_t secure; /* the client's secure_transport */
+    uint16_t port;  /* the service's */
+    uint64_t renew; /* from then on they should be fetched again */
+    uint64_t until; /* from then on they must be; 0: they must */
+    const dynalock_stream *stream; /* to the source */
+    dynalock_answer answer;
+    char host[DYNALOCK_HOST_SIZE]; /* the service's */
+#ifndef DYNALOCK_NO_TLS
+    const dynalock_tls_profile *profile; /* of the other host, as are these */
+    br_ssl_session_parameters session;
+#endif
+};
+
+/* BAD_ARGUMENT; BAD_BUFFER: less than 1024 bytes, or more than 128 KB. */
+DYNALOCK_API dynalock_outcome dynalock_provider_init(
+    dynalock_provider *provider, const dynalock_source *source, void *context,
+    void *memory, size_t size) DYNALOCK_CHECKED;
+
+/* After client_init, before the first call. Sends nothing. The config's refresh
+   is the provider's from then on. BAD_ARGUMENT: the config's credentials are
+   not the provider's. */
+DYNALOCK_API dynalock_outcome dynalock_set_provider(
+    dynalock_client *client, dynalock_provider *provider) DYNALOCK_CHECKED;
+
+/* For a source's step: copies the texts. expires_ms is Unix time, 0: they do
+   not expire. BAD_BUFFER: no room. CREDENTIALS_MISSING: key id or secret is.
+   CREDENTIALS_EXPIRED: they have. BAD_ANSWER: a control character in them, or
+   a space in key id or token. */
+DYNALOCK_API dynalock_outcome dynalock_provide(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_credentials *credentials,
+    int64_t expires_ms) DYNALOCK_CHECKED;
+
+/* The role of an EC2 instance, from its metadata service (IMDSv2; version 1,
+   without a token, is not offered). Two requests, three the first time, within
+   two seconds. Zero the struct; the first three are yours. */
+typedef struct dynalock_ec2 {
+    const char *host; /* NULL: 169.254.169.254; "fd00:ec2::254" */
+    uint16_t port;    /* 0: 80 */
+    const char *role; /* NULL: it is asked for */
+    uint8_t again;    /* private, as is the rest */
+    char token[160];
+    char found[68];
+} dynalock_ec2;
+DYNALOCK_API const dynalock_source *dynalock_source_ec2(void);
+
+/*
+The role of an ECS task or EKS pod. uri is what stands in
+AWS_CONTAINER_CREDENTIALS_RELATIVE_URI ("/..."), or _FULL_URI: https (the
+client's tls checks the host), or http to 127.0.0.0/8, 169.254.170.2,
+169.254.170.23, [::1] or [fd00:ec2::23]; a name is none of these. BAD_ENDPOINT
+otherwise. authorization is the header's value; NULL: none. A line's end behind
+it is dropped. If authorize is set, it is called before every fetch, for a
+token that changes; what it returns must last until its next call; NULL: it
+cannot be had.
+*/
+typedef struct dynalock_container {
+    const char *uri;
+    const char *authorization;
+    const char *(*authorize)(void *context);
+    void *context;
+    const char *path; /* private, as is the rest */
+    uint16_t port;
+    uint8_t secure;
+    uint8_t bracketed;
+    char host[DYNALOCK_HOST_SIZE];
+} dynalock_container;
+DYNALOCK_API const dynalock_source *dynalock_source_container(void);
+
+#ifndef DYNALOCK_NO_TLS
+/* Who this device is: its X.509 certificate (first, then what leads to the
+   root) and private key. All is kept by pointer. ECDSA on the curves of the TLS
+   profile, or RSA; what nobody names is not linked. */
+typedef struct dynalock_identity {
+    void (*present)(
+        dynalock_tls *tls, const struct dynalock_identity *identity);
+    const br_x509_certificate *chain;
+    size_t chain_count;
+    const br_ec_private_key *ec_key;
+    const br_rsa_private_key *rsa_key;
+} dynalock_identity;
+DYNALOCK_API void dynalock_identity_ec(dynalock_identity *identity,
+    const br_x509_certificate *chain, size_t chain_count,
+    const br_ec_private_key *key);
+DYNALOCK_API void dynalock_identity_rsa(dynalock_identity *identity,
+    const br_x509_certificate *chain, size_t chain_count,
+    const br_rsa_private_key *key);
+
+/* AWS IoT Core's credential provider: one request over the client's tls, with
+   this device's certificate. Zero the struct; all but `profile` is yours. Under
+   secure_transport, identity is NULL and the port has the certificate. */
+typedef struct dynalock_iot {
+    dynalock_tls_profile profile; /* private, as is `own` */
+    const dynalock_tls_profile *own;
+    const dynalock_identity *identity;
+    const char *host; /* "<prefix>.credentials.iot.<region>.amazonaws.com"
+                               (aws iot describe-endpoint --endpoint-type
+                               iot:CredentialProvider) */
+    uint16_t port;    /* 0: 443 */
+    const char *role_alias; /* 1..128 characters */
+    const char *thing;      /* NULL: the header is not sent */
+} dynalock_iot;
+DYNALOCK_API const dynalock_source *dynalock_source_iot(void);
+#endif
+
 /* ---- helpers ---- */
 
 /* Widens 32-bit ticks that wrap. Zero the struct; call at least once per
@@ -1301,6 +1469,14 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
 #define DL_APART __attribute__((noinline))
 #else
 #define DL_APART
+#endif
+
+/* Always inlined: it has one caller in the plain lock, which another one, in a
+   feature that is not linked, must not make longer. */
+#if defined(__GNUC__) || defined(__clang__)
+#define DL_ALONG __inline__ __attribute__((always_inline))
+#else
+#define DL_ALONG
 #endif
 
 /* jsmn's own conversions are its own affair. Only strings that our filter has
@@ -2533,7 +2709,7 @@ static const dynalock_stream dl_plain = { dl_plain_open, dl_plain_write,
 
 /* A tls object begins with a pointer to its stream, so that a program which
    names none links none. */
-static const dynalock_stream *dl_stream(const dynalock_config *config)
+static DL_ALONG const dynalock_stream *dl_stream(const dynalock_config *config)
 {
     if (config->tls == NULL) return &dl_plain;
     return *(const dynalock_stream *const *)(const void *)config->tls;
@@ -4054,7 +4230,7 @@ static void dl_fail(dynalock_operation *operation, dynalock_outcome outcome)
     dl_finish(operation, outcome);
 }
 
-static dynalock_operation *dl_next_due(const dynalock_client *client)
+static DL_ALONG dynalock_operation *dl_next_due(const dynalock_client *client)
 {
     dynalock_operation *at, *first = NULL;
     uint64_t least = DL_NEVER;
@@ -7410,6 +7586,1379 @@ DYNALOCK_API const char *dynalock_explain(dynalock_outcome outcome)
 #undef DL_CASE
 #undef DL_SENTENCE
 }
+
+/* ===================================================================== */
+/* == credentials: those that are fetched, and fetched again              */
+/* ===================================================================== */
+
+/*
+The layers above know nothing of providers. A provider puts a stream before the
+client's that decides, when a connection is opened, what must come first: an
+exchange whose credentials are used up waits in `open` until others are there.
+It also adds an operation to the client's list when it is time to fetch some
+that no request waits for yet; all that this one does happens in `open` as well.
+
+One request to a source:
+
+    state      on                                   goes to
+    IDLE       the source asks                      OPEN
+    OPEN       the stream is open                   SEND
+    OPEN       failure, stop                        IDLE
+    SEND       all is sent                          RECEIVE
+    SEND       failure, stop                        IDLE
+    RECEIVE    answered, failure, stop              IDLE
+*/
+enum { DL_ASK_IDLE, DL_ASK_OPEN, DL_ASK_SEND, DL_ASK_RECEIVE };
+
+#define DL_RENEW_MS 300000u     /* before they expire; half of life at most */
+#define DL_UNTIL_MS 10000u      /* the same; a quarter at most */
+#define DL_SPREAD_MS 60000u     /* a fleet does not ask all at once */
+#define DL_PAUSE_MS 30000u      /* after a fetch that nobody waited for */
+#define DL_LIFE_LEAST_MS 900000 /* the shortest that AWS gives */
+/* The longest. (A clock that is years behind gives more.) */
+#define DL_LIFE_MOST_MS 43200000
+
+/* What `open` says when all was done in it, and when it was not the time for
+   it: not outcomes of any call. */
+#define DL_FETCHED DL_CONDITION_FAILED
+#define DL_NOT_NOW (-3)
+
+/* Arrays, not literals: what other sections have as well would otherwise stand
+   among the literals here, all of which the linker then keeps. */
+static const char dl_text_placeholder[] = "-";
+static const char dl_text_none[] = "";
+static const char dl_text_colon[] = ":";
+static const char dl_text_slash[] = "/";
+static const char dl_text_item[] = "Item";
+static const char dl_text_end[] = "}";
+static const char dl_text_message[] = "message";
+static const char dl_text_capital[] = "Message";
+static const char dl_text_line_end[] = "\r\n";
+static const char dl_text_plain[] = "http://";
+static const char dl_text_secure[] = "https://";
+static const char dl_text_host[] = ".-_";
+
+static dynalock_provider *dl_provider(const dynalock_client *client)
+{
+    return (dynalock_provider *)client->config.refresh_context;
+}
+
+static char *dl_spare(const dynalock_provider *provider)
+{
+    return provider->memory + (provider->in_use ? 0 : provider->half);
+}
+
+/* ---- what was fetched ---- */
+
+/* For a header: no control character, no space. For a secret, which is in
+   none, spaces will do. */
+static int dl_is_printable(const char *text, size_t size, char least)
+{
+    while (size-- != 0) {
+        char c = *text++;
+
+        if (c < least || c > '~') return 0;
+    }
+    return 1;
+}
+
+/* Up to the end of the line. */
+static size_t dl_count_line(const char *text)
+{
+    size_t size = 0;
+
+    while (text[size] != '\0' && !dl_is_in(text[size], dl_text_line_end))
+        size++;
+    return size;
+}
+
+static int dl_is_sound(const dynalock_credentials *credentials)
+{
+    const char *token = credentials->token;
+
+    return dl_is_printable(
+               credentials->key_id, strlen(credentials->key_id), '!') &&
+           dl_is_printable(
+               credentials->secret, strlen(credentials->secret), ' ') &&
+           (token == NULL || dl_is_printable(token, strlen(token), '!'));
+}
+
+/* The spare half has become the one in use. */
+static void dl_provider_switch(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_credentials *fresh)
+{
+    provider->credentials = *fresh;
+    provider->in_use = !provider->in_use;
+    dl_wipe(dl_spare(provider), provider->half);
+    dl_take_credentials(client, &provider->credentials);
+}
+
+/* They live for so long from now on; 0: for ever. */
+static void dl_provider_date(
+    dynalock_client *client, dynalock_provider *provider, uint32_t life)
+{
+    uint32_t spread = dl_random(client, DL_SPREAD_MS);
+    uint32_t early = DL_RENEW_MS - spread;
+
+    provider->renew = DL_NEVER;
+    provider->until = DL_NEVER;
+    if (life == 0) return;
+    provider->renew = client->now + life - dl_least(early, life / 2);
+    provider->until = client->now + life - dl_least(DL_UNTIL_MS, life / 4);
+}
+
+/* The time by the source's own clock if it said, else by this device's: an
+   expiry is of the same clock. */
+static int64_t dl_source_unix_ms(const dynalock_client *client)
+{
+    const dynalock_response *response = &client->response;
+
+    if (response->date != 0 && (response->seen & DL_SEEN_AGE) == 0)
+        return (int64_t)response->date * 1000;
+    return (int64_t)dl_unix_ms(client);
+}
+
+/* Takes what stands in the spare half; fresh points there. */
+static dynalock_outcome dl_provider_take(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_credentials *fresh,
+    int64_t life)
+{
+    dynalock_outcome rc = dl_check_credentials(fresh);
+
+    if (rc != DYNALOCK_OK) return rc;
+    if (!dl_is_sound(fresh)) return DYNALOCK_BAD_ANSWER;
+    if (life < 0) return DYNALOCK_CREDENTIALS_EXPIRED;
+    if (life > DL_LIFE_MOST_MS) life = DL_LIFE_MOST_MS;
+    client->now = dl_now(client);
+    dl_provider_switch(client, provider, fresh);
+    dl_provider_date(client, provider, (uint32_t)life);
+    return DYNALOCK_OK;
+}
+
+/* Where it was copied to; NULL: it is NULL, or there is no room, which
+   span->total tells. */
+static const char *dl_provider_copy(dl_span *span, const char *text)
+{
+    char *at = span->at + span->used;
+
+    if (text == NULL) return NULL;
+    dl_put(&span->sink, text, strlen(text) + 1);
+    return at;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_provide(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_credentials *credentials,
+    int64_t expires_ms)
+{
+    dynalock_credentials fresh;
+    int64_t life = 0;
+    dl_span span;
+
+    if (client == NULL || provider == NULL || credentials == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    if (expires_ms != 0) life = expires_ms - (int64_t)dl_unix_ms(client);
+    if (expires_ms != 0 && life == 0) life = -1;
+    (void)dl_span_open(&span, dl_spare(provider), provider->half, 0);
+    fresh.key_id = dl_provider_copy(&span, credentials->key_id);
+    fresh.secret = dl_provider_copy(&span, credentials->secret);
+    fresh.token = dl_provider_copy(&span, credentials->token);
+    if (span.total > span.used) {
+        dl_wipe(dl_spare(provider), provider->half);
+        return DYNALOCK_BAD_BUFFER;
+    }
+    return dl_provider_take(client, provider, &fresh, life);
+}
+
+/* ---- a request to a source ---- */
+
+typedef struct dl_question {
+    const char *host; /* an IPv6 address without its brackets */
+    uint16_t port;
+    uint8_t secure; /* TLS, or the port's */
+    uint8_t is_json;
+    uint8_t is_nested; /* JSON: what counts is within "credentials" */
+    void (*put)(const dynalock_provider *provider, dl_sink *sink);
+} dl_question;
+
+/* Names the reason for the outcome that follows. */
+static dynalock_outcome dl_blame(dynalock_client *client,
+    const dynalock_provider *provider, dynalock_outcome outcome,
+    const char *why)
+{
+    dynalock_detail *detail = &client->detail;
+    const char *name = provider->source->name;
+
+    dl_copy_text(detail->type, sizeof detail->type, name, strlen(name));
+    dl_copy_text(detail->message, sizeof detail->message, why, strlen(why));
+    return outcome;
+}
+
+#ifndef DYNALOCK_NO_TLS
+/* Each host has its session; a host that asks who we are its profile, too. */
+static void dl_provider_swap_tls(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_tls *tls = client->config.tls;
+    br_ssl_session_parameters session = tls->session;
+    const dynalock_tls_profile *profile = tls->profile;
+
+    if (provider->profile != NULL) {
+        tls->profile = provider->profile;
+        provider->profile = profile;
+    }
+    tls->session = provider->session;
+    provider->session = session;
+    dl_wipe(&session, sizeof session);
+    dl_wipe(tls->buffer, sizeof tls->buffer); /* what came may be a secret */
+}
+
+static void dl_provider_swap(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    if (provider->stream != &dl_plain) dl_provider_swap_tls(client, provider);
+}
+#else
+static void dl_provider_swap(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    (void)client;
+    (void)provider;
+}
+#endif
+
+/* From the service's host to the source's. */
+static void dl_ask_begin(dynalock_client *client, dynalock_provider *provider,
+    const dl_question *question)
+{
+    const dynalock_config *config = &client->config;
+
+    provider->stream = &dl_plain;
+    if (question->secure) provider->stream = dl_stream(config);
+    provider->secure = config->secure_transport;
+    provider->port = client->port;
+    dl_copy(provider->host, client->host, sizeof provider->host);
+    client->config.secure_transport = question->secure && provider->secure;
+    client->port = question->port;
+    dl_copy_text(client->host, sizeof client->host, question->host,
+        strlen(question->host));
+    dl_provider_swap(client, provider);
+    provider->state = DL_ASK_OPEN;
+}
+
+/* And back. */
+static void dl_ask_end(dynalock_client *client, dynalock_provider *provider)
+{
+    if (provider->state == DL_ASK_IDLE) return;
+    provider->stream->close(client);
+    provider->state = DL_ASK_IDLE;
+    dl_provider_swap(client, provider);
+    client->config.secure_transport = provider->secure;
+    client->port = provider->port;
+    dl_copy(client->host, provider->host, sizeof client->host);
+    dl_wipe(&client->memory, sizeof client->memory);
+}
+
+static void dl_ask_fill(dynalock_client *client,
+    const dynalock_provider *provider, const dl_question *question)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    dl_span span;
+
+    question->put(provider, dl_span_open(&span, client->memory.window,
+                                sizeof client->memory.window, exchange->sent));
+    exchange->window_at = exchange->sent;
+    exchange->window_used = (uint16_t)span.used;
+    exchange->total = (uint32_t)span.total;
+}
+
+/* What a question to a nested answer calls "credentials" is the filter's
+   dl_text_item. */
+static void dl_answer_rename(dynalock_filter *filter)
+{
+    const char *name = filter->out + filter->start + 1;
+
+    if (filter->depth != 1 || filter->keep != DL_KEEP_NAME ||
+        !dl_equals(
+            name, (size_t)(filter->used - filter->start) - 1, "credentials"))
+        return;
+    filter->used = (uint16_t)(filter->start + 1);
+    dl_put_text(&filter->sink, dl_text_item);
+}
+
+static void dl_answer_take(dl_sink *sink, const void *data, size_t size)
+{
+    dynalock_answer *answer = (dynalock_answer *)(void *)sink;
+    const char *from = (const char *)data;
+
+    for (; size != 0; size--, from++) {
+        if (answer->filter != NULL) {
+            if (*from == '"' && answer->filter->state == DL_JSON_STRING)
+                dl_answer_rename(answer->filter);
+            dl_put(&answer->filter->sink, from, 1);
+        } else {
+            if (answer->used < answer->size) answer->out[answer->used] = *from;
+            if (answer->used <= answer->size) answer->used++;
+        }
+    }
+}
+
+static const char dl_name_id[] = "AccessKeyId";
+static const char dl_name_secret[] = "SecretAccessKey";
+static const char dl_name_token[] = "Token";
+static const char dl_name_expiry[] = "Expiration";
+static const char dl_name_code[] = "Code";
+static const char dl_nested_id[] = "accessKeyId";
+static const char dl_nested_secret[] = "secretAccessKey";
+static const char dl_nested_token[] = "sessionToken";
+static const char dl_nested_expiry[] = "expiration";
+
+/* The answer's texts stay in the spare half, wherever they come from. */
+static const dl_want dl_key_wants[] = {
+    { dl_name_id, 65535, DL_EXPECT_SCALAR },
+    { dl_name_secret, 65535, DL_EXPECT_SCALAR },
+    { dl_name_token, 65535, DL_EXPECT_SCALAR },
+    { dl_name_expiry, 65535, DL_EXPECT_SCALAR },
+    { dl_name_code, DL_TYPE_LIMIT, DL_EXPECT_TEXT },
+    { dl_text_message, DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
+    { dl_text_capital, DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
+    { NULL, 0, 0 },
+};
+static const dl_want dl_nested_wants[] = {
+    { dl_nested_id, 65535, DL_EXPECT_SCALAR },
+    { dl_nested_secret, 65535, DL_EXPECT_SCALAR },
+    { dl_nested_token, 65535, DL_EXPECT_SCALAR },
+    { dl_nested_expiry, 65535, DL_EXPECT_SCALAR },
+    { NULL, 0, 0 },
+};
+
+static void dl_answer_begin(dynalock_client *client,
+    dynalock_provider *provider, const dl_question *question)
+{
+    dynalock_answer *answer = &provider->answer;
+
+    answer->sink.take = dl_answer_take;
+    answer->filter = NULL;
+    answer->out = dl_spare(provider);
+    answer->size = provider->half;
+    answer->used = 0;
+    dl_response_begin(&client->response, &answer->sink);
+    if (!question->is_json) return;
+    answer->filter = &client->filter;
+    dl_filter_begin(&client->filter,
+        question->is_nested ? dl_nested_wants : dl_key_wants, answer->out,
+        (uint16_t)dl_least(answer->size, 65535));
+    if (!question->is_nested) dl_put_text(&client->filter.sink, "{\"Item\":");
+}
+
+/* 1: all has left. 0: not now. */
+static int32_t dl_ask_send(dynalock_client *client,
+    dynalock_provider *provider, const dl_question *question)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    int32_t n = 1;
+
+    while (exchange->sent < exchange->total) {
+        uint32_t at = exchange->sent - exchange->window_at;
+
+        if (at == exchange->window_used) {
+            dl_ask_fill(client, provider, question);
+            at = 0;
+        }
+        n = provider->stream->write(
+            client, client->memory.window + at, exchange->window_used - at);
+        if (n <= 0) return n;
+        exchange->sent += (uint32_t)n;
+    }
+    n = provider->stream->flush(client);
+    if (n < 0) return n;
+    return n == 0;
+}
+
+/* 1: answered. 0: not now. */
+static int32_t dl_ask_receive(
+    dynalock_client *client, const dynalock_provider *provider)
+{
+    dynalock_response *response = &client->response;
+    char chunk[DL_CHUNK];
+    int32_t n = 1;
+    int i;
+
+    for (i = 0; i < DL_TURNS && n > 0 && !dl_http_ended(response); i++) {
+        n = provider->stream->read(client, chunk, sizeof chunk);
+        if (n > 0) (void)dl_response_feed(response, chunk, (size_t)n);
+        if (n != DYNALOCK_EOF) continue;
+        dl_response_eof(response);
+        if (response->state == DL_HTTP_BAD) n = DYNALOCK_DISCONNECTED;
+    }
+    dl_wipe(chunk, sizeof chunk);
+    if (dl_http_ended(response) && n != DYNALOCK_DISCONNECTED) return 1;
+    if (n > 0) client->exchange.interest = DYNALOCK_READ | DYNALOCK_WRITE;
+    return n < 0 ? n : 0;
+}
+
+static int32_t dl_ask_step(dynalock_client *client,
+    dynalock_provider *provider, const dl_question *question)
+{
+    int32_t rc;
+
+    switch (provider->state) {
+    case DL_ASK_OPEN:
+        rc = provider->stream->open(client);
+        if (rc == DYNALOCK_AGAIN) return 0;
+        if (rc != 0) return rc;
+        provider->state = DL_ASK_SEND;
+        client->exchange.unix_ms = dl_unix_ms(client);
+        client->exchange.sent = 0;
+        dl_ask_fill(client, provider, question);
+        return 1;
+    case DL_ASK_SEND:
+        rc = dl_ask_send(client, provider, question);
+        if (rc <= 0) return rc;
+        provider->state = DL_ASK_RECEIVE;
+        client->exchange.interest = DYNALOCK_READ;
+        dl_answer_begin(client, provider, question);
+        return 1;
+    default: return dl_ask_receive(client, provider);
+    }
+}
+
+/* Asks a source's host. DYNALOCK_OK: answered, client->response.status says
+   how. */
+static dynalock_outcome dl_ask(dynalock_client *client,
+    dynalock_provider *provider, const dl_question *question)
+{
+    uint8_t state;
+    int32_t rc;
+
+    if (question->secure && !client->config.secure_transport &&
+        client->config.tls == NULL)
+        return dl_blame(client, provider, DYNALOCK_BAD_TLS, "needs TLS");
+    if (provider->state == DL_ASK_IDLE)
+        dl_ask_begin(client, provider, question);
+    do {
+        state = provider->state;
+        rc = dl_ask_step(client, provider, question);
+    } while (rc > 0 && state != DL_ASK_RECEIVE);
+    if (rc == 0) return DYNALOCK_AGAIN;
+    dl_ask_end(client, provider);
+    client->detail.http_status = rc > 0 ? client->response.status : 0;
+    if (rc < 0)
+        return dl_blame(
+            client, provider, (dynalock_outcome)rc, "no connection");
+    if (client->response.state == DL_HTTP_BAD)
+        return dl_blame(client, provider, DYNALOCK_BAD_ANSWER, "not HTTP");
+    return DYNALOCK_OK;
+}
+
+/* ---- the answer ---- */
+
+/* What a status but 200 means. */
+static dynalock_outcome dl_status_outcome(uint16_t status)
+{
+    switch (status) {
+    case 401: return DYNALOCK_CREDENTIALS_REFUSED;
+    case 403: return DYNALOCK_DENIED;
+    case 404: return DYNALOCK_CREDENTIALS_MISSING;
+    case 429:
+    case 503: return DYNALOCK_THROTTLED;
+    default: break;
+    }
+    if (status >= 500) return DYNALOCK_SERVICE_FAILED;
+    return status >= 400 ? DYNALOCK_SERVICE_REFUSED : DYNALOCK_BAD_ANSWER;
+}
+
+/* Two digits at a time, from a fixed place. */
+static int dl_read_parts(const char *text, uint32_t *part, unsigned count)
+{
+    static const uint8_t places[] = { 0, 5, 8, 11, 14, 17 };
+    unsigned i;
+
+    for (i = 0; i < count; i++)
+        if (!dl_read_word(text + places[i], i == 0 ? 4 : 2, &part[i]))
+            return 0;
+    return 1;
+}
+
+/* "2018-01-18T09:18:06Z", with a fraction perhaps, as Unix milliseconds. 0:
+   it is not. Years begin in March, as in dl_date. */
+static int64_t dl_read_time(const char *text, size_t size)
+{
+    uint32_t part[6], year, month;
+    size_t at = 19;
+    int64_t days;
+
+    if (size < 20 || text[4] != '-' || text[7] != '-' ||
+        (text[10] | 32) != 't' || text[13] != ':' || text[16] != ':' ||
+        !dl_read_parts(text, part, 6))
+        return 0;
+    if (text[at] == '.') at += 1 + dl_count(text + at + 1, "0123456789");
+    if (!dl_equals(text + at, size - at, "Z") &&
+        !dl_equals(text + at, size - at, "+00:00"))
+        return 0;
+    if (part[0] < 1970 || part[1] - 1 >= 12 || part[2] - 1 >= 31 ||
+        part[3] > 23 || part[4] > 59 || part[5] > 60)
+        return 0;
+    month = (part[1] + 9) % 12;
+    year = part[0] - (part[1] < 3);
+    days = (int64_t)(365 * year + year / 4 - year / 100 + year / 400 +
+                     (153 * month + 2) / 5 + part[2]) -
+           719469;
+    return (((days * 24 + part[3]) * 60 + part[4]) * 60 + part[5]) * 1000;
+}
+
+/* What the filter has kept, as a document. The tokens need no memory but the
+   client's. */
+static int dl_answer_parse(
+    dynalock_client *client, const dynalock_provider *provider)
+{
+    dl_json *json = &client->json;
+    dynalock_filter *filter = &client->filter;
+    jsmn_parser parser;
+
+    if (filter->wants == dl_key_wants) dl_put_text(&filter->sink, dl_text_end);
+    json->text = dl_spare(provider);
+    json->tokens = client->memory.answer.tokens;
+    json->count = 0;
+    if (filter->state != DL_JSON_DONE) return 0;
+    jsmn_init(&parser);
+    json->count = jsmn_parse(&parser, json->text, filter->used,
+        (jsmntok_t *)(void *)client->memory.answer.tokens, DYNALOCK_TOKENS);
+    return json->count > 0;
+}
+
+/* A member's text; NULL: there is none, or it was too long for the memory,
+   which is an outcome. */
+static const char *dl_answer_text(const dl_json *json, int object,
+    const char *name, size_t *size, dynalock_outcome *outcome)
+{
+    int token = dl_json_member(json, object, name);
+    dl_found found;
+
+    dl_json_text(json, token, &found);
+    if (size != NULL) *size = found.size;
+    if (token != 0 && found.text == NULL) *outcome = DYNALOCK_BAD_BUFFER;
+    if (found.text != NULL && strlen(found.text) != found.size)
+        *outcome = DYNALOCK_BAD_ANSWER;
+    return found.text;
+}
+
+/* How long they live. 0: they do not say. */
+static int64_t dl_answer_life(
+    const dynalock_client *client, const char *text, size_t size)
+{
+    int64_t expires = dl_read_time(text, size);
+    int64_t life = expires - dl_source_unix_ms(client);
+
+    if (expires == 0) return 0;
+    return life > 0 ? life : -1;
+}
+
+/* The service's words about what went wrong. */
+static dynalock_outcome dl_answer_refused(dynalock_client *client,
+    const dynalock_provider *provider, dynalock_outcome outcome,
+    const char *words)
+{
+    return dl_blame(client, provider, outcome,
+        words != NULL ? words : "the host has refused");
+}
+
+/* The texts of a JSON answer that has come well; *life in milliseconds. */
+static dynalock_outcome dl_answer_texts(dynalock_client *client,
+    const dynalock_provider *provider, const dl_want *wants,
+    dynalock_credentials *fresh, int64_t *life)
+{
+    const dl_json *json = &client->json;
+    int item = dl_json_member(json, 0, dl_text_item);
+    dynalock_outcome rc = DYNALOCK_OK;
+    const char *expiration;
+    size_t size;
+
+    if (item == 0)
+        return dl_blame(
+            client, provider, DYNALOCK_BAD_ANSWER, "no credentials in it");
+    fresh->key_id = dl_answer_text(json, item, wants[0].name, NULL, &rc);
+    fresh->secret = dl_answer_text(json, item, wants[1].name, NULL, &rc);
+    fresh->token = dl_answer_text(json, item, wants[2].name, NULL, &rc);
+    expiration = dl_answer_text(json, item, wants[3].name, &size, &rc);
+    if (rc == DYNALOCK_BAD_BUFFER)
+        return dl_blame(client, provider, rc,
+            "more than the provider's memory has room for");
+    if (rc != DYNALOCK_OK || fresh->token == NULL || fresh->token[0] == '\0' ||
+        dl_check_credentials(fresh) != DYNALOCK_OK)
+        return dl_blame(
+            client, provider, DYNALOCK_BAD_ANSWER, "incomplete credentials");
+    *life = DL_LIFE_LEAST_MS; /* where it need not be told */
+    if (expiration != NULL || wants != dl_nested_wants)
+        *life = dl_answer_life(client, expiration, size);
+    if (*life == 0)
+        return dl_blame(client, provider, DYNALOCK_BAD_ANSWER,
+            "no time of expiry, or not one");
+    return DYNALOCK_OK;
+}
+
+/* A 200 may hold an error all the same. */
+static dynalock_outcome dl_answer_check(
+    dynalock_client *client, const dynalock_provider *provider, int object)
+{
+    const dl_json *json = &client->json;
+    dynalock_outcome ignored;
+    const char *words, *code;
+
+    words = dl_answer_text(json, object, dl_text_message, NULL, &ignored);
+    if (words == NULL)
+        words = dl_answer_text(json, object, dl_text_capital, NULL, &ignored);
+    if (client->response.status != 200)
+        return dl_answer_refused(client, provider,
+            dl_status_outcome(client->response.status), words);
+    code = dl_answer_text(json, object, dl_name_code, NULL, &ignored);
+    if (code == NULL || dl_equals(code, strlen(code), "Success"))
+        return DYNALOCK_OK;
+    return dl_answer_refused(client, provider, DYNALOCK_CREDENTIALS_REFUSED,
+        words != NULL ? words : code);
+}
+
+/* Reads credentials from a JSON answer. */
+static dynalock_outcome dl_answer_read(
+    dynalock_client *client, dynalock_provider *provider, const dl_want *wants)
+{
+    dynalock_credentials fresh;
+    dynalock_outcome rc;
+    int64_t life = 0;
+    int nested = wants == dl_nested_wants;
+
+    rc = dl_answer_check(client, provider,
+        nested ? 0 : dl_json_member(&client->json, 0, dl_text_item));
+    if (rc == DYNALOCK_OK)
+        rc = dl_answer_texts(client, provider, wants, &fresh, &life);
+    if (rc != DYNALOCK_OK) return rc;
+    rc = dl_provider_take(client, provider, &fresh, life);
+    if (rc == DYNALOCK_CREDENTIALS_EXPIRED)
+        return dl_blame(client, provider, rc,
+            "they have expired already, or this device's clock is wrong");
+    if (rc != DYNALOCK_OK)
+        return dl_blame(client, provider, rc, "characters no header may have");
+    return rc;
+}
+
+/* The end of a source's last request. */
+static dynalock_outcome dl_answer_finish(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    const dl_want *wants = client->filter.wants;
+    dynalock_outcome rc;
+
+    if (dl_answer_parse(client, provider)) {
+        rc = dl_answer_read(client, provider, wants);
+    } else if (client->response.status == 200) {
+        rc = dl_blame(client, provider, DYNALOCK_BAD_ANSWER, "not JSON");
+    } else {
+        rc = dl_answer_refused(client, provider,
+            dl_status_outcome(client->response.status), NULL);
+    }
+    return rc;
+}
+
+/* ---- the stream in front ---- */
+
+static void dl_fetch_stop(dynalock_client *client, dynalock_provider *provider)
+{
+    dl_ask_end(client, provider);
+    if (provider->fetching && provider->source->stop != NULL)
+        provider->source->stop(client, provider);
+    provider->fetching = 0;
+    provider->step = 0;
+    dl_wipe(dl_spare(provider), provider->half);
+}
+
+/* 0: fetched. */
+static int32_t dl_fetch(dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_outcome rc;
+
+    if (!provider->fetching)
+        DL_LOG(client, DYNALOCK_LOG_REFRESH, provider->source->name);
+    provider->fetching = 1;
+    rc = provider->source->step(client, provider);
+    if (rc == DYNALOCK_AGAIN) return rc;
+    dl_fetch_stop(client, provider);
+    if (rc == DYNALOCK_OK && client->now < provider->until) return 0;
+    if (rc == DYNALOCK_OK) rc = DYNALOCK_CREDENTIALS_MISSING;
+    if (client->detail.type[0] == '\0')
+        (void)dl_blame(client, provider, rc, dl_text_none);
+    return rc;
+}
+
+/* Every lock that is held has more than twice the time left that this
+   connection may take. (A lock's deadline is the end of its hold, or earlier.) */
+static int dl_may_fetch(const dynalock_client *client)
+{
+    const dynalock_operation *at = client->operations;
+    uint64_t budget = client->exchange.deadline - client->now;
+
+    for (; at != NULL; at = at->next)
+        if (at->steps->lease(client, at, 0) != 0 &&
+            at->deadline < client->now + 2 * budget)
+            return 0;
+    return 1;
+}
+
+/* Time for a fetch that nothing waits for: it comes after this request. */
+static void dl_fetch_later(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    if (client->now < provider->renew || provider->operation.client != NULL)
+        return;
+    (void)dl_start_operation(client, &provider->operation, DYNALOCK_FOREVER);
+}
+
+static int32_t dl_provided_open_own(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    int32_t rc;
+
+    if (!provider->fetching && !dl_may_fetch(client)) return DL_NOT_NOW;
+    rc = dl_fetch(client, provider);
+    return rc == 0 ? DL_FETCHED : rc;
+}
+
+static int32_t dl_provided_open(dynalock_client *client)
+{
+    dynalock_provider *provider = dl_provider(client);
+    int32_t rc;
+
+    if (client->exchange.operation == &provider->operation)
+        return dl_provided_open_own(client, provider);
+    if (client->now >= provider->until) {
+        rc = dl_fetch(client, provider);
+        if (rc != 0) return rc;
+        dl_exchange_allow(client, client->config.connect_ms, 0);
+    }
+    dl_fetch_later(client, provider);
+    return dl_stream(&client->config)->open(client);
+}
+
+static int32_t dl_provided_write(
+    dynalock_client *client, const void *data, size_t size)
+{
+    return dl_stream(&client->config)->write(client, data, size);
+}
+
+static int32_t dl_provided_flush(dynalock_client *client)
+{
+    return dl_stream(&client->config)->flush(client);
+}
+
+static int32_t dl_provided_read(
+    dynalock_client *client, void *data, size_t size)
+{
+    return dl_stream(&client->config)->read(client, data, size);
+}
+
+/* The one who is about to use the connection needs another. */
+static int dl_provided_is_stale(dynalock_client *client)
+{
+    dynalock_provider *provider = dl_provider(client);
+
+    if (client->now >= provider->until ||
+        dl_next_due(client) == &provider->operation)
+        return 1;
+    dl_fetch_later(client, provider);
+    return dl_stream(&client->config)->is_stale(client);
+}
+
+static void dl_provided_close(dynalock_client *client)
+{
+    dynalock_provider *provider = dl_provider(client);
+
+    if (!provider->fetching) dl_stream(&client->config)->close(client);
+    else (void)dl_blame(client, provider, DYNALOCK_NO_ANSWER, "not in time");
+    dl_fetch_stop(client, provider);
+}
+
+static void dl_provided_wipe(dynalock_client *client)
+{
+    dynalock_provider *provider = dl_provider(client);
+
+    dl_wipe(provider->memory, 2 * (size_t)provider->half);
+    dl_stream(&client->config)->wipe(client);
+    dl_wipe(provider, sizeof *provider);
+}
+
+static const dynalock_stream dl_provided = { dl_provided_open,
+    dl_provided_write, dl_provided_flush, dl_provided_read,
+    dl_provided_is_stale, dl_provided_close, dl_provided_wipe };
+
+/* ---- its operation ---- */
+
+static void dl_fetch_prepare(dynalock_operation *operation)
+{
+    (void)operation; /* `open` never lets it come so far */
+}
+
+static void dl_fetch_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    (void)operation;
+    (void)sink;
+}
+
+/* However it went: good credentials are still there, and the next request
+   after a pause brings another try. */
+static void dl_fetch_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_client *client = operation->client;
+    dynalock_provider *provider = (dynalock_provider *)(void *)operation;
+
+    if ((int)outcome != DL_FETCHED && (int)outcome != DL_NOT_NOW)
+        provider->renew =
+            client->now + DL_PAUSE_MS + dl_random(client, DL_PAUSE_MS);
+    dl_finish(operation, outcome);
+}
+
+static void dl_fetch_end(dynalock_operation *operation, unsigned why)
+{
+    (void)why;
+    (void)dl_exchange_abandon(operation);
+    dl_finish(operation, DYNALOCK_CANCELLED);
+}
+
+/* Behind every renewal, before all that can wait. */
+static uint64_t dl_fetch_rank(const dynalock_operation *operation)
+{
+    (void)operation;
+    return (uint64_t)1 << 62;
+}
+
+static const dynalock_steps dl_fetch_steps = { dl_fetch_prepare,
+    dl_fetch_answer, dl_fetch_end, dl_fetch_body, dl_fetch_rank,
+    dl_record_lease, NULL };
+
+/* Credentials were refused: the retry must have others. */
+static const dynalock_credentials *dl_provider_refused(void *context)
+{
+    dynalock_provider *provider = (dynalock_provider *)context;
+
+    provider->until = 0;
+    return &provider->credentials;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_provider_init(
+    dynalock_provider *provider, const dynalock_source *source, void *context,
+    void *memory, size_t size)
+{
+    if (provider == NULL || source == NULL || source->step == NULL ||
+        source->name == NULL || memory == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    memset(provider, 0, sizeof *provider);
+    if (size < 1024 || size > 131072) return DYNALOCK_BAD_BUFFER;
+    provider->source = source;
+    provider->context = context;
+    provider->memory = (char *)memory;
+    provider->half = (uint32_t)size / 2;
+    provider->credentials.key_id =
+        dl_text_placeholder; /* never sent: until is 0 */
+    provider->credentials.secret = dl_text_placeholder;
+    provider->operation.steps = &dl_fetch_steps;
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_set_provider(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    if (!dl_is_ready(client) || provider == NULL || provider->source == NULL ||
+        client->config.credentials != &provider->credentials)
+        return DYNALOCK_BAD_ARGUMENT;
+    client->config.refresh = dl_provider_refused;
+    client->config.refresh_context = provider;
+    client->stream = &dl_provided;
+    return DYNALOCK_OK;
+}
+
+/* ---- EC2 ---- */
+
+/* What a head's template says of the host. */
+static void dl_put_authority(
+    dl_sink *sink, const char *host, int bracketed, uint16_t port)
+{
+    dl_put_text(sink, bracketed ? "[" : dl_text_none);
+    dl_put_text(sink, host);
+    dl_put_text(sink, bracketed ? "]" : dl_text_none);
+    if (port == 0) return;
+    dl_put_text(sink, dl_text_colon);
+    dl_put_decimal(sink, port);
+}
+
+static int dl_is_ipv6(const char *host)
+{
+    while (*host != '\0')
+        if (*host++ == ':') return 1;
+    return 0;
+}
+
+/* What a template's letters stand for, of a source. */
+static void dl_put_source_head(dl_sink *sink,
+    const dynalock_provider *provider, const char *head,
+    void (*put)(const dl_fields *, char, dl_sink *), uint32_t flags)
+{
+    dl_fields fields;
+
+    fields.put = put;
+    fields.context = provider;
+    fields.flags = flags;
+    dl_put_template(sink, head, &fields);
+}
+
+/*
+    state      on                                   goes to
+    TOKEN      the role is known                    KEYS
+    TOKEN      answered                             ROLE
+    ROLE       answered                             KEYS
+    ROLE       401, for the first time              TOKEN
+    KEYS       401, for the first time              TOKEN
+
+A failure and the end of KEYS are those of the fetch.
+*/
+enum { DL_EC2_TOKEN, DL_EC2_ROLE, DL_EC2_KEYS };
+
+#define DL_EC2_MS 2000u /* elsewhere nothing answers at its address */
+
+static const char dl_ec2_head[] =
+    "[PPUT /latest/api/token]"
+    "[GGET /latest/meta-data/iam/security-credentials/$r]"
+    " HTTP/1.1\r\nhost:$h\r\n"
+    "[Px-aws-ec2-metadata-token-ttl-seconds:60\r\ncontent-length:0\r\n]"
+    "[Gx-aws-ec2-metadata-token:$t\r\n]"
+    "connection:close\r\n\r\n";
+
+static const char *dl_ec2_host(const dynalock_ec2 *ec2)
+{
+    return ec2->host != NULL ? ec2->host : "169.254.169.254";
+}
+
+static const char *dl_ec2_role(const dynalock_ec2 *ec2)
+{
+    return ec2->role != NULL ? ec2->role : ec2->found;
+}
+
+static void dl_ec2_field(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_provider *provider =
+        (const dynalock_provider *)fields->context;
+    const dynalock_ec2 *ec2 = (const dynalock_ec2 *)provider->context;
+    const char *host = dl_ec2_host(ec2);
+
+    if (letter == 'h')
+        dl_put_authority(sink, host, dl_is_ipv6(host), ec2->port);
+    else if (letter == 't') dl_put_text(sink, ec2->token);
+    else if (provider->step == DL_EC2_KEYS)
+        dl_put_text(sink, dl_ec2_role(ec2));
+}
+
+static void dl_ec2_put(const dynalock_provider *provider, dl_sink *sink)
+{
+    dl_put_source_head(sink, provider, dl_ec2_head, dl_ec2_field,
+        provider->step == DL_EC2_TOKEN ? DL_FLAG('P') : DL_FLAG('G'));
+}
+
+/* The first line of a plain answer. BAD_ANSWER: not one word. */
+static dynalock_outcome dl_ec2_line(dynalock_client *client,
+    const dynalock_provider *provider, char *out, size_t capacity)
+{
+    const dynalock_answer *answer = &provider->answer;
+    size_t size = 0;
+    uint16_t status = client->response.status;
+
+    if (status != 200)
+        return dl_answer_refused(
+            client, provider, dl_status_outcome(status), NULL);
+    while (size < answer->used && size < answer->size &&
+           dl_is_printable(answer->out + size, 1, '!'))
+        size++;
+    if (size == 0)
+        return dl_blame(client, provider, DYNALOCK_BAD_ANSWER,
+            "an empty token or role name");
+    if (size >= capacity)
+        return dl_blame(client, provider, DYNALOCK_BAD_BUFFER,
+            "the token or role name is too long");
+    dl_copy_text(out, capacity, answer->out, size);
+    return DYNALOCK_OK;
+}
+
+/* The name goes into a path. */
+static dynalock_outcome dl_ec2_check_role(
+    dynalock_client *client, const dynalock_provider *provider)
+{
+    dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
+
+    if (ec2->found[dl_count_plain(ec2->found, "+=,.@_-")] == '\0')
+        return DYNALOCK_OK;
+    ec2->found[0] = '\0';
+    return dl_blame(
+        client, provider, DYNALOCK_BAD_ANSWER, "not the name of a role");
+}
+
+/* What follows an answer: AGAIN: the next request. */
+static dynalock_outcome dl_ec2_next(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
+    dynalock_outcome rc;
+
+    switch (provider->step) {
+    case DL_EC2_TOKEN:
+        rc = dl_ec2_line(client, provider, ec2->token, sizeof ec2->token);
+        provider->step =
+            dl_ec2_role(ec2)[0] != '\0' ? DL_EC2_KEYS : DL_EC2_ROLE;
+        break;
+    case DL_EC2_ROLE:
+        rc = dl_ec2_line(client, provider, ec2->found, sizeof ec2->found);
+        if (rc == DYNALOCK_OK) rc = dl_ec2_check_role(client, provider);
+        provider->step = DL_EC2_KEYS;
+        break;
+    default:
+        rc = dl_answer_finish(client, provider);
+        if (rc != DYNALOCK_OK) ec2->found[0] = '\0'; /* another role now? */
+        return rc;
+    }
+    return rc == DYNALOCK_OK ? DYNALOCK_AGAIN : rc;
+}
+
+static dynalock_outcome dl_ec2_step(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
+    dynalock_exchange *exchange = &client->exchange;
+    dl_question question = { NULL, 80, 0, 0, 0, dl_ec2_put };
+    dynalock_outcome rc;
+
+    question.host = dl_ec2_host(ec2);
+    if (ec2->port != 0) question.port = ec2->port;
+    if (provider->step == DL_EC2_TOKEN && provider->state == DL_ASK_IDLE)
+        exchange->deadline =
+            dl_least(exchange->deadline, client->now + DL_EC2_MS);
+    do {
+        question.is_json = provider->step == DL_EC2_KEYS;
+        rc = dl_ask(client, provider, &question);
+        if (rc != DYNALOCK_OK) return rc;
+        if (client->response.status == 401 && provider->step != DL_EC2_TOKEN &&
+            !ec2->again) {
+            ec2->again = 1;
+            provider->step = DL_EC2_TOKEN;
+            rc = DYNALOCK_AGAIN;
+        } else {
+            rc = dl_ec2_next(client, provider);
+        }
+    } while (rc == DYNALOCK_AGAIN);
+    return rc;
+}
+
+static void dl_ec2_stop(dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
+
+    (void)client;
+    ec2->again = 0;
+    dl_wipe(ec2->token, sizeof ec2->token);
+}
+
+DYNALOCK_API const dynalock_source *dynalock_source_ec2(void)
+{
+    static const char name[] = "EC2 metadata";
+    static const dynalock_source source = { name, dl_ec2_step, dl_ec2_stop };
+
+    return &source;
+}
+
+/* ---- containers ---- */
+
+/* Four numbers, 0 to 255, without leading zeros; 0: it is not that. */
+static int dl_read_ipv4(const char *text, uint32_t *address)
+{
+    uint32_t part, i;
+    size_t size;
+
+    *address = 0;
+    for (i = 0; i < 4; i++) {
+        size = dl_count(text, "0123456789");
+        if (size == 0 || size > 3 || (size > 1 && *text == '0') ||
+            !dl_read_word(text, size, &part) || part > 255)
+            return 0;
+        *address = *address << 8 | part;
+        text += size;
+        if (*text != (i < 3 ? '.' : '\0')) return 0;
+        text++;
+    }
+    return 1;
+}
+
+/* Plain HTTP goes to these alone. */
+static int dl_container_allows(const dynalock_container *container)
+{
+    const char *host = container->host;
+    uint32_t address;
+
+    if (container->secure) return 1;
+    if (container->bracketed)
+        return dl_equals(host, strlen(host), "::1") ||
+               dl_equals(host, strlen(host), "fd00:ec2::23");
+    return dl_read_ipv4(host, &address) &&
+           (address >> 24 == 127 || address == 0xa9feaa02 ||
+               address == 0xa9feaa17);
+}
+
+/* The host's name; returns what stands behind it. NULL: none that can be. */
+static const char *dl_container_host(
+    dynalock_container *container, const char *at)
+{
+    size_t size;
+
+    container->bracketed = *at == '[';
+    if (container->bracketed) at++;
+    size = dl_count_plain(at, container->bracketed ? ":." : dl_text_host);
+    if (size == 0 || size >= sizeof container->host) return NULL;
+    dl_copy_text(container->host, sizeof container->host, at, size);
+    at += size;
+    if (container->bracketed && *at++ != ']') return NULL;
+    return at;
+}
+
+/* ":8080", or nothing. */
+static const char *dl_container_port(
+    dynalock_container *container, const char *at)
+{
+    uint32_t port;
+    size_t size;
+
+    container->port = 0;
+    if (*at != ':') return at;
+    size = dl_count(at + 1, "0123456789");
+    if (!dl_read_word(at + 1, size, &port) || port - 1 >= 65535) return NULL;
+    container->port = (uint16_t)port;
+    return at + 1 + size;
+}
+
+static int dl_container_read_uri(dynalock_container *container)
+{
+    const char *at = container->uri;
+
+    container->secure = 0;
+    if (at == NULL || !dl_is_printable(at, strlen(at), '!')) return 0;
+    if (*at == '/') {
+        container->bracketed = 0;
+        container->port = 0;
+        dl_copy_text(
+            container->host, sizeof container->host, "169.254.170.2", 13);
+    } else {
+        container->secure = dl_begins(at, dl_text_secure) != NULL;
+        if (!container->secure && dl_begins(at, dl_text_plain) == NULL)
+            return 0;
+        at = dl_container_host(container, at + 7 + container->secure);
+        if (at != NULL) at = dl_container_port(container, at);
+        if (at == NULL || (*at != '/' && *at != '?' && *at != '\0')) return 0;
+    }
+    container->path = at;
+    return dl_container_allows(container);
+}
+
+static void dl_container_field(
+    const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_provider *provider =
+        (const dynalock_provider *)fields->context;
+    const dynalock_container *container =
+        (const dynalock_container *)provider->context;
+    const char *token = container->authorization;
+
+    if (letter == 'h')
+        dl_put_authority(
+            sink, container->host, container->bracketed, container->port);
+    else if (letter == 'u') {
+        if (container->path[0] != '/') dl_put_text(sink, dl_text_slash);
+        dl_put_text(sink, container->path);
+    } else dl_put(sink, token, dl_count_line(token));
+}
+
+static void dl_container_put(const dynalock_provider *provider, dl_sink *sink)
+{
+    const dynalock_container *container =
+        (const dynalock_container *)provider->context;
+
+    dl_put_source_head(sink, provider,
+        "GET $u HTTP/1.1\r\nhost:$h\r\naccept:application/json\r\n"
+        "[Aauthorization:$a\r\n]connection:close\r\n\r\n",
+        dl_container_field,
+        container->authorization != NULL ? DL_FLAG('A') : 0);
+}
+
+/* Once for each fetch. */
+static dynalock_outcome dl_container_begin(
+    dynalock_client *client, const dynalock_provider *provider)
+{
+    dynalock_container *container = (dynalock_container *)provider->context;
+    const char *token;
+
+    if (!dl_container_read_uri(container))
+        return dl_blame(client, provider, DYNALOCK_BAD_ENDPOINT,
+            "not a URI that credentials may come from");
+    if (container->authorize != NULL) {
+        container->authorization = container->authorize(container->context);
+        if (container->authorization == NULL)
+            return dl_blame(client, provider, DYNALOCK_NO_FILE,
+                "the authorization token cannot be read");
+    }
+    token = container->authorization;
+    if (token != NULL && !dl_is_printable(token, dl_count_line(token), ' '))
+        return dl_blame(client, provider, DYNALOCK_BAD_FILE,
+            "the authorization token has characters no header may have");
+    return DYNALOCK_OK;
+}
+
+static dynalock_outcome dl_container_step(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_container *container = (dynalock_container *)provider->context;
+    dl_question question = { NULL, 80, 0, 1, 0, dl_container_put };
+    dynalock_outcome rc = DYNALOCK_OK;
+
+    if (provider->state == DL_ASK_IDLE)
+        rc = dl_container_begin(client, provider);
+    if (rc != DYNALOCK_OK) return rc;
+    question.host = container->host;
+    question.secure = container->secure;
+    if (container->secure) question.port = 443;
+    if (container->port != 0) question.port = container->port;
+    rc = dl_ask(client, provider, &question);
+    return rc == DYNALOCK_OK ? dl_answer_finish(client, provider) : rc;
+}
+
+DYNALOCK_API const dynalock_source *dynalock_source_container(void)
+{
+    static const char name[] = "container";
+    static const dynalock_source source = { name, dl_container_step, NULL };
+
+    return &source;
+}
+
+#ifndef DYNALOCK_NO_TLS
+
+/* ---- AWS IoT Core ---- */
+
+static void dl_identity_present_ec(
+    dynalock_tls *tls, const dynalock_identity *identity)
+{
+    br_ssl_client_set_single_ec(&tls->client, identity->chain,
+        identity->chain_count, identity->ec_key, BR_KEYTYPE_SIGN,
+        BR_KEYTYPE_EC, tls->client.eng.iec, &br_ecdsa_i31_sign_asn1);
+}
+
+static void dl_identity_present_rsa(
+    dynalock_tls *tls, const dynalock_identity *identity)
+{
+    br_ssl_client_set_single_rsa(&tls->client, identity->chain,
+        identity->chain_count, identity->rsa_key, &br_rsa_i31_pkcs1_sign);
+}
+
+DYNALOCK_API void dynalock_identity_ec(dynalock_identity *identity,
+    const br_x509_certificate *chain, size_t chain_count,
+    const br_ec_private_key *key)
+{
+    memset(identity, 0, sizeof *identity);
+    identity->present = dl_identity_present_ec;
+    identity->chain = chain;
+    identity->chain_count = chain_count;
+    identity->ec_key = key;
+}
+
+DYNALOCK_API void dynalock_identity_rsa(dynalock_identity *identity,
+    const br_x509_certificate *chain, size_t chain_count,
+    const br_rsa_private_key *key)
+{
+    memset(identity, 0, sizeof *identity);
+    identity->present = dl_identity_present_rsa;
+    identity->chain = chain;
+    identity->chain_count = chain_count;
+    identity->rsa_key = key;
+}
+
+/* The client's own profile, and the certificate. */
+static void dl_iot_setup(dynalock_tls *tls)
+{
+    const dynalock_iot *iot = (const dynalock_iot *)(const void *)tls->profile;
+
+    iot->own->setup(tls);
+    iot->identity->present(tls, iot->identity);
+}
+
+static void dl_iot_field(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_provider *provider =
+        (const dynalock_provider *)fields->context;
+    const dynalock_iot *iot = (const dynalock_iot *)provider->context;
+
+    if (letter == 'h') dl_put_authority(sink, iot->host, 0, iot->port);
+    else dl_put_text(sink, letter == 'a' ? iot->role_alias : iot->thing);
+}
+
+static void dl_iot_put(const dynalock_provider *provider, dl_sink *sink)
+{
+    const dynalock_iot *iot = (const dynalock_iot *)provider->context;
+
+    dl_put_source_head(sink, provider,
+        "GET /role-aliases/$a/credentials HTTP/1.1\r\nhost:$h\r\n"
+        "[Tx-amzn-iot-thingname:$t\r\n]accept:application/json\r\n"
+        "connection:close\r\n\r\n",
+        dl_iot_field, iot->thing != NULL ? DL_FLAG('T') : 0);
+}
+
+static int dl_is_header_word(const char *text, size_t most)
+{
+    return text != NULL && text[0] != '\0' && strlen(text) <= most &&
+           dl_is_printable(text, strlen(text), '!');
+}
+
+static dynalock_outcome dl_iot_begin(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_iot *iot = (dynalock_iot *)provider->context;
+    dynalock_tls *tls = client->config.tls;
+
+    if (!dl_is_header_word(iot->host, DYNALOCK_HOST_SIZE - 1) ||
+        !dl_is_header_word(iot->role_alias, 128) ||
+        (iot->thing != NULL && !dl_is_header_word(iot->thing, 128)) ||
+        (iot->identity == NULL) != (tls == NULL))
+        return dl_blame(client, provider, DYNALOCK_BAD_ARGUMENT,
+            "host, role alias, thing or identity cannot be");
+    if (tls == NULL) return DYNALOCK_OK;
+    iot->own = tls->profile;
+    iot->profile.setup = dl_iot_setup;
+    provider->profile = &iot->profile;
+    return DYNALOCK_OK;
+}
+
+static dynalock_outcome dl_iot_step(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    const dynalock_iot *iot = (const dynalock_iot *)provider->context;
+    dl_question question = { NULL, 443, 1, 1, 1, dl_iot_put };
+    dynalock_outcome rc = DYNALOCK_OK;
+
+    if (provider->state == DL_ASK_IDLE) rc = dl_iot_begin(client, provider);
+    if (rc != DYNALOCK_OK) return rc;
+    question.host = iot->host;
+    if (iot->port != 0) question.port = iot->port;
+    rc = dl_ask(client, provider, &question);
+    return rc == DYNALOCK_OK ? dl_answer_finish(client, provider) : rc;
+}
+
+DYNALOCK_API const dynalock_source *dynalock_source_iot(void)
+{
+    static const char name[] = "AWS IoT";
+    static const dynalock_source source = { name, dl_iot_step, NULL };
+
+    return &source;
+}
+
+#endif /* DYNALOCK_NO_TLS */
 
 #ifdef __cplusplus
 } /* extern "C" */
