@@ -7751,6 +7751,7 @@ DYNALOCK_API dynalock_outcome dynalock_provide(dynalock_client *client,
     int64_t expires_ms)
 {
     dynalock_credentials fresh;
+    dynalock_outcome rc;
     int64_t life = 0;
     dl_span span;
 
@@ -7762,11 +7763,11 @@ DYNALOCK_API dynalock_outcome dynalock_provide(dynalock_client *client,
     fresh.key_id = dl_provider_copy(&span, credentials->key_id);
     fresh.secret = dl_provider_copy(&span, credentials->secret);
     fresh.token = dl_provider_copy(&span, credentials->token);
-    if (span.total > span.used) {
-        dl_wipe(dl_spare(provider), provider->half);
-        return DYNALOCK_BAD_BUFFER;
-    }
-    return dl_provider_take(client, provider, &fresh, life);
+    rc = DYNALOCK_BAD_BUFFER;
+    if (span.total == span.used)
+        rc = dl_provider_take(client, provider, &fresh, life);
+    if (rc != DYNALOCK_OK) dl_wipe(dl_spare(provider), provider->half);
+    return rc;
 }
 
 /* ---- a request to a source ---- */
