@@ -27,10 +27,10 @@ UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs simulate contend firmware mutants lint vectors sizes bench clean
+.PHONY: help setup demo test programs simulate contend firmware mutants interop lint vectors sizes bench clean
 
 help: ## print this table
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
 	@echo '[1] UPDATE=1 puts the figures into README.md, CHECK=1 compares'
 	@echo '[2] RUNS=n SEED=s DEVICES=d WORLD=a,b TRACE=1'
 	@echo '[3] SECONDS=n SERVER=dynoxide|dynalite'
@@ -90,12 +90,23 @@ SERVER = dynoxide
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
 
-firmware: ## the library as firmware on emulated boards
+interop: build/interop/device ## contend with other libraries, for real
+	@tests/setup.sh interop
+	@mkdir -p build/interop/classes
+	@javac -cp 'build/interop/java/*' -d build/interop/classes \
+	    tests/interop/JavaSide.java
+	@tests/interop.py
+
+firmware: ## the library as firmware on emulated boards [1]
 	@tests/setup.sh firmware
 	@tests/pki.sh
 	@$(MAKE) --no-print-directory build/examples/demo_device
 	@$(MAKE) --no-print-directory -f tests/firmware/Makefile
-	@tests/firmware.py
+	@tests/firmware.py $(FIGURES)
+
+portability: ## unit tests and simulation for other processors
+	@tests/setup.sh portability
+	@$(MAKE) --no-print-directory -f tests/portability/Makefile -j2 run
 
 lint: setup build/include/jsmn.h build/firmware/anchors.h ## warnings, layout, symbols, lengths
 	@tests/lint.py
@@ -116,8 +127,8 @@ bench: setup $(BENCH) ## time, bytes and capacity units [1]
 	@tests/bench.py $(FIGURES)
 	@tests/capacity.py $(FIGURES)
 
-clean: ## remove what was built, but not the servers in build/npm
-	rm -rf $(filter-out build/npm,$(wildcard build/*))
+clean: ## remove what was built, but not what was downloaded
+	rm -rf $(filter-out build/npm build/sources,$(wildcard build/*))
 
 # ---- programs ----
 
@@ -160,6 +171,9 @@ build/tsan/%: examples/%.c $(HEADERS)
 # The example with threads runs under ThreadSanitizer, over TLS.
 threads = tests/harness.py -- sh -c \
     "exec $(THREADS) 3 \$$DYNALOCK_TEST_HTTPS \$$DYNALOCK_TEST_CA"
+
+build/interop/device: tests/interop/device.c $(HEADERS)
+	$(call compile,$(CC) $(CFLAGS) -DDYNALOCK_NO_TLS)
 
 build/bench/%: tests/bench/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -O2)

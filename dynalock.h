@@ -194,7 +194,7 @@ DYNALOCK_TRANSMIT_WINDOW  128..65535, 1536     bytes sent in one write; a
                                                function
 DYNALOCK_OWNER_SIZE       40..1024, 128        longest owner name + 1
 DYNALOCK_DATA_SIZE        0..32768, 256        most bytes of data read back
-DYNALOCK_RVN_SIZE         42..250, 64          longest version number + 1
+DYNALOCK_RVN_SIZE         42..250, 78          longest version number + 1
 DYNALOCK_HOST_SIZE        64..256, 128         longest host name (:port) + 1
 DYNALOCK_TLS_BUFFER       837..16709, 16709    TLS record buffer; under 16709
                                                asks for max_fragment_length
@@ -216,10 +216,10 @@ CONTENTS (search for the words)
 
     == options      == interface    == text         == sha256
     == sigv4        == http         == stream       == json
-    == request      == layout       == lock         == alarm
-    == save         == read         == tidy         == seal
-    == group        == semaphore    == client       == credentials
-    == posix        == licence
+    == request      == layout       == lock         == layouts
+    == alarm        == save         == read         == tidy
+    == seal         == group        == semaphore    == client
+    == credentials  == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -247,7 +247,7 @@ CONTENTS (search for the words)
 #define DYNALOCK_DATA_SIZE 256
 #endif
 #ifndef DYNALOCK_RVN_SIZE
-#define DYNALOCK_RVN_SIZE 64
+#define DYNALOCK_RVN_SIZE 78
 #endif
 #ifndef DYNALOCK_HOST_SIZE
 #define DYNALOCK_HOST_SIZE 128
@@ -647,8 +647,6 @@ struct dynalock_lock {
     uint32_t counter; /* of the last request sent */
     uint32_t data_size;
     const uint8_t *data;
-    char data_letter; /* D: an acquire sets it, N: removes it, 0: keeps it */
-    uint8_t data_due; /* so must the next renewal or release */
     const dynalock_claim *claim;   /* what may entitle it; NULL: nothing */
     const dynalock_claim *through; /* what the write under way relies on */
     struct dynalock_alarm *alarm;
@@ -662,6 +660,8 @@ struct dynalock_lock {
     uint64_t watch_fence;
     uint8_t acquisition[16];
     char claim_rvn[DYNALOCK_RVN_SIZE];
+    char data_letter; /* D: an acquire sets it, N: removes it, 0: keeps it */
+    uint8_t data_due; /* so must the next renewal or release */
 };
 
 typedef enum dynalock_status {
@@ -681,6 +681,7 @@ struct dynalock_record {
     uint32_t lease_ms;
     uint64_t fence;     /* 0: none */
     uint32_t data_size; /* of the base64 text */
+    uint32_t data_is_text;
     char owner[DYNALOCK_OWNER_SIZE];
     char rvn[DYNALOCK_RVN_SIZE];
     char data[DYNALOCK_DATA_TEXT + 1];
@@ -813,6 +814,7 @@ struct dynalock_client {
     const dynalock_stream *stream;
     dynalock_config config;
     dynalock_signing signing;
+    const struct dl_want *wants; /* the layout's: what of an item is read */
     uint32_t random;
     uint32_t acquisitions;
     int32_t worst;   /* outcome of what has ended, for close */
@@ -870,8 +872,29 @@ DYNALOCK_API void dynalock_tls_init(dynalock_tls *tls,
     size_t anchor_count);
 #endif
 
-/* The item of the AWS lock client for Java, and a fence. */
+/*
+Layouts, for config.layout: whose items these are, so that devices share locks
+with that library. What each can promise stands in README.md, "Sharing a table".
+sort_key_name, where the table has a sort key, is up to the caller, as always.
+
+standard            awslabs/amazon-dynamodb-lock-client (Java), and a fence
+for_dynamolock      cirello-io/dynamolock (Go): the same, with leases that it
+                    can read ("20000ms"); Java cannot
+for_dynalock_py     DynaLock, the Python package dynalock: key LockId
+for_dynamo_dlm      the Python package dynamo-dlm: key resource_id; for 2.x
+                    sort_key_name is "concurrency_id", and the sort key the
+                    number of a permit ("0", "1" ...)
+for_chainsaws       the Python package chainsaws, 0.0.183: key _pk, which is
+                    "distributed_lock#lock_id#" and its lock_id; sort key _sk,
+                    which is "lock_key#Slock|"
+for_dynalock_go     kmdeveloping/dynalock (Go); data is text
+*/
 DYNALOCK_API const dynalock_layout *dynalock_standard(void);
+DYNALOCK_API const dynalock_layout *dynalock_for_dynamolock(void);
+DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_py(void);
+DYNALOCK_API const dynalock_layout *dynalock_for_dynamo_dlm(void);
+DYNALOCK_API const dynalock_layout *dynalock_for_chainsaws(void);
+DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_go(void);
 
 /* For dynalock_lock_options.claim. */
 #define DYNALOCK_SAME_OWNER dynalock_same_owner()
@@ -3620,7 +3643,7 @@ struct dynalock_steps {
     /* The lease that a slow answer would endanger; 0: none. */
     uint32_t (*lease)(const dynalock_client *client,
         const dynalock_operation *operation, int sending);
-    const dl_want *wants;
+    uint32_t passed_over; /* of the client's wants */
 };
 
 enum {              /* why an operation must end */
@@ -4028,7 +4051,8 @@ static void dl_exchange_receive_first(dynalock_client *client)
     exchange->interest = DYNALOCK_READ;
     DL_LOG(client, DYNALOCK_LOG_SENT, client->signing.target);
     dl_response_begin(&client->response, &client->filter.sink);
-    dl_filter_begin(&client->filter, exchange->operation->steps->wants,
+    dl_filter_begin(&client->filter,
+        client->wants + exchange->operation->steps->passed_over,
         client->memory.answer.text, sizeof client->memory.answer.text);
 }
 
@@ -4290,6 +4314,13 @@ those of dl_put_value; $w is the bare record that a claim is about.
 
 struct dl_item;
 
+typedef enum dl_item_kind {
+    DL_ITEM_ABSENT,
+    DL_ITEM_FREE,   /* released by its last holder */
+    DL_ITEM_LIVE,   /* held, or left by a holder that died */
+    DL_ITEM_FOREIGN /* not understood: never taken over */
+} dl_item_kind;
+
 /* What entitles an acquire to an item that is neither free nor its own: one
    more alternative of its condition. `of` tells whether a record is the one
    that the claim is about. */
@@ -4302,6 +4333,14 @@ struct dynalock_claim {
 struct dynalock_layout {
     const char *write;
     dynalock_claim watched;
+    const dl_want *wants; /* what of an item is read */
+    const char *data_type;
+    const char *sort_type;
+    const char *key_name; /* where the config has none */
+    uint32_t flags;       /* groups of this layout's own */
+    dl_item_kind (*judge)(const dynalock_client *client, struct dl_item *item);
+    void (*put)(const dl_fields *fields, char letter, dl_sink *sink);
+    void (*granted)(dynalock_lock *lock); /* an acquire was carried out */
 };
 
 /* The item of awslabs/amazon-dynamodb-lock-client, and a fence. The names that
@@ -4315,23 +4354,29 @@ struct dynalock_layout {
 #define DL_LEASE "$5"
 #define DL_IS_MISSING "$!" /* attribute_not_exists */
 
+/* What every layout's template has: who may write. An acquire, if there is no
+   item, or the fence rises and the item is free, as stands between the two, or
+   mine, or claimed; all else only what is mine. */
+#define DL_SET_FENCE "[F," DL_FENCE "=:f]"
+#define DL_MINE DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z"
+#define DL_IF                                                                 \
+    "','ConditionExpression':'"                                               \
+    "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE                \
+    ") OR " DL_FENCE "<:f) AND ("
+#define DL_OR_MINE " OR (]" DL_MINE "[A)[W OR ($W)]))]"
+#define DL_VALUES ",'ExpressionAttributeValues':{$o,$a,$z,$r,$f"
+
 static const char dl_standard_write[] =
     "'UpdateExpression':'"
-    "SET " DL_VERSION "=:r[A," DL_OWNER "=:o][L," DL_LEASE "=:l][F," DL_FENCE
-    "=:f][G," DL_RELEASED "=:y][D,#d=:d][S,#t=:x]"
+    "SET " DL_VERSION "=:r[A," DL_OWNER "=:o][L," DL_LEASE "=:l]" DL_SET_FENCE
+    "[G," DL_RELEASED "=:y][D,#d=:d][S,#t=:x]"
     "[A REMOVE " DL_RELEASED "[N,#d][R,#t]]"
-    "[B[N REMOVE #d[R,#t]][I REMOVE #t]]"
-    "','ConditionExpression':'"
-    "[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE ") OR " DL_FENCE
-    "<:f) AND (" DL_RELEASED "=:y OR (]" /* free, or */
-    DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z"
-    "[A)[W OR ($W)]))]"
+    "[B[N REMOVE #d[R,#t]][I REMOVE #t]]" DL_IF DL_RELEASED "=:y" DL_OR_MINE
     "[E AND " DL_FENCE "=:f AND " DL_IS_MISSING "(" DL_RELEASED ")]"
     "[G AND " DL_FENCE "<=:f]"
     "'[M,'ExpressionAttributeNames':{"
-    "[A'#k':$P][J[A,]'#d':'data'][T[H,]'#t':$L]}]"
-    ",'ExpressionAttributeValues':{"
-    "$o,$a,$z,$r,$f[L,$l][F,$y][D,$d][S,$x][W$M]}";
+    "[A'#k':$P][J[A,]'#d':'data'][T[H,]'#t':$L]}]" DL_VALUES
+    "[L,$l][F,$y][D,$d][S,$x][W$M]}";
 
 /* ---- the item's place ---- */
 
@@ -4355,6 +4400,7 @@ static void dl_read_put(const dl_fields *fields, char letter, dl_sink *sink)
     case 'P': text = config->key_name; break;
     case 'K': text = operation->name.key; break;
     case 'Q': text = config->sort_key_name; break;
+    case 'O': text = config->layout->sort_type; break;
     case 'S': text = operation->name.sort_key; break;
     default: text = config->ttl_attribute; break; /* L */
     }
@@ -4376,7 +4422,7 @@ static DL_APART void dl_put_request(dl_sink *sink,
     if (operation->client->config.sort_key_name != NULL)
         fields.flags |= DL_FLAG('Q');
     dl_put_template(sink,
-        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]}"
+        "{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{$O:$S}]}"
         "[C,'ConsistentRead':true][X,$X]"
         "[O,'ReturnValuesOnConditionCheckFailure':'ALL_OLD']}",
         &fields);
@@ -4393,14 +4439,6 @@ static const dl_want dl_record_wants[] = {
     { "leaseDuration", 48, DL_EXPECT_ATTRIBUTE },
     { NULL, 0, 0 },
 };
-static const dl_want *const dl_lock_wants = dl_record_wants + 1;
-
-typedef enum dl_item_kind {
-    DL_ITEM_ABSENT,
-    DL_ITEM_FREE,   /* released by its last holder */
-    DL_ITEM_LIVE,   /* held, or left by a holder that died */
-    DL_ITEM_FOREIGN /* not understood: never taken over */
-} dl_item_kind;
 
 enum { /* dl_found: the lease may be a number, too */
     DL_FOUND_OWNER,
@@ -4479,11 +4517,12 @@ static int dl_read_fence(dl_item *item)
                                       DL_FENCE_MOST - 1, &item->fence);
 }
 
-static dl_item_kind dl_judge_item(dl_item *item)
+static dl_item_kind dl_judge_item(const dynalock_client *client, dl_item *item)
 {
     const dl_found *found = item->found;
     size_t version_size = found[DL_FOUND_VERSION].size;
 
+    (void)client;
     if (!dl_read_fence(item) || version_size == 0 ||
         version_size >= DYNALOCK_RVN_SIZE ||
         version_size != strlen(found[DL_FOUND_VERSION].text))
@@ -4500,19 +4539,20 @@ static dl_item_kind dl_judge_item(dl_item *item)
     return DL_ITEM_LIVE;
 }
 
-static void dl_read_item(const dl_json *json, dl_item *item)
+static void dl_read_item(const dynalock_client *client, dl_item *item)
 {
     static const char types[DL_FOUND_ALL][2] = { "S", "S", "S", "N", "S",
         "N" };
-    int at = dl_json_member(json, 0, "Item"), i;
+    const dl_want *wants = client->wants + 1;
+    int at = dl_json_member(&client->json, 0, "Item"), i;
 
     memset(item, 0, sizeof *item);
     if (at == 0) return; /* DL_ITEM_ABSENT */
     for (i = 0; i < DL_FOUND_ALL; i++)
-        dl_json_attribute(json, at,
-            dl_lock_wants[i < DL_FOUND_LEASE ? i : DL_FOUND_LEASE].name,
-            types[i], &item->found[i]);
-    item->kind = dl_judge_item(item);
+        dl_json_attribute(&client->json, at,
+            wants[i < DL_FOUND_LEASE ? i : DL_FOUND_LEASE].name, types[i],
+            &item->found[i]);
+    item->kind = client->config.layout->judge(client, item);
 }
 
 /* ---- claims: what a lock knows of a record it does not hold ---- */
@@ -4549,12 +4589,15 @@ static int dl_is_watched(const dynalock_lock *lock, const dl_item *item)
                    item->found[DL_FOUND_VERSION].size, lock->claim_rvn));
 }
 
+/* in == lock */
+static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink);
+static void dl_hold(dynalock_lock *lock);
+
 DYNALOCK_API const dynalock_layout *dynalock_standard(void)
 {
-    static const dynalock_layout layout = {
-        dl_standard_write,
-        { dl_watched_if, dl_watched_values, dl_is_watched },
-    };
+    static const dynalock_layout layout = { dl_standard_write,
+        { dl_watched_if, dl_watched_values, dl_is_watched }, dl_record_wants,
+        "B", "S", "key", 0, dl_judge_item, dl_write_put, dl_hold };
 
     return &layout;
 }
@@ -4785,18 +4828,19 @@ static void dl_put_value(const dynalock_lock *lock, char letter, dl_sink *sink)
 static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
     const dynalock_lock *lock = (const dynalock_lock *)fields->context;
+    const dynalock_layout *layout = lock->operation.client->config.layout;
     const char *text;
 
     switch (letter) {
     case 'w': dl_put_contents(sink, lock->claim_rvn); return;
-    case 'X': text = lock->operation.client->config.layout->write; break;
+    case 'X': text = layout->write; break;
     case 'W': text = lock->through->condition; break;
     case 'M': text = lock->through->values; break;
     case '!': text = "attribute_not_exists"; break;
     default:
         if (letter >= 'a') dl_put_value(lock, letter, sink);
         else if (letter > '9') dl_read_put(fields, letter, sink);
-        else dl_put_text(sink, dl_record_wants[letter - '0'].name);
+        else dl_put_text(sink, layout->wants[letter - '0'].name);
         return;
     }
     dl_put_template(sink, text, fields);
@@ -4845,14 +4889,15 @@ static uint32_t dl_lock_flags(const dynalock_lock *lock)
 
     if (flags == 0) /* a waiter's look need not be consistent */
         return lock->operation.state == DL_LOCK_WATCH ? 0 : DL_FLAG('C');
-    flags |= DL_FLAG('X') | DL_FLAG('O') | dl_data_flags(lock);
+    flags |= lock->operation.client->config.layout->flags | DL_FLAG('X') |
+             DL_FLAG('O') | dl_data_flags(lock);
     flags |= dl_ttl_flags(lock, flags);
     return flags | DL_FLAG(lock->watch_fence != DL_NO_FENCE ? 'V' : 'U');
 }
 
 static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 {
-    dl_put_request(sink, operation, dl_write_put,
+    dl_put_request(sink, operation, operation->client->config.layout->put,
         dl_lock_flags((const dynalock_lock *)(const void *)operation));
 }
 
@@ -5034,13 +5079,13 @@ static int dl_whose(const dynalock_lock *lock, const dl_item *item)
     if (item->kind != DL_ITEM_LIVE ||
         item->found[DL_FOUND_VERSION].size != DL_VERSION_SIZE ||
         memcmp(item->found[DL_FOUND_VERSION].text, version,
-            DL_VERSION_SIZE - 8) != 0)
+            DL_VERSION_SIZE - 8) != 0 ||
+        !dl_equals(item->found[DL_FOUND_OWNER].text,
+            item->found[DL_FOUND_OWNER].size, client->config.owner))
         return DL_WHOSE_OTHER;
     if (memcmp(item->found[DL_FOUND_VERSION].text, version, DL_VERSION_SIZE) ==
             0 &&
-        item->fence == lock->fence &&
-        dl_equals(item->found[DL_FOUND_OWNER].text,
-            item->found[DL_FOUND_OWNER].size, client->config.owner))
+        item->fence == lock->fence)
         return DL_WHOSE_WRITE;
     return DL_WHOSE_MINE;
 }
@@ -5172,6 +5217,9 @@ static void dl_renew_end(
 static void dl_write_done(dynalock_lock *lock)
 {
     switch (lock->operation.state) {
+    case DL_LOCK_ACQUIRE:
+        lock->operation.client->config.layout->granted(lock);
+        break;
     case DL_LOCK_LEAVE: dl_release_begin(lock); break;
     case DL_LOCK_RELEASE:
         DL_LOG(lock->operation.client, DYNALOCK_LOG_RELEASED,
@@ -5190,7 +5238,7 @@ static void dl_item_seen(dynalock_lock *lock, int refused)
     dl_item item;
     int whose;
 
-    dl_read_item(&lock->operation.client->json, &item);
+    dl_read_item(lock->operation.client, &item);
     if (refused && item.kind == DL_ITEM_ABSENT &&
         (state == DL_LOCK_ACQUIRE || state == DL_LOCK_RENEW)) {
         dl_turn_to(lock, (uint8_t)(state + 1)); /* CONFIRM, CHECK */
@@ -5343,8 +5391,7 @@ static void dl_lock_end(dynalock_operation *operation, unsigned why)
 }
 
 static const dynalock_steps dl_lock_steps = { dl_lock_prepare, dl_lock_answer,
-    dl_lock_end, dl_lock_body, dl_lock_rank, dl_lock_lease,
-    dl_record_wants + 1 };
+    dl_lock_end, dl_lock_body, dl_lock_rank, dl_lock_lease, 1 };
 
 /* ---- starting ---- */
 
@@ -5526,6 +5573,273 @@ static dynalock_outcome dl_start_release(
 }
 
 /* ===================================================================== */
+/* == layouts: of other libraries                                         */
+/* ===================================================================== */
+
+/* ---- cirello-io/dynamolock: the standard one, with a unit ---- */
+
+static void dl_dynamolock_put(
+    const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_lock *lock = (const dynalock_lock *)fields->context;
+
+    if (letter != 'l') {
+        dl_write_put(fields, letter, sink);
+        return;
+    }
+    dl_put_text(sink, "\":l\":{\"S\":\"");
+    dl_put_decimal(sink, lock->sent_lease_ms);
+    dl_put_text(sink, "ms\"}");
+}
+
+DYNALOCK_API const dynalock_layout *dynalock_for_dynamolock(void)
+{
+    static const dynalock_layout layout = { dl_standard_write,
+        { dl_watched_if, dl_watched_values, dl_is_watched }, dl_record_wants,
+        "B", "S", "key", 0, dl_judge_item, dl_dynamolock_put, dl_hold };
+
+    return &layout;
+}
+
+/* ---- those that expire by the wall clock ---- */
+
+/*
+DynaLock, dynamo-dlm and chainsaws let an item go when $3, in whole seconds, is
+over on the clock of whoever asks. Ours says so much later than our hold ends,
+and theirs is taken so much later than it says: wall clocks may differ by the
+grace. A release sets it to a day ago instead of deleting the item: to the
+others that is as free, the fence stays, and the DynamoDB TTL deletes it. Groups
+besides those of == layout: [Y chainsaws. $5 is when chainsaws renewed last; its
+release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H, $G).
+*/
+#define DL_GRACE_MS 2000
+#define DL_DAY_MS 86400000u
+/* What ended longer ago is no time but a duration: the DynamoDB TTL does not
+   believe it either. */
+#define DL_EXPIRY_OLDEST_S 157680000u /* five years */
+#define DL_EXPIRY "$3"
+#define DL_RENEWED "$5"
+
+static const char dl_expiry_write[] =
+    "'UpdateExpression':'"
+    "SET " DL_VERSION "=:r,#e=:t[A," DL_OWNER "=:o[Y,#p=:p]]" DL_SET_FENCE
+    "[D,#d=:d][N REMOVE #d]" DL_IF
+    "#e BETWEEN :h AND :g[Y OR #e BETWEEN :h AND " DL_RENEWED "]" DL_OR_MINE
+    "[E AND " DL_FENCE "=:f][G AND " DL_FENCE "<=:f]"
+    "','ExpressionAttributeNames':{'#e':'" DL_EXPIRY "'"
+    "[A,'#k':$P[Y,'#p':'_ptn']][J,'#d':'data']}" DL_VALUES
+    ",':t':{'N':'$E'}[A,':g':{'N':'$G'},':h':{'N':'$H'}"
+    "[Y,':p':{'S':'distributed_lock'}]][D,$d][W$M]}";
+
+/* A watch is only how long to sleep: the condition has its own say. */
+static const char dl_expired_if[] = "#e=:g";
+
+static int dl_is_new(const dynalock_lock *lock, const dl_item *item)
+{
+    (void)lock;
+    (void)item;
+    return 0;
+}
+
+static void dl_expiry_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_lock *lock = (const dynalock_lock *)fields->context;
+    const dynalock_client *client = lock->operation.client;
+    uint64_t ms = client->exchange.unix_ms;
+
+    switch (letter) {
+    case 'E':
+        if (lock->operation.state == DL_LOCK_RELEASE) ms -= DL_DAY_MS;
+        else ms += lock->sent_lease_ms + DL_GRACE_MS + 1000;
+        break;
+    case 'G': ms -= DL_GRACE_MS + 1000 + client->config.lock_delay_ms; break;
+    case 'H': ms -= (uint64_t)DL_EXPIRY_OLDEST_S * 1000; break;
+    default: dl_write_put(fields, letter, sink); return;
+    }
+    (void)dl_divide(&ms, 1000);
+    dl_put_decimal(sink, ms);
+}
+
+static int dl_read_second(const dl_found *found, uint32_t *second)
+{
+    return found->text != NULL &&
+           dl_read_word(found->text, found->size, second);
+}
+
+/* No time is what is too far ahead, as milliseconds are, or too long ago. */
+static dl_item_kind dl_judge_expiry(
+    const dynalock_client *client, dl_item *item)
+{
+    uint64_t ms = client->exchange.unix_ms - client->config.lock_delay_ms;
+    uint32_t now, end, renewed;
+    dl_found found;
+
+    dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
+        client->wants[DL_FOUND_RELEASED + 1].name, "N", &found);
+    (void)dl_divide(&ms, 1000);
+    now = (uint32_t)ms;
+    if (!dl_read_fence(item) || !dl_read_second(&found, &end) ||
+        end - now + DL_EXPIRY_OLDEST_S >
+            DL_EXPIRY_OLDEST_S + DL_LEASE_MOST / 1000 ||
+        item->found[DL_FOUND_VERSION].size >= DYNALOCK_RVN_SIZE ||
+        item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
+        return DL_ITEM_FOREIGN;
+    if (dl_read_second(&item->found[DL_FOUND_LEASE_NUMBER], &renewed) &&
+        renewed >= end)
+        return DL_ITEM_FREE;
+    end += 1 + DL_GRACE_MS / 1000; /* a second counts until it is over */
+    if (end <= now) return DL_ITEM_FREE;
+    item->lease_ms = (end - now) * 1000;
+    return DL_ITEM_LIVE;
+}
+
+#define DL_EXPIRY_LAYOUT(wants, sort_type, key, flags)                        \
+    {                                                                         \
+        dl_expiry_write, { dl_expired_if, "", dl_is_new }, wants, "B",        \
+            sort_type, key, flags, dl_judge_expiry, dl_expiry_put, dl_hold    \
+    }
+
+/* The attributes that a layout reads: data, owner, version, expiry, fence, and
+   when it was renewed. */
+#define DL_EXPIRY_WANTS(owner, version, expiry)                               \
+    {                                                                         \
+        { "data", DYNALOCK_DATA_TEXT + 12, DL_EXPECT_ATTRIBUTE },             \
+            { owner, 2 * DYNALOCK_OWNER_SIZE + 12, DL_EXPECT_ATTRIBUTE },     \
+            { version, 2 * DYNALOCK_RVN_SIZE + 12, DL_EXPECT_ATTRIBUTE },     \
+            { expiry, 48, DL_EXPECT_ATTRIBUTE },                              \
+            { "fence", 48, DL_EXPECT_ATTRIBUTE },                             \
+            { "last_renewed_at", 48, DL_EXPECT_ATTRIBUTE }, { NULL, 0, 0 },   \
+    }
+
+DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_py(void)
+{
+    static const dl_want wants[] =
+        DL_EXPIRY_WANTS("ownerName", "recordVersionNumber", "TTL");
+    static const dynalock_layout layout =
+        DL_EXPIRY_LAYOUT(wants, "S", "LockId", 0);
+
+    return &layout;
+}
+
+DYNALOCK_API const dynalock_layout *dynalock_for_dynamo_dlm(void)
+{
+    static const dl_want wants[] =
+        DL_EXPIRY_WANTS("ownerName", "release_code", "expires");
+    static const dynalock_layout layout =
+        DL_EXPIRY_LAYOUT(wants, "N", "resource_id", 0);
+
+    return &layout;
+}
+
+/* It updates items where the others replace them: our version, fence and mark
+   stay under its owner's name. */
+DYNALOCK_API const dynalock_layout *dynalock_for_chainsaws(void)
+{
+    static const dl_want wants[] =
+        DL_EXPIRY_WANTS("owner_id", "recordVersionNumber", "expires_at");
+    static const dynalock_layout layout =
+        DL_EXPIRY_LAYOUT(wants, "S", "_pk", DL_FLAG('Y'));
+
+    return &layout;
+}
+
+/* ---- kmdeveloping/dynalock: no expiry, and it puts without a condition ----
+
+It reads seven attributes, which must all be there with their types, and lets an
+item go only when isReleased is true. Ours has besides what the standard one
+has, so that devices take over from one another; an item without a version is
+Go's, and never over. It may overwrite ours between its look and its put: a
+grant counts only when it still stands a while later. Values: :s now ($H), :n
+its constant, :i what isReleased becomes, :d data as text ($D). */
+#define DL_PUT_RACE_MS 1000
+
+static const char dl_go_write[] =
+    "'UpdateExpression':'"
+    "SET " DL_VERSION "=:r,#s=:s[A,#o=:o,#t=:n,deleteOnRelease=:i,#d=:d]"
+    "[B[J,#d=:d]][L," DL_LEASE "=:l]" DL_SET_FENCE "[F,isReleased=:i]" DL_IF
+    "isReleased=:y AND attribute_exists(#o)" DL_OR_MINE "[E AND " DL_FENCE
+    "=:f AND isReleased=:i][G AND " DL_FENCE "<=:f]"
+    "','ExpressionAttributeNames':{'#o':'owner','#s':'timestamp'"
+    "[A,'#k':$P,'#t':'ttl','#d':'data'][B[J,'#d':'data']]}" DL_VALUES
+    ",':s':{'N':'$H'},':i':{'BOOL':[Gtrue][Lfalse]}[L,$l]"
+    "[A,':y':{'BOOL':true},':n':{'N':'2592000'},':d':{'S':'$D'}]"
+    "[B[J,':d':{'S':'$D'}]][W$M]}";
+
+static void dl_go_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_lock *lock = (const dynalock_lock *)fields->context;
+    uint64_t s = lock->operation.client->exchange.unix_ms;
+
+    switch (letter) {
+    case '1': dl_put_text(sink, "#o"); break;
+    case 'D':
+        if (lock->data_letter == 'D')
+            dl_put_escaped(sink, (const char *)lock->data, lock->data_size);
+        break;
+    case 'H':
+        (void)dl_divide(&s, 1000);
+        dl_put_decimal(sink, s);
+        break;
+    default: dl_write_put(fields, letter, sink); break;
+    }
+}
+
+/* The literal of attribute isReleased: 't', 'f', or 0. */
+static char dl_go_released(const dl_json *json)
+{
+    int at = dl_json_member(json, 0, "Item");
+    const jsmntok_t *t;
+
+    at = dl_json_member(json, at, "isReleased");
+    if (at != 0) at = dl_json_member(json, at, "BOOL");
+    t = dl_json_token(json, at);
+    return at != 0 && t->type == JSMN_PRIMITIVE ? json->text[t->start] : '\0';
+}
+
+static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
+{
+    dl_item_kind kind = dl_judge_item(client, item);
+    char released = dl_go_released(&client->json);
+
+    if (kind == DL_ITEM_FREE || item->found[DL_FOUND_OWNER].text == NULL ||
+        item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
+        return DL_ITEM_FOREIGN;
+    if (!item->found[DL_FOUND_VERSION].there) {
+        item->lease_ms = (uint32_t)DL_LEASE_MOST;
+        kind = DL_ITEM_LIVE;
+    }
+    if (released == 't') return DL_ITEM_FREE;
+    return released == 'f' ? kind : DL_ITEM_FOREIGN;
+}
+
+/* Written, but a put may be under way: look again after a while. */
+static void dl_go_granted(dynalock_lock *lock)
+{
+    lock->memory |= DL_UNANSWERED;
+    dl_turn_to(lock, DL_LOCK_CONFIRM);
+    lock->operation.due += DL_PUT_RACE_MS;
+}
+
+DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_go(void)
+{
+    static const dl_want wants[] = {
+        { "data", DYNALOCK_DATA_TEXT + 12, DL_EXPECT_ATTRIBUTE },
+        { "owner", 2 * DYNALOCK_OWNER_SIZE + 12, DL_EXPECT_ATTRIBUTE },
+        { "recordVersionNumber", 2 * DYNALOCK_RVN_SIZE + 12,
+            DL_EXPECT_ATTRIBUTE },
+        { "isReleased", 24, DL_EXPECT_ATTRIBUTE },
+        { "fence", 48, DL_EXPECT_ATTRIBUTE },
+        { "leaseDuration", 48, DL_EXPECT_ATTRIBUTE },
+        { NULL, 0, 0 },
+    };
+    static const dynalock_layout layout = { dl_go_write,
+        { dl_watched_if, dl_watched_values, dl_is_watched }, wants, "S", "S",
+        "key", 0, dl_judge_go, dl_go_put, dl_go_granted };
+
+    return &layout;
+}
+
+/* ===================================================================== */
 /* == alarm: who is told before a lock is lost, and when                  */
 /* ===================================================================== */
 
@@ -5587,7 +5901,7 @@ static void dl_alarm_end(dynalock_operation *operation, unsigned why)
 
 static const dynalock_steps dl_alarm_steps = { dl_alarm_prepare,
     dl_alarm_answer, dl_alarm_end, dl_lock_body, dl_lock_rank, dl_lock_lease,
-    dl_record_wants + 1 };
+    1 };
 
 DYNALOCK_API dynalock_outcome dynalock_set_alarm(
     dynalock_lock *lock, dynalock_alarm *alarm)
@@ -5737,11 +6051,14 @@ static void dl_record_prepare(dynalock_operation *operation)
 }
 
 static void dl_record_data(
-    dynalock_record *record, const dl_json *json, int item)
+    const dynalock_client *client, dynalock_record *record)
 {
+    const char *type = client->config.layout->data_type;
     dl_found found;
 
-    dl_json_attribute(json, item, "data", "B", &found);
+    dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
+        "data", type, &found);
+    record->data_is_text = type[0] == 'S';
     record->data_size = found.there ? DYNALOCK_TOO_LONG : 0;
     if (found.text == NULL || found.size > DYNALOCK_DATA_TEXT) return;
     record->data_size = (uint32_t)found.size;
@@ -5754,11 +6071,12 @@ DL_ASSERT_STATIC(an_item_kind_is_a_status,
         (int)DL_ITEM_LIVE == (int)DYNALOCK_LOCKED &&
         (int)DL_ITEM_FOREIGN == (int)DYNALOCK_FOREIGN);
 
-static void dl_record_fill(dynalock_record *record, const dl_json *json)
+static void dl_record_fill(
+    const dynalock_client *client, dynalock_record *record)
 {
     dl_item item;
 
-    dl_read_item(json, &item);
+    dl_read_item(client, &item);
     record->status = (dynalock_status)item.kind;
     record->lease_ms = item.lease_ms;
     record->fence = item.fence != DL_NO_FENCE ? item.fence : 0;
@@ -5766,7 +6084,7 @@ static void dl_record_fill(dynalock_record *record, const dl_json *json)
         item.found[DL_FOUND_OWNER].text, item.found[DL_FOUND_OWNER].size);
     dl_copy_text(record->rvn, sizeof record->rvn,
         item.found[DL_FOUND_VERSION].text, item.found[DL_FOUND_VERSION].size);
-    dl_record_data(record, json, dl_json_member(json, 0, "Item"));
+    dl_record_data(client, record);
 }
 
 static void dl_record_answer(
@@ -5774,7 +6092,7 @@ static void dl_record_answer(
 {
     if (outcome == DYNALOCK_OK)
         dl_record_fill(
-            (dynalock_record *)(void *)operation, &operation->client->json);
+            operation->client, (dynalock_record *)(void *)operation);
     if (dl_is_worth_trying(operation, outcome))
         dl_back_off(operation, outcome);
     else dl_finish(operation, outcome);
@@ -5803,7 +6121,7 @@ static uint32_t dl_record_lease(const dynalock_client *client,
 
 static const dynalock_steps dl_record_steps = { dl_record_prepare,
     dl_record_answer, dl_record_end, dl_record_body, dl_record_rank,
-    dl_record_lease, dl_record_wants };
+    dl_record_lease, 0 };
 
 /* A record's memory may hold anything before its first use: only the list says
    whether it is in use. */
@@ -5877,8 +6195,7 @@ static void dl_tidy_answer(
 }
 
 static const dynalock_steps dl_tidy_steps = { dl_tidy_prepare, dl_tidy_answer,
-    dl_record_end, dl_tidy_body, dl_record_rank, dl_record_lease,
-    dl_record_wants + 1 };
+    dl_record_end, dl_tidy_body, dl_record_rank, dl_record_lease, 1 };
 
 static dynalock_outcome dl_start_tidy(
     dynalock_client *client, void *object, uint32_t wait_ms)
@@ -6025,6 +6342,15 @@ static void dl_glance_later(dynalock_operation *operation)
     operation->deadline = operation->client->now + DL_GLANCE_MS;
 }
 
+/* Not one that was cancelled meanwhile. */
+static int dl_group_asks_for(
+    const dynalock_group *group, const dynalock_lock *lock)
+{
+    return lock->operation.client == group->operation.client &&
+           lock->operation.state == DL_LOCK_ACQUIRE &&
+           lock->operation.deadline == DL_NEVER;
+}
+
 /* ---- its request ---- */
 
 /* Each lock of the transaction as if it asked alone, but for the item that its
@@ -6033,21 +6359,24 @@ static void dl_group_body(const dynalock_operation *operation, dl_sink *sink)
 {
     const dynalock_group *group =
         (const dynalock_group *)(const void *)operation;
+    const char *before = "";
     uint32_t i;
 
     if (operation->state == DL_GROUP_LOOK) {
-        dl_put_request(sink, &group->locks[group->at]->operation, dl_read_put,
-            DL_FLAG('C'));
+        dl_put_request(sink, operation, dl_read_put, DL_FLAG('C'));
         return;
     }
     dl_put_text(sink, "{\"TransactItems\":[");
     for (i = 0; i < group->count; i++) {
         const dynalock_lock *lock = group->locks[i];
 
-        dl_put_text(sink, i == 0 ? "{\"Update\":" : ",{\"Update\":");
+        if (!dl_group_asks_for(group, lock)) continue;
+        dl_put_text(sink, before);
+        dl_put_text(sink, "{\"Update\":");
         dl_put_request(sink, &lock->operation, dl_write_put,
             dl_lock_flags(lock) & ~DL_FLAG('O'));
         dl_put_text(sink, "}");
+        before = ",";
     }
     dl_put_text(sink, "]}");
 }
@@ -6061,12 +6390,14 @@ static void dl_group_prepare(dynalock_operation *operation)
     uint32_t i;
 
     operation->client->signing.target = "GetItem";
+    operation->name = group->locks[group->at]->operation.name;
     if (operation->state == DL_GROUP_LOOK) return;
     operation->client->signing.target = "TransactWriteItems";
     for (i = 0; i < group->count; i++) {
         dynalock_lock *lock = group->locks[i];
 
-        if (lock->operation.client != operation->client) continue;
+        if (!dl_group_asks_for(group, lock)) continue;
+        dl_number_request(lock);
         dl_prepare_acquire(lock);
         lock->memory |= DL_UNANSWERED;
     }
@@ -6107,14 +6438,6 @@ static void dl_group_give_up(dynalock_group *group, dynalock_outcome outcome)
     }
     if (group->at == 0) dl_finish(&group->operation, result);
     else dl_group_join(group, result);
-}
-
-static int dl_group_asks_for(
-    const dynalock_group *group, const dynalock_lock *lock)
-{
-    return lock->operation.client == group->operation.client &&
-           lock->operation.state == DL_LOCK_ACQUIRE &&
-           lock->operation.deadline == DL_NEVER;
 }
 
 /* One that was cancelled meanwhile gives back what it has got. */
@@ -6177,7 +6500,11 @@ static void dl_group_seen(dynalock_group *group)
     dl_item item;
     int whose;
 
-    dl_read_item(&group->operation.client->json, &item);
+    if (!dl_group_asks_for(group, lock)) {
+        dl_group_give_up(group, DYNALOCK_CANCELLED);
+        return;
+    }
+    dl_read_item(group->operation.client, &item);
     whose = dl_whose(lock, &item);
     if (item.kind != DL_ITEM_FOREIGN) dl_observe(lock, &item);
     if (item.kind == DL_ITEM_FOREIGN)
@@ -6392,7 +6719,7 @@ static uint32_t dl_group_lease(const dynalock_client *client,
 
 static const dynalock_steps dl_group_steps = { dl_group_prepare,
     dl_group_answer, dl_group_end, dl_group_body, dl_record_rank,
-    dl_group_lease, dl_record_wants + 1 };
+    dl_group_lease, 1 };
 
 /* ---- starting ---- */
 
@@ -6440,10 +6767,13 @@ static dynalock_outcome dl_start_group_acquire(
     if (rc == DYNALOCK_OK) rc = dl_group_gather(client, group);
     if (rc != DYNALOCK_AGAIN) return rc;
     group->operation.steps = &dl_group_steps;
+    group->at = 0;
     group->memory = wait_ms == 0 ? DL_COUNTED : 0;
     group->failure = DYNALOCK_NO_ANSWER;
     rc = dl_start_operation(client, &group->operation, wait_ms);
     group->until = group->operation.deadline;
+    /* other layouts have more to do after each write */
+    if (client->config.layout->granted != dl_hold) dl_group_next(group);
     return rc;
 }
 
@@ -6512,25 +6842,25 @@ static dynalock_lock *dl_permit(const dynalock_semaphore *semaphore)
     return &semaphore->permits[semaphore->at].lock;
 }
 
-/* After a round: when somebody may have released, or a watch may be over. */
+/* After a round: when somebody may have released, or a watch is over. */
 static void dl_semaphore_pause(dynalock_semaphore *semaphore)
 {
     dynalock_client *client = semaphore->operation.client;
     uint32_t poll_ms = client->config.poll_ms, i;
-    uint64_t wait = (uint64_t)poll_ms + dl_random(client, poll_ms / 4 + 1);
+    uint64_t again =
+        client->now + poll_ms + dl_random(client, poll_ms / 4 + 1);
 
     for (i = 0; i < semaphore->count; i++) {
-        dynalock_lock *lock = &semaphore->permits[i].lock;
+        const dynalock_lock *lock = &semaphore->permits[i].lock;
+        uint64_t end =
+            lock->watch_since + dl_watch_ms(client, lock->watch_lease_ms);
 
-        if (lock->claim == NULL || lock->operation.client != NULL) continue;
-        lock->operation.client = client; /* only to ask for its watch */
-        wait = dl_least(wait, dl_watch_left(lock));
-        lock->operation.client = NULL;
+        if (lock->claim != NULL && end > client->now)
+            again = dl_least(again, end);
     }
     semaphore->left = semaphore->count;
     semaphore->operation.state = DL_SEMAPHORE_PAUSE;
-    semaphore->operation.deadline =
-        dl_least(client->now + wait, semaphore->until);
+    semaphore->operation.deadline = dl_least(again, semaphore->until);
 }
 
 /* Starts the call of the permit that is next. Returns its outcome, AGAIN if it
@@ -6639,7 +6969,7 @@ static void dl_semaphore_end(dynalock_operation *operation, unsigned why)
 
 static const dynalock_steps dl_semaphore_steps = { dl_semaphore_prepare,
     dl_semaphore_answer, dl_semaphore_end, dl_semaphore_body, dl_record_rank,
-    dl_record_lease, dl_record_wants + 1 };
+    dl_record_lease, 1 };
 
 static dynalock_outcome dl_start_semaphore_acquire(
     dynalock_client *client, void *object, uint32_t wait_ms)
@@ -6784,8 +7114,8 @@ static void dl_config_defaults(dynalock_config *config)
     if (config->ttl_s < 3600) config->ttl_s = 3600;
     if (config->attempts == 0) config->attempts = 3;
     if (config->margin_per_mille == 0) config->margin_per_mille = 10;
-    if (config->key_name == NULL) config->key_name = "key";
     if (config->layout == NULL) config->layout = dynalock_standard();
+    if (config->key_name == NULL) config->key_name = config->layout->key_name;
 }
 
 static dynalock_outcome dl_check_config(dynalock_client *client)
@@ -6837,6 +7167,7 @@ DYNALOCK_API dynalock_outcome dynalock_client_init(
     client->config = *config;
     dl_config_defaults(&client->config);
     client->stream = dl_stream(config);
+    client->wants = client->config.layout->wants;
     client->signing.credentials = config->credentials;
     client->signing.region = config->region;
     client->signing.host = client->host;
@@ -7443,7 +7774,7 @@ DYNALOCK_API const uint8_t *dynalock_data(
 {
     uint8_t *out = (uint8_t *)(void *)record->data;
 
-    if (record->data_size != DYNALOCK_TOO_LONG)
+    if (record->data_size != DYNALOCK_TOO_LONG && !record->data_is_text)
         record->data_size = dl_base64_decode(
             out, DYNALOCK_DATA_SIZE, record->data, record->data_size);
     *size = record->data_size;

@@ -30,9 +30,9 @@ servers did not start. Every process started here runs in a session of its own, 
 whole when the harness ends. If SIGKILL ends it, the kernel still kills the processes started here,
 but not their children.
 
-As a module: `with Servers("dynoxide") as servers:`, `with Board("mps2", ...) as board:`, Talker for a
-program whose lines are awaited, or Child for a process of another kind. Start them from the main
-thread, or one that lives longer: the kernel kills a child when the thread that started it ends.
+As a module: `with Servers("dynoxide") as servers:`, `with Board("mps2", ...) as board:`, Talker for
+a program whose lines are awaited, or Child for a process of another kind. Start them from a thread
+that lives longer than they: the kernel kills a child when the thread that started it ends.
 """
 
 import argparse

@@ -58,8 +58,8 @@ OBJECTS = [  # compilers of the object whose symbols and sections are looked at
     f"{ARM} -mcpu=cortex-m3",
 ]
 # Of the firmware, what is for boards, and what the port for threads needs on a host.
-BOARD = "-isystem build/firmware -Iexamples/firmware -Iexamples/firmware/lwip -isystem build/include"
-BOARD += " -isystem build/sources/lwip/src/include -DETH_PAD_SIZE=2"
+BOARD = "-isystem build/firmware -isystem build/include -Iexamples/firmware"
+BOARD += " -Iexamples/firmware/lwip -isystem build/sources/lwip/src/include -DETH_PAD_SIZE=2"
 BOARD_COMPILERS = {
     "arm-none-eabi-gcc": "-mcpu=cortex-m3 -mthumb",
     "clang": "--target=arm-none-eabi -mcpu=cortex-m3 -mthumb -isystem /usr/include/newlib",
@@ -102,7 +102,8 @@ def check_warnings(compiler, source, warnings, flags):
     if "clang" in compiler:
         warnings = [flag.replace("-Wcast-align=strict", "-Wcast-align") for flag in warnings]
     # gcc finds more when it optimises
-    command = [compiler, *COMPILERS.get(compiler, COMPILERS["gcc"]), "-O1", "-Werror", *warnings, "-I."]
+    language = COMPILERS.get(compiler, COMPILERS["gcc"])
+    command = [compiler, *language, "-O1", "-Werror", *warnings, "-I."]
     command += [*shlex.split(flags), "-c", str(source), "-o", "/dev/null"]
     output, well = run(command)
     name = f"warnings: {compiler} {source.relative_to(ROOT)} {flags}".rstrip()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A modem as examples/firmware/port_at.h describes it: TCP, or TLS, on AT commands over a serial line.
+"""A modem as examples/firmware/port_at.h has it: TCP, or TLS, on AT commands over a serial line.
 
     tests/modem.py --ca FILE SOCKET
 

@@ -14,7 +14,8 @@ Not here, because proved harmless (each was tried, and ran through its worlds un
                                  in: two never share one. They are planted together with WEAK,
                                  which leaves only the entropy; WEAK alone is a control.
     fbind of a renewal alone     a late renewal of an earlier hold with the same number can only make the
-                                 present one fail; planted together with the owner's name.
+                                 present one expire, with WEAK too; replaced by one that asks for
+                                 neither fence, owner nor number.
     the token resent             belongs to transactions, which the header does not have yet.
 """
 
@@ -37,11 +38,12 @@ ROUGH = "loss,delay,repeat,crash,pause,drift,throttle,sorted"
 MIXED = f"--runs 120 --seed 1 --world {ROUGH},stale,tick"
 CALM = "--runs 10 --seed 1 --world calm"
 EDGE = "--runs 60 --seed 1 --world edge"
-TICKS = "--runs 60 --seed 1 --world edge,tick"
+TICKS = "--runs 60 --seed 1 --world edge,tick --tick 100"
 LEASES = "--runs 150 --seed 1 --world shorten,loss,delay,crash,pause"
 REPEAT = "--runs 100 --seed 1 --world repeat,delay"
 JUMPS = "--runs 60 --seed 1 --world jump,crash,loss"
 TTLS = "--runs 25 --seed 1 --world ttl,crash,loss"
+LONELY = "--runs 60 --seed 1 --devices 2 --world ttl"
 TIDY = "--runs 60 --seed 1 --world tidy,jump,loss"
 ODD = "--runs 25 --seed 1 --world ttl,odd,jump,loss"
 STALE = "--runs 60 --seed 1 --world stale,crash,loss"
@@ -57,12 +59,16 @@ WEAK = [
     ("dl_sha256_text(&sha, client->config.owner);", ""),
 ]
 
+# A clock of coarse steps, which the header allows for.
+COARSE = [("#define DYNALOCK_CLOCK_STEP_MS 10", "#define DYNALOCK_CLOCK_STEP_MS 100")]
+
 # name, replacements, worlds
 CONTROLS = [
+    ("clocks of coarse steps", COARSE, (TICKS,)),
     (
         "nothing",
         [],
-        (CALM, MIXED, EDGE, TICKS, LEASES, REPEAT, JUMPS, TTLS, TIDY, ODD, STALE, SHORT, SAVED)
+        (CALM, MIXED, EDGE, LEASES, REPEAT, JUMPS, TTLS, LONELY, TIDY, ODD, STALE, SHORT, SAVED)
         + (SAME, MANY, POOR),
     ),
     ("acquisitions from poor entropy alone", WEAK, (POOR,)),
@@ -82,16 +88,15 @@ MUTANTS = [
         (POOR,),
     ),
     (
-        "fbind: a renewal asks neither for its fence nor for its owner",
-        WEAK
-        + [
-            ('"[E AND " DL_FENCE "=:f AND "', '"[E AND " DL_FENCE "<>:a AND "'),
+        "fbind: a renewal asks for nothing but that somebody holds",
+        [
+            ('"[E AND " DL_FENCE "=:f AND "', '"[E AND :f=:f AND "'),
             (
                 'DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z"',
-                '"[E:o=:o AND ][F" DL_OWNER "=:o AND ]" DL_VERSION " BETWEEN :a AND :z"',
+                '"[E:o=:o AND :a<:z][F" DL_OWNER "=:o AND " DL_VERSION " BETWEEN :a AND :z]"',
             ),
         ],
-        (POOR,),
+        (MIXED,),
     ),
     (
         "fbind: a release does not ask for its fence",
@@ -127,20 +132,18 @@ MUTANTS = [
         (REPEAT, MIXED),
     ),
     (
-        "ttl_fix: an acquire leaves the TTL it finds",
+        "ttl_fix: a device without TTL leaves the one it finds",
         [
-            ('"[A REMOVE " DL_RELEASED "[N,#d][R,#t]]"', '"[A REMOVE " DL_RELEASED "[N,#d]]"'),
-            (  # what is named must be used
-                '"[A" DL_IS_MISSING "(#k) OR ((" DL_IS_MISSING "(" DL_FENCE',
-                '"[A" DL_IS_MISSING "(#k) OR ([R(" DL_IS_MISSING "(#t) OR NOT " DL_IS_MISSING'
-                ' "(#t)) AND ](" DL_IS_MISSING "(" DL_FENCE',
-            ),
+            (
+                "if (config->ttl_attribute == NULL) return 0;",
+                "if (config->ttl_attribute == NULL || config->no_ttl) return 0;",
+            )
         ],
-        (TTLS,),
+        (LONELY,),
     ),
     (
         "tickfix: nothing is allowed for the clock's step",
-        [("return margin + DYNALOCK_CLOCK_STEP_MS;", "return (uint32_t)margin;")],
+        COARSE + [("return margin + DYNALOCK_CLOCK_STEP_MS;", "return margin;")],
         (TICKS,),
     ),
     (
@@ -175,7 +178,7 @@ MUTANTS = [
     ),
     (
         "no margin for clocks",
-        [("return margin + DYNALOCK_CLOCK_STEP_MS;", "return 0 * (uint32_t)margin;")],
+        [("return margin + DYNALOCK_CLOCK_STEP_MS;", "return 0 * margin;")],
         (EDGE,),
     ),
     (
@@ -222,7 +225,7 @@ MUTANTS = [
     (
         "a watch is cut short",
         [("return lease_ms + dl_margin(client, lease_ms);",
-          "return (uint32_t)((uint64_t)lease_ms * 9 / 10);")],
+          "return lease_ms / 10 * 9;")],
         (EDGE, MIXED),
     ),
     (

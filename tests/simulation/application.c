@@ -203,27 +203,6 @@ static uint32_t draw_wait(world *w)
     }
 }
 
-static void ask(task *t)
-{
-    device *d = t->device;
-    world *w = d->world;
-    uint32_t wait_ms = draw_wait(w);
-    dynalock_outcome rc =
-        dynalock_start_acquire(&d->client, &t->lock, wait_ms);
-
-    t->next_at = w->now + 50 * MS + draw(&w->chance, SECOND);
-    if (rc == DYNALOCK_UNKNOWN) total.unknown++;
-    if (rc != DYNALOCK_AGAIN) return;
-    t->app = APP_ASK;
-    t->has_lost = 0;
-    t->until = 0;
-    t->asked_at = w->now;
-    t->own_seen = 0;
-    t->deadline_ms = wait_ms == 0 || wait_ms == DYNALOCK_FOREVER
-                         ? 0
-                         : local_ms(d) + wait_ms;
-}
-
 /* Deletes the item of its key, if that is nobody's any more. */
 static void tidy(task *t)
 {
@@ -238,13 +217,40 @@ static void tidy(task *t)
     (void)!dynalock_start_tidy(&d->client, &name, &d->record);
 }
 
+static void ask(task *t)
+{
+    device *d = t->device;
+    world *w = d->world;
+    uint32_t wait_ms = draw_wait(w);
+    dynalock_outcome rc;
+
+    if (strikes(w, WORLD_TIDY, 4)) { /* perhaps after hours */
+        tidy(t);
+        t->next_at = w->now + 100 * MS;
+        return;
+    }
+    rc = dynalock_start_acquire(&d->client, &t->lock, wait_ms);
+
+    t->next_at = w->now + 50 * MS + draw(&w->chance, SECOND);
+    if (rc == DYNALOCK_UNKNOWN) total.unknown++;
+    if (rc != DYNALOCK_AGAIN) return;
+    t->app = APP_ASK;
+    t->has_lost = 0;
+    t->until = 0;
+    t->asked_at = w->now;
+    t->own_seen = 0;
+    t->deadline_ms = wait_ms == 0 || wait_ms == DYNALOCK_FOREVER
+                         ? 0
+                         : local_ms(d) + wait_ms;
+}
+
 static void rest(task *t)
 {
     world *w = t->device->world;
     uint64_t pause = draw(&w->chance, 600 * MS);
 
     if (one_in(&w->chance, 20)) pause = draw(&w->chance, 20 * SECOND);
-    if (has(w, WORLD_TTL | WORLD_TIDY) && one_in(&w->chance, 30))
+    if (has(w, WORLD_TTL | WORLD_TIDY) && one_in(&w->chance, 6))
         pause = draw(&w->chance, 9000 * SECOND);
     if (is_quiet(w)) pause = draw(&w->chance, 200 * MS);
     t->app = APP_IDLE;

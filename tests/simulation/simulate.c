@@ -1,6 +1,6 @@
 /*
     simulate [--runs N] [--seed S] [--devices D] [--world a,b,...] [--trace]
-             [--figures] [--record FILE]
+             [--figures] [--record FILE] [--tick MS]
 
 The real dynalock.h, unchanged, runs on every device of a fleet, driven through
 its hooks: virtual monotonic clocks that drift and step, wall clocks that jump,
@@ -23,6 +23,9 @@ down what the table was asked, a line for each request.
 #define YEAR_MS (INT64_C(365) * 86400000)
 #define FAILURES 5            /* that end the program */
 #define MUST_OPERATIONS 20000 /* per second */
+
+/* The clocks' step at the edge: as the header was compiled. */
+static uint32_t coarse_ms = DYNALOCK_CLOCK_STEP_MS;
 
 /* ---- a world ---- */
 
@@ -58,7 +61,7 @@ static void make_device(world *w, unsigned i)
     d->rate = (uint64_t)((1 << 20) + drift);
     d->offset_us = draw(&w->chance, 1000000 * SECOND);
     d->tick_ms = has(w, WORLD_TICK) ? 1 + (uint32_t)draw(&w->chance, 10) : 1;
-    if (has(w, WORLD_EDGE) && has(w, WORLD_TICK)) d->tick_ms = 10;
+    if (has(w, WORLD_EDGE) && has(w, WORLD_TICK)) d->tick_ms = coarse_ms;
     d->wall_off_ms = has(w, WORLD_JUMP)
                          ? (int64_t)draw(&w->chance, 2 * OFF_MS) - OFF_MS
                          : 0;
@@ -103,7 +106,7 @@ static void set_times(world *w)
 {
     w->lease_ms = 2000;
     w->poll_ms = has(w, WORLD_EDGE) ? 20 : 300;
-    if (has(w, WORLD_EDGE) && has(w, WORLD_TICK)) w->poll_ms = 4;
+
     w->request_ms = 400;
     w->quiet_from = (has(w, WORLD_TTL | WORLD_TIDY) ? 20000 : 120) * SECOND;
     w->end = w->quiet_from + 120 * SECOND;
@@ -418,6 +421,8 @@ static int read_command(command *c, int argc, char **argv)
             c->devices = (unsigned)strtoul(value, NULL, 10);
         else if (strcmp(argv[a - 1], "--world") == 0)
             c->trouble = read_trouble(value);
+        else if (strcmp(argv[a - 1], "--tick") == 0)
+            coarse_ms = (uint32_t)strtoul(value, NULL, 10);
         else if (strcmp(argv[a - 1], "--record") == 0)
             record = fopen(value, "w");
         else return 0;

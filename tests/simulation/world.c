@@ -76,6 +76,7 @@ void violate(world *w, const char *format, ...)
     (void)vprintf(format, arguments);
     va_end(arguments);
     printf("\n");
+    (void)fflush(stdout);
 }
 
 void print_trace(const world *w)

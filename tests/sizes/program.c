@@ -6,6 +6,7 @@ literals, so that none is merged with dynalock.h's.
     (nothing)       the lock over a plain stream
     WITH_EXPLAIN    and dynalock_explain
     WITH_TLS        and TLS, small profile
+    WITH_LAYOUT=f   and the layout that f returns
 */
 #include "dynalock.h"
 
@@ -29,6 +30,9 @@ int main(void)
 #ifdef WITH_TLS
     dynalock_tls_init(&tls, dynalock_tls_small(), anchors, 1);
     config.tls = &tls;
+#endif
+#ifdef WITH_LAYOUT
+    config.layout = WITH_LAYOUT();
 #endif
     outcome = dynalock_client_init(&client, &config);
     outcome = dynalock_lock_init(&lock, &options);

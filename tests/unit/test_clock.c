@@ -166,20 +166,23 @@ static void test_dates_are_read(void **state)
             dates[i].seconds);
 }
 
-/* Every day that the reader knows, against libc. */
+/* Every day that the reader knows, against libc, which may know none after
+   2038. */
 static void test_every_day_is_read(void **state)
 {
-    time_t day;
+    int64_t at;
 
     (void)state;
-    for (day = 0; day < (time_t)47482 * 86400; day += 86400) {
-        time_t at = day + 43261;
+    for (at = 43261; at < (int64_t)47482 * 86400; at += 86400) {
+        time_t now = (time_t)at;
         char text[64];
 
+        if (now != at) break;
         (void)strftime(
-            text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", gmtime(&at));
+            text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", gmtime(&now));
         assert_true(dl_read_date(text, strlen(text)) == (uint32_t)at);
     }
+    assert_true(at > 2147400000);
 }
 
 /* A fence that was made by a wrong clock and refused is forgotten. */
