@@ -8763,7 +8763,7 @@ static uint64_t dl_fetch_rank(const dynalock_operation *operation)
 
 static const dynalock_steps dl_fetch_steps = { dl_fetch_prepare,
     dl_fetch_answer, dl_fetch_end, dl_fetch_body, dl_fetch_rank,
-    dl_record_lease, NULL };
+    dl_record_lease, 0 };
 
 /* Credentials were refused: the retry must have others. */
 static const dynalock_credentials *dl_provider_refused(void *context)
