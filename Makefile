@@ -90,8 +90,9 @@ SERVER = dynoxide
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
 
-interop: build/interop/device ## contend with other libraries, for real
+interop: ## contend with other libraries, for real
 	@tests/setup.sh interop
+	@$(MAKE) --no-print-directory build/interop/device
 	@mkdir -p build/interop/classes
 	@javac -cp 'build/interop/java/*' -d build/interop/classes \
 	    tests/interop/JavaSide.java
@@ -173,7 +174,7 @@ threads = tests/harness.py -- sh -c \
     "exec $(THREADS) 3 \$$DYNALOCK_TEST_HTTPS \$$DYNALOCK_TEST_CA"
 
 build/interop/device: tests/interop/device.c $(HEADERS)
-	$(call compile,$(CC) $(CFLAGS) -DDYNALOCK_NO_TLS)
+	$(call compile,$(CC) $(CFLAGS) -DDYNALOCK_NO_TLS $(SANITIZE))
 
 build/bench/%: tests/bench/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -O2)

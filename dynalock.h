@@ -201,6 +201,9 @@ DYNALOCK_TLS_BUFFER       837..16709, 16709    TLS record buffer; under 16709
                                                (not every server obeys)
 DYNALOCK_CLOCK_STEP_MS    1..1000, 10          the coarsest step of
                                                monotonic_ms
+DYNALOCK_CURSOR_SIZE      128..32768, 1024     twice the longest key of a table
+                                               that is listed, as JSON
+                                               ({"key":{"S":"..."}})
 DYNALOCK_LOG              0..4, 0              what is told to platform.log: 1
                                                errors, 2 warnings too, 3 news,
                                                4 every request; 0 costs nothing
@@ -218,8 +221,9 @@ CONTENTS (search for the words)
     == sigv4        == http         == stream       == json
     == request      == layout       == lock         == layouts
     == alarm        == save         == read         == tidy
-    == seal         == group        == semaphore    == client
-    == credentials  == posix        == licence
+    == watch        == break        == list         == seal
+    == group        == semaphore    == client       == credentials
+    == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -258,7 +262,9 @@ CONTENTS (search for the words)
 #ifndef DYNALOCK_CLOCK_STEP_MS
 #define DYNALOCK_CLOCK_STEP_MS 10
 #endif
-
+#ifndef DYNALOCK_CURSOR_SIZE
+#define DYNALOCK_CURSOR_SIZE 1024
+#endif
 #ifndef DYNALOCK_LOG
 #define DYNALOCK_LOG 0
 #endif
@@ -283,6 +289,9 @@ CONTENTS (search for the words)
 #endif
 #if DYNALOCK_CLOCK_STEP_MS < 1 || DYNALOCK_CLOCK_STEP_MS > 1000
 #error "DYNALOCK_CLOCK_STEP_MS must be 1..1000"
+#endif
+#if DYNALOCK_CURSOR_SIZE < 128 || DYNALOCK_CURSOR_SIZE > 32768
+#error "DYNALOCK_CURSOR_SIZE must be 128..32768"
 #endif
 #if DYNALOCK_LOG < 0 || DYNALOCK_LOG > 4
 #error "DYNALOCK_LOG must be 0..4"
@@ -315,6 +324,9 @@ CONTENTS (search for the words)
 #define DYNALOCK_JOIN2(name, size) DYNALOCK_JOIN2_(name, size)
 #define dynalock_tls_init                                                     \
     DYNALOCK_JOIN2(dynalock_tls_init, DYNALOCK_TLS_BUFFER)
+#define dynalock_list DYNALOCK_JOIN2(dynalock_list, DYNALOCK_CURSOR_SIZE)
+#define dynalock_start_list                                                   \
+    DYNALOCK_JOIN2(dynalock_start_list, DYNALOCK_CURSOR_SIZE)
 
 /* ===================================================================== */
 /* == interface                                                          */
@@ -357,7 +369,9 @@ typedef enum dynalock_outcome {
     DYNALOCK_BAD_ARGUMENT = -10,   /* NULL, or a hook is missing: all        */
     DYNALOCK_BAD_KEY = -11,        /* empty, over 2048 bytes (sort key 1024),
                                       not UTF-8: lock_init, read; a bad name
-                                      of an attribute: client_init           */
+                                      of an attribute: client_init; one with
+                                      quotes, backslashes or control
+                                      characters: list                       */
     DYNALOCK_BAD_TABLE = -12,      /* not 3..255 of A-Za-z0-9_.-:
                                       client_init, lock_init, read           */
     DYNALOCK_BAD_LEASE = -13,      /* no use left within the margin, or over
@@ -372,7 +386,8 @@ typedef enum dynalock_outcome {
                                       http with one, or no trust anchor:
                                       client_init                            */
     DYNALOCK_BAD_BUFFER = -18,     /* the caller's memory is too small:
-                                      posix_anchors                          */
+                                      posix_anchors; too small for the names
+                                      of the table's keys: list              */
     DYNALOCK_NO_ENTROPY = -19,     /* the entropy hook failed: client_init,
                                       acquire, any over TLS                  */
     DYNALOCK_IN_USE = -20,         /* this object has a call under way: all
@@ -408,7 +423,11 @@ typedef enum dynalock_outcome {
     DYNALOCK_DANGER = -39,         /* held, but not for longer than the alarm's
                                       safe_ms: check, notify                 */
     DYNALOCK_KEPT = -40,           /* held, released less than an hour ago, or
-                                      not there: tidy                        */
+                                      not there: tidy; not any more what was
+                                      shown: break                           */
+    DYNALOCK_KEY_TOO_LONG = -41,   /* a page ends at a key that does not fit
+                                      DYNALOCK_CURSOR_SIZE: what lies behind
+                                      it is not listed: list                 */
 
     /* The network. */
     DYNALOCK_UNREACHABLE = -50,    /* no connection (detail.port_error): any */
@@ -654,7 +673,7 @@ struct dynalock_lock {
     uint64_t base;      /* before the last request was sent */
     uint64_t until;     /* end of the hold; 0: not held */
     uint64_t token;     /* fence of the hold */
-    uint64_t fence;     /* sent last by this acquisition */
+    uint64_t fence;     /* sent last */
     uint64_t top_fence; /* highest seen or granted for this key */
     uint64_t watch_since;
     uint64_t watch_fence;
@@ -742,6 +761,12 @@ typedef struct dynalock_utf8 {
 
 #define DYNALOCK_DEPTH 96 /* one more than containers within another */
 
+typedef struct dynalock_want { /* see dl_root_wants */
+    const char *name;          /* NULL ends the list */
+    uint16_t limit; /* of the value's text, quotes and shape included */
+    uint8_t expect;
+} dynalock_want;
+
 typedef struct dynalock_filter {
     dynalock_sink sink; /* takes the document */
     uint8_t state;
@@ -761,9 +786,23 @@ typedef struct dynalock_filter {
     uint16_t surrogate;  /* first half of a pair */
     uint32_t code_point; /* of the escape, behind a leading 1 */
     char *out;
-    const struct dl_want *wants; /* attributes of the item to keep */
-    char open[DYNALOCK_DEPTH];   /* the brackets at depths 1, 2 ... */
+    const dynalock_want *wants; /* attributes of the item to keep */
+    char open[DYNALOCK_DEPTH];  /* the brackets at depths 1, 2 ... */
 } dynalock_filter;
+
+/* Makes documents of an answer's items. */
+typedef struct dynalock_splitter {
+    uint8_t part;      /* dl_part */
+    uint8_t seen;      /* bits: the parts that were met */
+    uint16_t out_size; /* memory for an item */
+    uint16_t key_size; /* memory for the key that the answer ends with */
+    uint16_t key_used; /* more than there is: it was too long */
+    char *out;
+    char *key;
+    const dynalock_want *wants;                       /* of an item */
+    void (*each)(struct dynalock_splitter *splitter); /* an item is whole */
+    dynalock_filter filter;                           /* the item under way */
+} dynalock_splitter;
 
 typedef struct dynalock_exchange {
     uint8_t state;
@@ -814,7 +853,7 @@ struct dynalock_client {
     const dynalock_stream *stream;
     dynalock_config config;
     dynalock_signing signing;
-    const struct dl_want *wants; /* the layout's: what of an item is read */
+    const dynalock_want *wants; /* the layout's: what of an item is read */
     uint32_t random;
     uint32_t acquisitions;
     int32_t worst;   /* outcome of what has ended, for close */
@@ -966,6 +1005,122 @@ DYNALOCK_API dynalock_outcome dynalock_release_all(
 DYNALOCK_API dynalock_outcome dynalock_read(dynalock_client *client,
     const dynalock_name *name, dynalock_record *record) DYNALOCK_CHECKED;
 
+/* About when the lock with this fence was granted, in Unix milliseconds; 0: not
+   known (no fence). That is when the granted device signed its request, by its
+   own clock: signatures hold that to within 5 minutes of the service's (15 at
+   some), Date over TLS to about 3 s. It is too late where the fence had to
+   exceed an earlier one of a device whose clock was ahead, and for a lock that
+   was released it may be that of a later try. For the eye: nothing follows from
+   it. */
+DYNALOCK_API int64_t dynalock_granted_ms(uint64_t fence);
+
+/*
+Follows an item: the caller sets `changed` and `context`; the object must
+outlive the watch. `record` is what stood there at the last look (dynalock_data:
+once for each call of changed); `unchanged_ms` for how long that very record was
+seen, heartbeats included, from the answer that first showed it to the request
+that last found it. Only that, longer than record.lease_ms, suggests a dead
+holder: no single look does, and no time stamp.
+
+`changed` is called within a step, at the first look and after every change of
+owner, fence, status, or of the version number where that means another
+acquisition; before_ms is for how long the record before was seen unchanged.
+Heartbeats only update the record. (Those of an item without a fence, which the
+AWS client for Java has made, cannot be told from another acquisition: they are
+changes.) A release and a new grant between two looks are one change. It must
+not block, nor call this client.
+*/
+typedef struct dynalock_watch {
+    dynalock_record record; /* first: &watch.record.operation */
+    uint32_t unchanged_ms;
+    void (*changed)(
+        void *context, const struct dynalock_watch *watch, uint32_t before_ms);
+    void *context;
+    uint8_t looked; /* private, as all below */
+    uint8_t sure;   /* the next look is consistent */
+    uint64_t asked;
+    uint64_t since;
+} dynalock_watch;
+
+/* Looks every config.poll_ms (and up to a quarter more), half as dear as a
+   consistent read; what seems to have changed is confirmed by one of these.
+   Goes on until dynalock_cancel, over all that passes (after a pause: see WHEN
+   THINGS FAIL); anything else ends it with its outcome. DYNALOCK_AGAIN: it
+   watches. With poll_ms DYNALOCK_FOREVER it looks but once. BAD_ARGUMENT
+   (`changed` is NULL), BAD_KEY, BAD_TABLE, IN_USE, CLOCK_UNSET. */
+DYNALOCK_API dynalock_outcome dynalock_start_watch(dynalock_client *client,
+    const dynalock_name *name, dynalock_watch *watch) DYNALOCK_CHECKED;
+
+/*
+Gives back somebody else's lock by force: marks the item released, as its holder
+would, if it still has the version number that was shown (record.rvn of a read,
+a watch or a listing; it is copied, and may stand in `memory`). THE HOLDER IS
+ROBBED: until its next renewal tells it LOST_RELEASED it believes that it holds
+the lock, and works; only a resource that checks fences is safe from it. Break
+what is known to be dead, or wait a lease: that is what acquire does.
+DYNALOCK_OK: that acquisition is over. KEPT: the item has changed meanwhile, if
+only by a heartbeat; `memory` has what stands there now, to be shown again.
+After any other outcome it may have been broken all the same: read. The fence
+stays, and so rises with the next grant. BAD_ARGUMENT: rvn is empty or too long,
+or the layout is not the standard one.
+*/
+DYNALOCK_API dynalock_outcome dynalock_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn,
+    dynalock_record *memory) DYNALOCK_CHECKED;
+
+/* An item of a listing. The texts end in NUL and last during the call only;
+   they may hold more NULs, hence the sizes. */
+typedef struct dynalock_listed {
+    const char *key;      /* NULL: too long for the client's memory */
+    const char *sort_key; /* NULL: too long, or the config names none */
+    uint32_t key_size;    /* DYNALOCK_TOO_LONG; about 530 bytes fit with the
+                             default sizes, more with a larger
+                             DYNALOCK_DATA_SIZE */
+    uint32_t sort_key_size;
+    dynalock_status status; /* not DYNALOCK_ABSENT */
+    uint32_t lease_ms;      /* 0: none, as in a record */
+    uint64_t fence;
+    const char *owner; /* "": none, or too long */
+    const char *rvn;
+    uint8_t again; /* 1: an answer was cut or damaged and is being read anew;
+                      this item may have been reported before */
+} dynalock_listed;
+
+/*
+Lists a table, page by page and in fixed memory, whatever its items hold. The
+caller sets the first three; the object must outlive the listing. `each` is
+called for every item, in no order, within a step: it must not block, nor call
+this client, and ends the listing by returning nonzero. It is called while an
+answer is still under way: what it is told may yet prove damaged (over TLS it is
+sound), and then comes again. Items that come or go meanwhile are seen or not.
+*/
+typedef struct dynalock_listing {
+    dynalock_operation operation; /* private */
+    int (*each)(void *context, const dynalock_listed *item);
+    void *context;
+    uint16_t page;  /* items asked for at a time; 0: 50. Locks that are held
+                       are renewed between two pages */
+    uint32_t count; /* calls of each so far */
+    uint8_t begun;  /* private, as all below */
+    uint8_t stopped;
+    uint16_t passed; /* items of this page */
+    uint16_t shown;  /* items of this page in an earlier try */
+    uint16_t cursor_size;
+    int32_t ending; /* outcome, when stopped */
+    dynalock_want wants[8];
+    dynalock_splitter splitter;
+    char cursor[DYNALOCK_CURSOR_SIZE]; /* key to go on behind, then the next */
+} dynalock_listing;
+
+/* table: NULL: the client's. DYNALOCK_OK: all was listed, or `each` has ended
+   it. TABLE_SHAPE: the keys are not the config's. KEY_TOO_LONG: see there. Each
+   page has as many tries, and as long, as a read. BAD_ARGUMENT (another layout
+   than the standard one, too), BAD_TABLE, BAD_KEY, BAD_BUFFER, IN_USE. The
+   right to Scan is needed; it costs what reading all of the table costs, large
+   items included. */
+DYNALOCK_API dynalock_outcome dynalock_list(dynalock_client *client,
+    const char *table, dynalock_listing *listing) DYNALOCK_CHECKED;
+
 /* Deletes the item at a name if it was released more than an hour ago.
    DYNALOCK_OK: deleted. KEPT: not. Whoever never tidies needs a TTL, or lives
    with the items. */
@@ -1086,6 +1241,11 @@ DYNALOCK_API dynalock_outcome dynalock_start_read(dynalock_client *client,
     const dynalock_name *name, dynalock_record *record) DYNALOCK_CHECKED;
 DYNALOCK_API dynalock_outcome dynalock_start_tidy(dynalock_client *client,
     const dynalock_name *name, dynalock_record *memory) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn,
+    dynalock_record *memory) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_list(dynalock_client *client,
+    const char *table, dynalock_listing *listing) DYNALOCK_CHECKED;
 
 /*
 One step of all that is due: answers, renewals, waiters, releases. Never
@@ -1119,7 +1279,8 @@ array and the locks must outlive the group. The rest is private, and zero at
 first. While the call runs its locks are in use; afterwards each is a lock like
 any other: held, with heartbeats, fence, alarm and end of its own. A server
 without transactions gets them one after another, in the order of their keys.
-At AWS a transaction costs two write units for each lock.
+At AWS a transaction costs two write units for each lock. BAD_ARGUMENT under
+dynalock_for_dynalock_go().
 
 acquire: as dynalock_acquire; detail.holder is the one in the way. UNKNOWN: some
 lock is taken back yet. renew: the worst outcome of all. release: of those that
@@ -2784,13 +2945,25 @@ static void dl_tls_setup_hash(
     br_x509_minimal_set_hash(&tls->x509, id, hash);
 }
 
+/* The generator's state goes on: seeding it again would be a seventh of a
+   resumed handshake. */
+static void dl_tls_zero(br_ssl_client_context *client)
+{
+    br_hmac_drbg_context generator = client->eng.rng;
+    int seeded = client->eng.rng_init_done;
+
+    br_ssl_client_zero(client);
+    client->eng.rng = generator;
+    client->eng.rng_init_done = seeded;
+}
+
 /* Constant-time AES and GHASH; 31-bit integers (small and fast wherever there
    is a 32-bit multiplication). */
 static void dl_tls_setup(dynalock_tls *tls, const br_ec_impl *curves)
 {
     br_ssl_engine_context *engine = &tls->client.eng;
 
-    br_ssl_client_zero(&tls->client);
+    dl_tls_zero(&tls->client);
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
     br_ssl_engine_set_suites(engine, dl_tls_suites, DL_COUNT(dl_tls_suites));
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION);
@@ -2925,29 +3098,42 @@ static int32_t dl_tls_pump(dynalock_client *client, unsigned wanted)
     return 0;
 }
 
-/* Every handshake starts from a fresh context: BearSSL must be given time and
-   entropy each time, and a reset forgets errors. */
+#define DL_TLS_SEEDED 2 /* of BearSSL's rng_init_done */
+
+static int32_t dl_tls_seed(dynalock_client *client)
+{
+    br_ssl_engine_context *engine = &client->config.tls->client.eng;
+    const dynalock_platform *platform = client->config.platform;
+    uint8_t seed[32];
+
+    if (engine->rng_init_done == DL_TLS_SEEDED) return 0;
+    if (platform->entropy(platform->context, seed, sizeof seed) < 0)
+        return DYNALOCK_NO_ENTROPY;
+    br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
+    dl_wipe(seed, sizeof seed);
+    return 0;
+}
+
+/* Every handshake starts from a fresh context (a reset would forget errors),
+   but for the generator. BearSSL must be told the time each time. */
 static int32_t dl_tls_start(dynalock_client *client)
 {
     dynalock_tls *tls = client->config.tls;
-    const dynalock_platform *platform = client->config.platform;
     br_ssl_engine_context *engine = &tls->client.eng;
     uint64_t days = dl_unix_ms(client);
     uint32_t seconds;
-    uint8_t seed[32];
+    int32_t rc;
 
     if (days == 0) return DYNALOCK_CLOCK_UNSET;
     (void)dl_divide(&days, 1000);
-    if (platform->entropy(platform->context, seed, sizeof seed) < 0)
-        return DYNALOCK_NO_ENTROPY;
     tls->profile->setup(tls);
     seconds = dl_divide(&days, 43200); /* divisors are 16 bits: half days */
     seconds += (days & 1) != 0 ? 43200 : 0;
     br_x509_minimal_set_time(
         &tls->x509, (uint32_t)(days >> 1) + 719528, seconds);
     br_ssl_engine_set_buffer(engine, tls->buffer, sizeof tls->buffer, 0);
-    br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
-    dl_wipe(seed, sizeof seed);
+    rc = dl_tls_seed(client);
+    if (rc != 0) return rc;
     br_ssl_engine_set_session_parameters(engine, &tls->session);
     if (!br_ssl_client_reset(&tls->client, client->host, 1))
         return dl_tls_failed(client);
@@ -3047,14 +3233,21 @@ static int32_t dl_tls_read(dynalock_client *client, void *data, size_t size)
 }
 
 /* In half duplex the one buffer must be free before we send: data, an alert
-   or an end that came since the last answer means a new connection. */
+   or an end that came since the last answer means a new connection. A goodbye
+   is answered: without that, some servers forget the session. */
 static int dl_tls_is_stale(dynalock_client *client)
 {
     br_ssl_engine_context *engine = &client->config.tls->client.eng;
     unsigned state = br_ssl_engine_current_state(engine);
 
     if ((state & BR_SSL_SENDAPP) == 0) return 1;
-    return (state & BR_SSL_RECVREC) != 0 && dl_tls_receive(client) != 0;
+    if ((state & BR_SSL_RECVREC) == 0) return 0;
+    switch (dl_tls_receive(client)) {
+    case 0: return 0;
+    case 1: (void)dl_tls_pump(client, 0); break; /* answers a goodbye */
+    default: break;
+    }
+    return 1;
 }
 
 /* Says goodbye without waiting for the answer: some servers keep a session
@@ -3122,11 +3315,7 @@ texts are cut instead. Malformed JSON, a wanted name met twice and nesting
 over 95 levels end in BAD. Escapes are normalised: \" and \\ remain, \b stands
 for NUL, which would end the text for jsmn; all else becomes UTF-8.
 */
-typedef struct dl_want {
-    const char *name; /* NULL ends the list */
-    uint16_t limit;   /* of the value's text, quotes and shape included */
-    uint8_t expect;
-} dl_want;
+typedef dynalock_want dl_want;
 
 enum { /* dl_expect: what a value must be to be kept */
     DL_EXPECT_OBJECT,
@@ -3538,11 +3727,12 @@ static void dl_filter_take(dl_sink *sink, const void *data, size_t size)
         dl_filter_byte((dynalock_filter *)(void *)sink, *from++);
 }
 
-static void dl_filter_begin(
+/* Another document; whoever stands in front of the filter stays there. */
+static DL_ALONG void dl_filter_again(
     dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
 {
-    memset(filter, 0, sizeof *filter);
-    filter->sink.take = dl_filter_take;
+    memset(
+        &filter->state, 0, sizeof *filter - offsetof(dynalock_filter, state));
     filter->wants = wants;
     filter->out = out;
     filter->size = size;
@@ -3550,12 +3740,19 @@ static void dl_filter_begin(
     filter->state = DL_JSON_VALUE;
 }
 
+static DYNALOCK_MAYBE_UNUSED void dl_filter_begin(
+    dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
+{
+    filter->sink.take = dl_filter_take;
+    dl_filter_again(filter, wants, out, size);
+}
+
 /* ---- what was kept ---- */
 
 typedef dynalock_json dl_json;
 
-static void dl_json_parse(dl_json *json, const dynalock_filter *filter,
-    dynalock_token *tokens, unsigned capacity)
+static DL_ALONG void dl_json_parse(dl_json *json,
+    const dynalock_filter *filter, dynalock_token *tokens, unsigned capacity)
 {
     jsmn_parser parser;
 
@@ -4051,7 +4248,7 @@ static void dl_exchange_receive_first(dynalock_client *client)
     exchange->interest = DYNALOCK_READ;
     DL_LOG(client, DYNALOCK_LOG_SENT, client->signing.target);
     dl_response_begin(&client->response, &client->filter.sink);
-    dl_filter_begin(&client->filter,
+    dl_filter_again(&client->filter,
         client->wants + exchange->operation->steps->passed_over,
         client->memory.answer.text, sizeof client->memory.answer.text);
 }
@@ -4906,14 +5103,14 @@ static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 /* What is signed further ahead of the service's clock is refused. */
 #define DL_SIGNED_AHEAD_MS 300000u
 
-/* A hybrid clock: rises over everything seen or granted for this key, and with
-   time, so that it rises over a deletion of the item too. Within an acquisition
-   it rises over what was sent, which may have been written; but not over what a
-   wrong clock made and the service refused: fences would then run ahead of
+/* A hybrid clock: rises over everything seen, granted or sent for this key, and
+   with time, so that it rises over a deletion of the item too. What was sent
+   may be written late, and must not win then; but what a wrong clock made and
+   the service refused does not count: fences would then run ahead of
    everybody's time for ever. */
 static void dl_raise_fence(dynalock_lock *lock)
 {
-    uint64_t sent = lock->counter > 1 ? lock->fence : 0;
+    uint64_t sent = lock->fence;
 
     lock->fence = lock->operation.client->exchange.unix_ms;
     if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
@@ -5610,7 +5807,8 @@ and theirs is taken so much later than it says: wall clocks may differ by the
 grace. A release sets it to a day ago instead of deleting the item: to the
 others that is as free, the fence stays, and the DynamoDB TTL deletes it. Groups
 besides those of == layout: [Y chainsaws. $5 is when chainsaws renewed last; its
-release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H, $G).
+release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H,
+$G).
 */
 #define DL_GRACE_MS 2000
 #define DL_DAY_MS 86400000u
@@ -6050,7 +6248,7 @@ static void dl_record_prepare(dynalock_operation *operation)
     operation->client->signing.target = "GetItem";
 }
 
-static void dl_record_data(
+static DL_ALONG void dl_record_data(
     const dynalock_client *client, dynalock_record *record)
 {
     const char *type = client->config.layout->data_type;
@@ -6071,20 +6269,27 @@ DL_ASSERT_STATIC(an_item_kind_is_a_status,
         (int)DL_ITEM_LIVE == (int)DYNALOCK_LOCKED &&
         (int)DL_ITEM_FOREIGN == (int)DYNALOCK_FOREIGN);
 
+static DL_ALONG void dl_record_copy(const dynalock_client *client,
+    dynalock_record *record, const dl_item *item)
+{
+    record->status = (dynalock_status)item->kind;
+    record->lease_ms = item->lease_ms;
+    record->fence = item->fence != DL_NO_FENCE ? item->fence : 0;
+    dl_copy_text(record->owner, sizeof record->owner,
+        item->found[DL_FOUND_OWNER].text, item->found[DL_FOUND_OWNER].size);
+    dl_copy_text(record->rvn, sizeof record->rvn,
+        item->found[DL_FOUND_VERSION].text,
+        item->found[DL_FOUND_VERSION].size);
+    dl_record_data(client, record);
+}
+
 static void dl_record_fill(
     const dynalock_client *client, dynalock_record *record)
 {
     dl_item item;
 
     dl_read_item(client, &item);
-    record->status = (dynalock_status)item.kind;
-    record->lease_ms = item.lease_ms;
-    record->fence = item.fence != DL_NO_FENCE ? item.fence : 0;
-    dl_copy_text(record->owner, sizeof record->owner,
-        item.found[DL_FOUND_OWNER].text, item.found[DL_FOUND_OWNER].size);
-    dl_copy_text(record->rvn, sizeof record->rvn,
-        item.found[DL_FOUND_VERSION].text, item.found[DL_FOUND_VERSION].size);
-    dl_record_data(client, record);
+    dl_record_copy(client, record, &item);
 }
 
 static void dl_record_answer(
@@ -6204,6 +6409,697 @@ static dynalock_outcome dl_start_tidy(
     dynalock_outcome rc = dl_start_read(client, object, wait_ms);
 
     if (rc == DYNALOCK_AGAIN) operation->steps = &dl_tidy_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == watch: follow an item                                               */
+/* ===================================================================== */
+
+/* What was found goes into the caller's record. */
+static void dl_record_show(dynalock_record *record, const dl_item *item)
+{
+    dl_record_copy(record->operation.client, record, item);
+}
+
+static void dl_watch_prepare(dynalock_operation *operation)
+{
+    dynalock_watch *watch = (dynalock_watch *)(void *)operation;
+
+    watch->asked = operation->client->now;
+    dl_record_prepare(operation);
+}
+
+/* Does a record's text show what was found, cut to fit as it may be? */
+static int dl_shows(const char *copy, size_t capacity, const dl_found *found)
+{
+    size_t size = found->size < capacity ? found->size : capacity - 1;
+
+    return (size == 0 || memcmp(copy, found->text, size) == 0) &&
+           copy[size] == '\0';
+}
+
+enum { /* dl_news: what a look has brought */
+    DL_NEWS_NONE,
+    DL_NEWS_OLDER,   /* a read that was not consistent: no news */
+    DL_NEWS_RENEWED, /* the same acquisition, after a heartbeat */
+    DL_NEWS_CHANGED
+};
+
+/* A fence belongs to one acquisition; where there is none, the version number
+   alone tells. */
+static int dl_watch_news(const dynalock_record *record, const dl_item *item)
+{
+    const dl_found *version = &item->found[DL_FOUND_VERSION];
+    uint64_t fence = item->fence != DL_NO_FENCE ? item->fence : 0;
+
+    if ((int)record->status != (int)item->kind || record->fence != fence ||
+        !dl_shows(
+            record->owner, sizeof record->owner, &item->found[DL_FOUND_OWNER]))
+        return DL_NEWS_CHANGED;
+    if (dl_shows(record->rvn, sizeof record->rvn, version))
+        return DL_NEWS_NONE;
+    if (item->kind != DL_ITEM_LIVE || fence == 0) return DL_NEWS_CHANGED;
+    if (version->size == DL_VERSION_SIZE &&
+        strlen(record->rvn) == DL_VERSION_SIZE &&
+        memcmp(version->text, record->rvn, DL_VERSION_SIZE - 8) == 0 &&
+        memcmp(version->text, record->rvn, DL_VERSION_SIZE) < 0)
+        return DL_NEWS_OLDER;
+    return DL_NEWS_RENEWED;
+}
+
+static void dl_watch_next(dynalock_watch *watch)
+{
+    dynalock_operation *operation = &watch->record.operation;
+    dynalock_client *client = operation->client;
+    uint32_t poll_ms = client->config.poll_ms;
+
+    watch->sure = 0;
+    operation->attempts = 0;
+    operation->due =
+        client->now + poll_ms + dl_random(client, poll_ms / 4 + 1);
+}
+
+/* The new record counts from when it was received, and the old one up to when
+   it was last asked for: what is told is never too long. */
+static void dl_watch_turn(
+    dynalock_watch *watch, const dl_item *item, int news, uint64_t now)
+{
+    uint32_t before_ms = watch->unchanged_ms;
+
+    dl_record_show(&watch->record, item);
+    watch->since = now;
+    watch->unchanged_ms = 0;
+    watch->looked = 1;
+    if (news == DL_NEWS_CHANGED)
+        watch->changed(watch->context, watch, before_ms);
+}
+
+/* Looks need not be consistent; but a change that one of them shows could be
+   the past: it is told when a consistent one shows it, too. */
+static void dl_watch_look(dynalock_watch *watch)
+{
+    dynalock_operation *operation = &watch->record.operation;
+    uint64_t now = operation->client->now;
+    int news, sure = watch->sure;
+    dl_item item;
+
+    dl_read_item(operation->client, &item);
+    news =
+        watch->looked ? dl_watch_news(&watch->record, &item) : DL_NEWS_CHANGED;
+    dl_watch_next(watch);
+    if (news == DL_NEWS_CHANGED && !sure) {
+        watch->sure = 1;
+        operation->due = now;
+    } else if (news >= DL_NEWS_RENEWED) {
+        dl_watch_turn(watch, &item, news, now);
+    } else if (news == DL_NEWS_NONE && watch->asked > watch->since) {
+        watch->unchanged_ms =
+            (uint32_t)dl_least(watch->asked - watch->since, DYNALOCK_FOREVER);
+    }
+}
+
+static void dl_watch_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    if (outcome == DYNALOCK_OK)
+        dl_watch_look((dynalock_watch *)(void *)operation);
+    else if (dl_is_passing(operation->client, outcome))
+        dl_back_off(operation, outcome);
+    else dl_finish(operation, outcome);
+}
+
+static void dl_watch_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    const dynalock_watch *watch =
+        (const dynalock_watch *)(const void *)operation;
+
+    dl_put_request(
+        sink, operation, dl_read_put, watch->sure ? DL_FLAG('C') : 0);
+}
+
+static const dynalock_steps dl_watch_steps = { dl_watch_prepare,
+    dl_watch_answer, dl_record_end, dl_watch_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+static dynalock_outcome dl_start_watch(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_watch *watch = (dynalock_watch *)object;
+    dynalock_outcome rc = dl_start_read(client, object, wait_ms);
+
+    watch->looked = 0;
+    watch->sure = 1;
+    watch->unchanged_ms = 0;
+    if (rc == DYNALOCK_AGAIN) watch->record.operation.steps = &dl_watch_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == break: mark somebody else's lock released                           */
+/* ===================================================================== */
+
+static void dl_break_prepare(dynalock_operation *operation)
+{
+    operation->client->signing.target = "UpdateItem";
+}
+
+#define DL_MARK "released:"
+#define DL_MARK_SIZE (sizeof DL_MARK + DL_VERSION_SIZE - 9)
+
+/* What stands in the version's place once it is released: for one of ours what
+   its holder would write, who then finds its own release done. */
+static void dl_break_mark(char mark[DL_MARK_SIZE], const char *rvn)
+{
+    size_t size = sizeof DL_MARK - 1;
+
+    memcpy(mark, DL_MARK, size);
+    if (strlen(rvn) == DL_VERSION_SIZE && rvn[DL_VERSION_SIZE - 9] == ':') {
+        memcpy(mark + size, rvn, DL_VERSION_SIZE - 9);
+        size += DL_VERSION_SIZE - 9;
+    }
+    mark[size] = '\0';
+}
+
+/* The fence stays: the next grant exceeds it. (A copy of the holder's acquire
+   that is still on its way may take the lock again, as after any release; with
+   another fence than the holder was granted, so that nobody holds it.) */
+static const char dl_break_write[] =
+    "'UpdateExpression':'SET " DL_RELEASED "=:y," DL_VERSION "=:m',"
+    "'ConditionExpression':'" DL_VERSION "=:r AND NOT " DL_RELEASED "=:y',"
+    "'ExpressionAttributeValues':"
+    "{':y':{'S':'1'},':m':{'S':'$M'},':r':{'S':'$R'}},"
+    "'ReturnValuesOnConditionCheckFailure':'ALL_OLD'";
+
+static void dl_break_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_record *record = (const dynalock_record *)fields->context;
+    char mark[DL_MARK_SIZE];
+
+    dl_break_mark(mark, record->rvn);
+    if (letter == 'X') dl_put_template(sink, dl_break_write, fields);
+    else if (letter == 'M') dl_put_contents(sink, mark);
+    else if (letter == 'R') dl_put_contents(sink, record->rvn);
+    else if (letter <= '9')
+        dl_put_text(sink, dl_record_wants[letter - '0'].name);
+    else dl_read_put(fields, letter, sink);
+}
+
+static void dl_break_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    dl_put_request(sink, operation, dl_break_put, DL_FLAG('X'));
+}
+
+/* The item as it stands now. With the mark of the version that was shown, that
+   acquisition is over: an earlier copy of this request was carried out, or the
+   holder was faster. */
+static void dl_break_judge(dynalock_record *record)
+{
+    dynalock_operation *operation = &record->operation;
+    char mark[DL_MARK_SIZE];
+    dl_item item;
+
+    dl_read_item(operation->client, &item);
+    dl_break_mark(mark, record->rvn);
+    dl_record_show(record, &item);
+    dl_finish(operation,
+        item.kind == DL_ITEM_FREE && dl_equals(mark, strlen(mark), record->rvn)
+            ? DYNALOCK_OK
+            : DYNALOCK_KEPT);
+}
+
+static void dl_kept_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    if (outcome == DYNALOCK_OK)
+        dl_break_judge((dynalock_record *)(void *)operation);
+    else if (dl_is_worth_trying(operation, outcome))
+        dl_back_off(operation, outcome);
+    else dl_finish(operation, outcome);
+}
+
+static const dynalock_steps dl_kept_steps = { dl_record_prepare,
+    dl_kept_answer, dl_record_end, dl_record_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+/* Some servers do not show the item with a refusal: then it is read. */
+static void dl_break_refused(dynalock_record *record)
+{
+    dynalock_operation *operation = &record->operation;
+
+    if (dl_json_member(&operation->client->json, 0, "Item") != 0) {
+        dl_break_judge(record);
+        return;
+    }
+    operation->steps = &dl_kept_steps;
+    operation->due = operation->client->now;
+}
+
+static void dl_break_done(dynalock_record *record)
+{
+    char mark[DL_MARK_SIZE];
+
+    dl_break_mark(mark, record->rvn);
+    memcpy(record->rvn, mark, strlen(mark) + 1);
+    record->status = DYNALOCK_RELEASED;
+    dl_finish(&record->operation, DYNALOCK_OK);
+}
+
+static void dl_break_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_record *record = (dynalock_record *)(void *)operation;
+
+    if ((int)outcome == DL_CONDITION_FAILED) dl_break_refused(record);
+    else if (outcome == DYNALOCK_OK) dl_break_done(record);
+    else if (dl_is_worth_trying(operation, outcome))
+        dl_back_off(operation, outcome);
+    else dl_finish(operation, outcome);
+}
+
+static const dynalock_steps dl_break_steps = { dl_break_prepare,
+    dl_break_answer, dl_record_end, dl_break_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+static dynalock_outcome dl_start_break(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_operation *operation = (dynalock_operation *)object;
+    dynalock_outcome rc = dl_start_read(client, object, wait_ms);
+
+    if (rc == DYNALOCK_AGAIN) operation->steps = &dl_break_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == list: the items of a table, page by page                            */
+/* ===================================================================== */
+
+/* ---- the splitter ---- */
+
+/*
+All of an answer goes through the client's filter, which checks its syntax, has
+no use for "Items" and keeps what an error says. The splitter goes by that
+filter's state: each object within "Items" it also hands to a filter of its own,
+as the document {"Item":{...}}; and the object at "LastEvaluatedKey" it copies
+as it stands. Neither may be of another shape, or come twice.
+
+    part     on                                     goes to
+    OTHER    the name LastEvaluatedKey, Items       KEY, ITEMS
+    KEY      another name of the root               OTHER, ITEMS
+    ITEMS    another name of the root               OTHER, KEY
+*/
+enum { /* dl_part; the depth at which its objects begin */
+    DL_PART_OTHER,
+    DL_PART_KEY,
+    DL_PART_ITEMS
+};
+
+/* What a filter needs to read either name behind others. */
+#define DL_SPLIT_ROOM (sizeof ",'LastEvaluatedKey'" + DL_RESERVE)
+
+static const char dl_split_start[] = "{\"Item\":";
+
+/* A name of the root has ended, but for its quote. */
+static void dl_split_name(dynalock_splitter *splitter, dynalock_filter *whole)
+{
+    const char *name = whole->out + whole->start + 1;
+    size_t size = (size_t)(whole->used - whole->start) - 1;
+
+    splitter->part = DL_PART_OTHER;
+    if (whole->keep != DL_KEEP_NAME) { /* too long for either, or unread */
+        if (whole->used + DL_SPLIT_ROOM > whole->size) dl_filter_bad(whole);
+        return;
+    }
+    if (dl_equals(name, size, "Items")) splitter->part = DL_PART_ITEMS;
+    if (dl_equals(name, size, "LastEvaluatedKey"))
+        splitter->part = DL_PART_KEY;
+    if (splitter->part == DL_PART_OTHER) return;
+    if ((splitter->seen >> splitter->part & 1) != 0) dl_filter_bad(whole);
+    splitter->seen = (uint8_t)(splitter->seen | 1 << splitter->part);
+}
+
+static void dl_split_keep(dynalock_splitter *splitter, char c)
+{
+    if (splitter->part == DL_PART_ITEMS) {
+        dl_filter_byte(&splitter->filter, c);
+        return;
+    }
+    if (splitter->key_used < splitter->key_size)
+        splitter->key[splitter->key_used] = c;
+    if (splitter->key_used <= splitter->key_size) splitter->key_used++;
+}
+
+static void dl_split_begin(dynalock_splitter *splitter)
+{
+    if (splitter->part != DL_PART_ITEMS) return;
+    dl_filter_begin(
+        &splitter->filter, splitter->wants, splitter->out, splitter->out_size);
+    dl_put_text(&splitter->filter.sink, dl_split_start);
+}
+
+static void dl_split_end(dynalock_splitter *splitter, dynalock_filter *whole)
+{
+    if (splitter->part != DL_PART_ITEMS) return;
+    dl_filter_byte(&splitter->filter, '}');
+    if (splitter->filter.state == DL_JSON_DONE) splitter->each(splitter);
+    else dl_filter_bad(whole); /* an attribute twice */
+}
+
+/* Did this byte, met in this state and at this depth, begin a value? White
+   space changes neither, a bracket that closes comes out. */
+static int dl_split_is_value(
+    const dynalock_filter *whole, unsigned state, unsigned depth)
+{
+    if (state != DL_JSON_VALUE && state != DL_JSON_VALUE0) return 0;
+    return whole->depth > depth ||
+           (whole->depth == depth && whole->state != state);
+}
+
+/* A value begins within a part, at the depth of its objects or above. 0: it is
+   of another kind than belongs there. */
+static int dl_split_value(
+    dynalock_splitter *splitter, unsigned depth, char first)
+{
+    if (depth < splitter->part) return first == '[';
+    if (first == '{') dl_split_begin(splitter);
+    return first == '{';
+}
+
+static void dl_split_byte(
+    dynalock_splitter *splitter, dynalock_filter *whole, char c)
+{
+    unsigned depth = whole->depth, state = whole->state;
+
+    if (c == '"' && depth == 1 && state == DL_JSON_STRING && whole->in_name)
+        dl_split_name(splitter, whole);
+    dl_filter_byte(whole, c);
+    if (depth <= splitter->part && dl_split_is_value(whole, state, depth) &&
+        !dl_split_value(splitter, depth, c))
+        dl_filter_bad(whole);
+    if (whole->state == DL_JSON_BAD || splitter->part == DL_PART_OTHER) return;
+    if (depth <= splitter->part && whole->depth <= splitter->part) return;
+    dl_split_keep(splitter, c);
+    if (whole->depth == splitter->part) dl_split_end(splitter, whole);
+}
+
+/* ---- an item ---- */
+
+/* Of the answer's memory, what the client's filter needs for an error. */
+#define DL_ENVELOPE                                                           \
+    (DL_TYPE_LIMIT + DL_MESSAGE_LIMIT +                                       \
+        sizeof "{'__type':,'message':" + DL_SPLIT_ROOM)
+#define DL_ITEM_ROOM (DYNALOCK_ANSWER_SIZE - DL_ENVELOPE)
+
+DL_ASSERT_STATIC(an_item_has_tokens_enough,
+    DYNALOCK_TOKENS >= 3 +
+                           4 * sizeof(((dynalock_listing *)NULL)->wants) /
+                               sizeof(dynalock_want) -
+                           4);
+
+/* A key's text; 0: there is none, as the config has it. One that was too long
+   for the filter has become `true`. */
+static int dl_list_key(const dl_json *json, int item, const char *name,
+    const char **text, uint32_t *size)
+{
+    dl_found found;
+    int value = dl_json_member(json, item, name);
+
+    *text = NULL;
+    *size = DYNALOCK_TOO_LONG;
+    if (value == 0) return 0;
+    if (dl_json_token(json, value)->type != JSMN_OBJECT) return 1;
+    dl_json_text(json, dl_json_member(json, value, "S"), &found);
+    *text = found.text;
+    *size = (uint32_t)found.size;
+    return found.text != NULL;
+}
+
+static const char *dl_list_text(const dl_found *found)
+{
+    return found->text != NULL ? found->text : "";
+}
+
+/* 0: the table's keys are not those of the config. */
+static int dl_list_fill(const dynalock_client *client, dynalock_listed *listed)
+{
+    const dynalock_config *config = &client->config;
+    const dl_json *json = &client->json;
+    int at = dl_json_member(json, 0, "Item");
+    dl_item item;
+
+    memset(listed, 0, sizeof *listed);
+    dl_read_item(client, &item);
+    listed->status = (dynalock_status)item.kind;
+    listed->lease_ms = item.lease_ms;
+    listed->fence = item.fence != DL_NO_FENCE ? item.fence : 0;
+    listed->owner = dl_list_text(&item.found[DL_FOUND_OWNER]);
+    listed->rvn = dl_list_text(&item.found[DL_FOUND_VERSION]);
+    return dl_list_key(
+               json, at, config->key_name, &listed->key, &listed->key_size) &&
+           (config->sort_key_name == NULL ||
+               dl_list_key(json, at, config->sort_key_name, &listed->sort_key,
+                   &listed->sort_key_size));
+}
+
+static void dl_list_stop(dynalock_listing *listing, dynalock_outcome outcome)
+{
+    listing->stopped = 1;
+    listing->ending = outcome;
+}
+
+static void dl_list_each(dynalock_splitter *splitter)
+{
+    dynalock_listing *listing =
+        (dynalock_listing *)(void *)((char *)splitter -
+                                     offsetof(dynalock_listing, splitter));
+    dynalock_client *client = listing->operation.client;
+    dynalock_listed listed;
+
+    if (listing->stopped) return;
+    dl_json_parse(&client->json, &splitter->filter,
+        client->memory.answer.tokens, DYNALOCK_TOKENS);
+    if (!dl_list_fill(client, &listed)) {
+        dl_list_stop(listing, DYNALOCK_TABLE_SHAPE);
+        return;
+    }
+    listed.again = listing->passed < listing->shown;
+    listing->passed++;
+    listing->count++;
+    if (listing->each(listing->context, &listed) != 0)
+        dl_list_stop(listing, DYNALOCK_OK);
+}
+
+/* Stands before the client's filter while a listing's answer comes in. */
+static void dl_list_take(dl_sink *sink, const void *data, size_t size)
+{
+    dynalock_client *client =
+        (dynalock_client *)(void *)((char *)sink -
+                                    offsetof(dynalock_client, filter));
+    dynalock_listing *listing =
+        (dynalock_listing *)(void *)client->exchange.operation;
+    const char *from = (const char *)data;
+
+    if (!listing->begun) {
+        client->filter.size = DL_ENVELOPE;
+        client->filter.limit = DL_ENVELOPE;
+        listing->begun = 1;
+    }
+    while (size-- != 0)
+        dl_split_byte(&listing->splitter, &client->filter, *from++);
+}
+
+/* ---- a page ---- */
+
+static void dl_list_prepare(dynalock_operation *operation)
+{
+    dynalock_client *client = operation->client;
+    dynalock_listing *listing = (dynalock_listing *)(void *)operation;
+    dynalock_splitter *splitter = &listing->splitter;
+
+    client->signing.target = "Scan";
+    client->filter.sink.take = dl_list_take;
+    listing->begun = 0;
+    listing->passed = 0;
+    splitter->part = DL_PART_OTHER;
+    splitter->seen = 0;
+    splitter->out = client->memory.answer.text + DL_ENVELOPE;
+    splitter->out_size = DL_ITEM_ROOM;
+    splitter->key = listing->cursor + listing->cursor_size;
+    splitter->key_size =
+        (uint16_t)(sizeof listing->cursor - listing->cursor_size);
+    splitter->key_used = 0;
+    splitter->wants = listing->wants;
+    splitter->each = dl_list_each;
+}
+
+static void dl_list_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_listing *listing =
+        (const dynalock_listing *)fields->context;
+
+    if (letter == 'N') dl_put_decimal(sink, listing->page);
+    else if (letter == 'E')
+        dl_put(sink, listing->cursor, listing->cursor_size);
+    else if (letter <= '9')
+        dl_put_text(sink, dl_record_wants[letter - '0'].name);
+    else dl_read_put(fields, letter, sink);
+}
+
+static void dl_list_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    static const char text[] =
+        "{'TableName':$T,'Limit':$N,'ProjectionExpression':'#k[Q,#s]," DL_OWNER
+        "," DL_VERSION "," DL_RELEASED "," DL_FENCE "," DL_LEASE
+        "','ExpressionAttributeNames':{'#k':$P[Q,'#s':$Q]}"
+        "[E,'ExclusiveStartKey':$E]}";
+    const dynalock_listing *listing =
+        (const dynalock_listing *)(const void *)operation;
+    dl_fields fields;
+
+    fields.put = dl_list_put;
+    fields.context = listing;
+    fields.flags = 0;
+    if (listing->cursor_size != 0) fields.flags |= DL_FLAG('E');
+    if (operation->client->config.sort_key_name != NULL)
+        fields.flags |= DL_FLAG('Q');
+    dl_put_template(sink, text, &fields);
+}
+
+/* The key that the page has ended with is where the next one goes on. One that
+   leads nowhere would list for ever. */
+static dynalock_outcome dl_list_turn(dynalock_listing *listing)
+{
+    const dynalock_splitter *splitter = &listing->splitter;
+    uint16_t size = splitter->key_used;
+
+    if (listing->stopped) return (dynalock_outcome)listing->ending;
+    if ((splitter->seen >> DL_PART_ITEMS & 1) == 0) return DYNALOCK_BAD_ANSWER;
+    if (size == 0) return DYNALOCK_OK;
+    if (size > splitter->key_size) return DYNALOCK_KEY_TOO_LONG;
+    if (size == listing->cursor_size &&
+        memcmp(listing->cursor, splitter->key, size) == 0)
+        return DYNALOCK_BAD_ANSWER;
+    memmove(listing->cursor, splitter->key, size);
+    listing->cursor_size = size;
+    return DYNALOCK_AGAIN;
+}
+
+static void dl_list_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_client *client = operation->client;
+    dynalock_listing *listing = (dynalock_listing *)(void *)operation;
+
+    client->filter.sink.take = dl_filter_take;
+    if (outcome == DYNALOCK_OK || listing->stopped)
+        outcome = dl_list_turn(listing);
+    if (outcome == DYNALOCK_AGAIN) {
+        listing->shown = 0;
+        operation->attempts = 0;
+        operation->due = client->now;
+        operation->deadline = dl_deadline(client, 0);
+    } else if (dl_is_worth_trying(operation, outcome)) {
+        if (listing->shown < listing->passed) listing->shown = listing->passed;
+        dl_back_off(operation, outcome);
+    } else {
+        dl_finish(operation, outcome);
+    }
+}
+
+static void dl_list_end(dynalock_operation *operation, unsigned why)
+{
+    operation->client->filter.sink.take = dl_filter_take;
+    dl_record_end(operation, why);
+}
+
+static const dynalock_steps dl_list_steps = { dl_list_prepare, dl_list_answer,
+    dl_list_end, dl_list_body, dl_record_rank, dl_record_lease, 1 };
+
+/* ---- a listing ---- */
+
+/* What filters find by its text must stand in an answer as in the config. */
+static int dl_list_is_plain(const char *name)
+{
+    for (; *name != '\0'; name++)
+        if ((uint8_t)*name < 0x20 || dl_is_in(*name, "\"\\")) return 0;
+    return 1;
+}
+
+/* Memory of an item that a name takes, with ,"": around it. */
+static uint32_t dl_list_name(const char *name)
+{
+    return (uint32_t)strlen(name) + 4;
+}
+
+static void dl_list_want(
+    dynalock_want **want, const char *name, uint32_t limit)
+{
+    (*want)->name = name;
+    (*want)->limit = (uint16_t)limit;
+    (*want)->expect = DL_EXPECT_ATTRIBUTE;
+    ++*want;
+}
+
+/* What a lock's attributes leave of the memory is for the keys, shared as their
+   greatest sizes are. */
+static dynalock_outcome dl_list_wants(
+    const dynalock_config *config, dynalock_listing *listing)
+{
+    const dl_want *from = dl_record_wants + 1;
+    dynalock_want *want = listing->wants;
+    const char *sort = config->sort_key_name;
+    uint32_t taken = sizeof dl_split_start + 4 + DL_RESERVE, room;
+
+    taken += dl_list_name(config->key_name);
+    if (sort != NULL) taken += dl_list_name(sort);
+    for (; from->name != NULL; from++) {
+        taken += dl_list_name(from->name) + from->limit;
+        dl_list_want(&want, from->name, from->limit);
+    }
+    if (!dl_list_is_plain(config->key_name) ||
+        (sort != NULL && !dl_list_is_plain(sort)))
+        return DYNALOCK_BAD_KEY;
+    if (taken + 64 > DL_ITEM_ROOM) return DYNALOCK_BAD_BUFFER;
+    room = ((uint32_t)DL_ITEM_ROOM - taken) / 3;
+    dl_list_want(&want, config->key_name, sort != NULL ? 2 * room : 3 * room);
+    if (sort != NULL) dl_list_want(&want, sort, room);
+    want->name = NULL;
+    return DYNALOCK_OK;
+}
+
+/* A listing's memory may hold anything before its first use, but for what the
+   caller sets. */
+static dynalock_outcome dl_list_init(const dynalock_client *client,
+    const char *table, dynalock_listing *listing)
+{
+    const dynalock_operation *at = client->operations;
+
+    for (; at != NULL; at = at->next)
+        if (at == &listing->operation) return DYNALOCK_IN_USE;
+    memset(&listing->operation, 0, sizeof listing->operation);
+    listing->operation.name.table = table;
+    if (listing->page == 0) listing->page = 50;
+    listing->count = 0;
+    listing->stopped = 0;
+    listing->shown = 0;
+    listing->passed = 0;
+    listing->cursor_size = 0;
+    return DYNALOCK_AGAIN;
+}
+
+static dynalock_outcome dl_start_list(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_operation *operation = (dynalock_operation *)object;
+    dynalock_outcome rc = dl_check_table(dl_table(client, operation));
+
+    if (client->config.layout != dynalock_standard())
+        rc = DYNALOCK_BAD_ARGUMENT;
+    if (rc == DYNALOCK_OK)
+        rc = dl_list_wants(&client->config, (dynalock_listing *)object);
+    if (rc == DYNALOCK_OK) rc = dl_start_operation(client, operation, wait_ms);
+    operation->steps = &dl_list_steps;
     return rc;
 }
 
@@ -6764,6 +7660,9 @@ static dynalock_outcome dl_start_group_acquire(
     dynalock_group *group = (dynalock_group *)object;
     dynalock_outcome rc = dl_check_group(group);
 
+    /* a transaction grants at once */
+    if (client->config.layout->granted != dl_hold)
+        return DYNALOCK_BAD_ARGUMENT;
     if (rc == DYNALOCK_OK) rc = dl_group_gather(client, group);
     if (rc != DYNALOCK_AGAIN) return rc;
     group->operation.steps = &dl_group_steps;
@@ -7173,6 +8072,7 @@ DYNALOCK_API dynalock_outcome dynalock_client_init(
     client->signing.host = client->host;
     rc = dl_check_config(client);
     if (rc == DYNALOCK_OK) rc = dl_draw_owner(client);
+    client->filter.sink.take = dl_filter_take;
     if (rc != DYNALOCK_OK) memset(client, 0, sizeof *client);
     return rc;
 }
@@ -7463,6 +8363,83 @@ DYNALOCK_API dynalock_outcome dynalock_tidy(dynalock_client *client,
     return dl_call(client, dl_start_tidy, memory, 0);
 }
 
+/* `changed` is the caller's and must be there. */
+DYNALOCK_API dynalock_outcome dynalock_start_watch(
+    dynalock_client *client, const dynalock_name *name, dynalock_watch *watch)
+{
+    dynalock_outcome rc;
+
+    if (watch == NULL || watch->changed == NULL) return DYNALOCK_BAD_ARGUMENT;
+    rc = dl_check_read(client, name, &watch->record);
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_watch, watch, DYNALOCK_FOREVER);
+}
+
+/* The version number may stand in the memory that is to be cleared. */
+static dynalock_outcome dl_check_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn, dynalock_record *memory)
+{
+    dynalock_outcome rc;
+    char copy[DYNALOCK_RVN_SIZE];
+
+    if (!dl_is_name(rvn, sizeof copy - 1) || !dl_is_ready(client) ||
+        client->config.layout != dynalock_standard())
+        return DYNALOCK_BAD_ARGUMENT;
+    memcpy(copy, rvn, strlen(rvn) + 1);
+    rc = dl_check_read(client, name, memory);
+    if (rc == DYNALOCK_AGAIN) memcpy(memory->rvn, copy, strlen(copy) + 1);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn, dynalock_record *memory)
+{
+    dynalock_outcome rc = dl_check_break(client, name, rvn, memory);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_break, memory, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn, dynalock_record *memory)
+{
+    dynalock_outcome rc = dl_check_break(client, name, rvn, memory);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_break, memory, 0);
+}
+
+static dynalock_outcome dl_check_list(
+    dynalock_client *client, const char *table, dynalock_listing *listing)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || listing == NULL || listing->each == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    (void)dl_enter(client);
+    rc = dl_list_init(client, table, listing);
+    dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_list(
+    dynalock_client *client, const char *table, dynalock_listing *listing)
+{
+    dynalock_outcome rc = dl_check_list(client, table, listing);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_list, listing, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_list(
+    dynalock_client *client, const char *table, dynalock_listing *listing)
+{
+    dynalock_outcome rc = dl_check_list(client, table, listing);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_list, listing, 0);
+}
+
 DYNALOCK_API dynalock_outcome dynalock_start_group_acquire(
     dynalock_client *client, dynalock_group *group, uint32_t wait_ms)
 {
@@ -7512,6 +8489,11 @@ DYNALOCK_API dynalock_outcome dynalock_semaphore_acquire(
 }
 
 /* ---- the rest ---- */
+
+DYNALOCK_API int64_t dynalock_granted_ms(uint64_t fence)
+{
+    return (int64_t)fence;
+}
 
 DYNALOCK_API uint32_t dynalock_remaining_ms(
     const dynalock_client *client, const dynalock_lock *lock)
@@ -7862,8 +8844,11 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
         "altered.")                                                           \
     X(DYNALOCK_DANGER, "The lock is held, but not for long any more.")        \
     X(DYNALOCK_KEPT,                                                          \
-        "The item is held, was released less than an hour ago, or is not "    \
-        "there.")                                                             \
+        "The item was left alone: it is held, not there, released too "       \
+        "short ago, or not any more what was shown.")                         \
+    X(DYNALOCK_KEY_TOO_LONG,                                                  \
+        "The listing ends at a key that DYNALOCK_CURSOR_SIZE has no room "    \
+        "for.")                                                               \
     X(DYNALOCK_UNREACHABLE,                                                   \
         "No connection: check the network, host and port.")                   \
     X(DYNALOCK_DISCONNECTED,                                                  \

@@ -121,13 +121,17 @@ def sizeof(core, types, *flags):
 
 def measure(core):
     implementation = build(core, "dynalock", ROOT / "dynalock.h", "-DDYNALOCK_IMPLEMENTATION")
-    sizes = sizeof(core, ["dynalock_client", "dynalock_lock", "dynalock_record", "dynalock_tls"])
+    names = ["client", "lock", "record", "watch", "listing", "tls"]
+    sizes = sizeof(core, [f"dynalock_{name}" for name in names])
     small = sizeof(core, ["dynalock_tls"], f"-DDYNALOCK_TLS_BUFFER={SMALL_TLS_BUFFER}")
     plain = flash(core, implementation, "plain")
     return {
         FLASH: plain,
         "flash: with dynalock_explain": flash(core, implementation, "explain", "-DWITH_EXPLAIN"),
         "flash: with TLS, BearSSL not counted": flash(core, implementation, "tls", "-DWITH_TLS"),
+        "flash: with watching": flash(core, implementation, "watch", "-DWITH_WATCH"),
+        "flash: with breaking": flash(core, implementation, "break", "-DWITH_BREAK"),
+        "flash: with listing": flash(core, implementation, "list", "-DWITH_LIST"),
         **{
             figure: flash(core, implementation, "layout", flag) - plain
             for figure, flag in LAYOUTS.items()
@@ -136,6 +140,8 @@ def measure(core):
         "sizeof(dynalock_client)": sizes["dynalock_client"],
         "sizeof(dynalock_lock)": sizes["dynalock_lock"],
         "sizeof(dynalock_record)": sizes["dynalock_record"],
+        "sizeof(dynalock_watch)": sizes["dynalock_watch"],
+        "sizeof(dynalock_listing)": sizes["dynalock_listing"],
         SMALL_TLS: small["dynalock_tls"],
         FULL_TLS: sizes["dynalock_tls"],
     }

@@ -6,6 +6,9 @@ literals, so that none is merged with dynalock.h's.
     (nothing)       the lock over a plain stream
     WITH_EXPLAIN    and dynalock_explain
     WITH_TLS        and TLS, small profile
+    WITH_WATCH      and dynalock_start_watch, dynalock_cancel
+    WITH_BREAK      and dynalock_break
+    WITH_LIST       and dynalock_list
     WITH_LAYOUT=f   and the layout that f returns
 */
 #include "dynalock.h"
@@ -19,6 +22,15 @@ extern dynalock_record record;
 extern volatile int outcome;
 #ifdef WITH_EXPLAIN
 extern const char *volatile text;
+#endif
+#ifdef WITH_WATCH
+extern dynalock_watch watching;
+#endif
+#ifdef WITH_BREAK
+extern const char version[];
+#endif
+#ifdef WITH_LIST
+extern dynalock_listing listing;
 #endif
 #ifdef WITH_TLS
 extern dynalock_tls tls;
@@ -41,6 +53,16 @@ int main(void)
     outcome = dynalock_poll(&client);
     outcome = dynalock_release(&client, &lock);
     outcome = dynalock_read(&client, &name, &record);
+#ifdef WITH_WATCH
+    outcome = dynalock_start_watch(&client, &name, &watching);
+    dynalock_cancel(&client, &watching.record.operation);
+#endif
+#ifdef WITH_BREAK
+    outcome = dynalock_break(&client, &name, version, &record);
+#endif
+#ifdef WITH_LIST
+    outcome = dynalock_list(&client, NULL, &listing);
+#endif
 #ifdef WITH_EXPLAIN
     text = dynalock_explain((dynalock_outcome)outcome);
 #endif

@@ -1,8 +1,9 @@
 /*
 A world of one process for the lock's tests: virtual clocks, a stream that
-ends in a table of one item, and faults on demand. The table knows the four
+ends in a table of one item, and faults on demand. The table knows the
 requests by their wording and evaluates them as the service would; it is no
-model of DynamoDB (tests/simulation has one), just enough to answer.
+model of DynamoDB (tests/simulation has one), just enough to answer. A test
+that lists a table answers the Scans itself.
 */
 #ifndef WORLD_H
 #define WORLD_H
@@ -80,6 +81,7 @@ typedef struct world {
     int never_item;   /* a server that shows no item with a refusal */
     enum world_fault faults[32];
     size_t fault_at;
+    const char *(*scan)(struct world *w); /* the answer to a Scan */
     int requests, writes, reads;
     char last_body[16384];
     char last_operation[16];
@@ -210,6 +212,16 @@ static int world_may_release(const world *w)
            world_between(w, w->item.rvn, 'a', 'z');
 }
 
+/* Only what was shown is broken. */
+static int world_may_break(const world *w)
+{
+    char shown[300];
+
+    world_value(w, 'r', shown, sizeof shown);
+    return w->item.exists && !w->item.released &&
+           strcmp(shown, w->item.rvn) == 0;
+}
+
 /* Carries the write out; 0: its condition does not hold. */
 static int world_write(world *w)
 {
@@ -221,6 +233,12 @@ static int world_write(world *w)
             item->fence >= world_number(w, 'f'))
             return 0;
         memset(item, 0, sizeof *item);
+        return 1;
+    }
+    if (world_find(w, " AND NOT isReleased=:y") != NULL) {
+        if (!world_may_break(w)) return 0;
+        item->released = 1;
+        world_value(w, 'm', item->rvn, sizeof item->rvn);
         return 1;
     }
     if (world_find(w, " AND fence<=:f") != NULL) {
@@ -347,6 +365,10 @@ static void world_carry_out(world *w, int damage)
     char item[4096], body[8192] = "{}";
     const world_item *seen = &w->item;
 
+    if (strcmp(w->last_operation, "Scan") == 0) {
+        world_reply(w, 200, w->scan(w), damage);
+        return;
+    }
     if (strcmp(w->last_operation, "GetItem") != 0) {
         if (world_write(w)) world_reply(w, 200, "{}", damage);
         else world_refuse(w);
