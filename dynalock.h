@@ -459,6 +459,8 @@ typedef enum dynalock_outcome {
     DYNALOCK_CREDENTIALS_REFUSED = -76,  /* unknown key, wrong signature: any*/
     DYNALOCK_CREDENTIALS_EXPIRED = -77,  /* temporary ones, expired: any     */
     DYNALOCK_DENIED = -78,         /* they lack the right: any               */
+    DYNALOCK_CREDENTIALS_NOT_OFFERED = -79, /* a profile or the environment asks
+                                      for a way to them that is not here: any*/
 
     /* The service. detail has its own words. */
     DYNALOCK_THROTTLED = -80,      /* too many requests, or conflicts: any   */
@@ -1503,14 +1505,17 @@ DYNALOCK_API void dynalock_identity_ec(dynalock_identity *identity,
 DYNALOCK_API void dynalock_identity_rsa(dynalock_identity *identity,
     const br_x509_certificate *chain, size_t chain_count,
     const br_rsa_private_key *key);
+#endif
 
 /* AWS IoT Core's credential provider: one request over the client's tls, with
    this device's certificate. Zero the struct; all but `profile` is yours. Under
    secure_transport, identity is NULL and the port has the certificate. */
 typedef struct dynalock_iot {
+#ifndef DYNALOCK_NO_TLS
     dynalock_tls_profile profile; /* private, as is `own` */
     const dynalock_tls_profile *own;
     const dynalock_identity *identity;
+#endif
     const char *host; /* "<prefix>.credentials.iot.<region>.amazonaws.com"
                                (aws iot describe-endpoint --endpoint-type
                                iot:CredentialProvider) */
@@ -1519,7 +1524,6 @@ typedef struct dynalock_iot {
     const char *thing;      /* NULL: the header is not sent */
 } dynalock_iot;
 DYNALOCK_API const dynalock_source *dynalock_source_iot(void);
-#endif
 
 /* ---- helpers ---- */
 
@@ -1607,6 +1611,52 @@ DYNALOCK_API void dynalock_posix_platform(
    AWS_SESSION_TOKEN of the environment (NULL where unset). */
 DYNALOCK_API void dynalock_posix_credentials(
     dynalock_credentials *credentials);
+
+/*
+What AWS users have on a host. The chain asks, in AWS' order: the environment;
+the profile in the shared credentials and config files; a container's endpoint
+if its variables are set; else the EC2 instance. What a profile or the
+environment may ask for and is not offered here (assume-role profiles, web
+identity, SSO, credential_process) ends it in CREDENTIALS_NOT_OFFERED: another
+identity must not take its place.
+
+    dynalock_posix_load(&aws);    (region, endpoint and bundle for the config)
+    dynalock_provider_init(&provider, dynalock_source_posix(), &aws, memory,
+        sizeof memory);
+
+Variables: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
+AWS_CREDENTIAL_EXPIRATION; AWS_PROFILE, AWS_SHARED_CREDENTIALS_FILE,
+AWS_CONFIG_FILE; AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and _FULL_URI,
+AWS_CONTAINER_AUTHORIZATION_TOKEN and _TOKEN_FILE (read anew for each fetch);
+AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT and
+_ENDPOINT_MODE. An empty value counts as none.
+*/
+#define DYNALOCK_POSIX_TEXT 1024
+typedef struct dynalock_posix_aws {
+    const char *profile; /* yours; NULL: AWS_PROFILE, else "default" */
+    /* set by load; NULL: none. Of AWS_REGION, AWS_DEFAULT_REGION, the profile's
+       region; AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, endpoint_url;
+       AWS_CA_BUNDLE, ca_bundle. */
+    const char *region;
+    const char *endpoint;
+    const char *ca_bundle;
+    /* Each source that was asked, and why it was passed over or failed. */
+    char report[768];
+    uint8_t at; /* private, as is the rest */
+    uint8_t ended;
+    dynalock_ec2 ec2;
+    dynalock_container container;
+    char host[DYNALOCK_HOST_SIZE];
+    char region_text[64];
+    char endpoint_text[DYNALOCK_POSIX_TEXT];
+    char bundle_text[DYNALOCK_POSIX_TEXT];
+    char authorization[8192];
+} dynalock_posix_aws;
+
+/* DYNALOCK_OK, also when there is no file. BAD_FILE: see report. */
+DYNALOCK_API dynalock_outcome dynalock_posix_load(
+    dynalock_posix_aws *aws) DYNALOCK_CHECKED;
+DYNALOCK_API const dynalock_source *dynalock_source_posix(void);
 
 #ifndef DYNALOCK_NO_TLS
 #ifndef DYNALOCK_ANCHORS
@@ -8822,7 +8872,7 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
     X(DYNALOCK_HELD, "This lock is held already.")                            \
     X(DYNALOCK_NOT_HELD, "This lock is not held.")                            \
     X(DYNALOCK_NO_FILE, "The file cannot be read.")                           \
-    X(DYNALOCK_BAD_FILE, "The file holds no sound certificate.")              \
+    X(DYNALOCK_BAD_FILE, "The file is malformed, or holds no certificate.")   \
     X(DYNALOCK_BAD_BLOB,                                                      \
         "This is not a saved lock, is damaged, or is of another owner.")      \
     X(DYNALOCK_BUSY, "Another owner holds the lock.")                         \
@@ -8879,6 +8929,8 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
         "The temporary credentials have expired.")                            \
     X(DYNALOCK_DENIED,                                                        \
         "These credentials lack a right on the table: see detail.message.")   \
+    X(DYNALOCK_CREDENTIALS_NOT_OFFERED,                                       \
+        "The profile asks for a way to credentials that is not offered.")     \
     X(DYNALOCK_THROTTLED,                                                     \
         "The service is throttling or saw conflicting writes.")               \
     X(DYNALOCK_SERVICE_FAILED, "The service failed (5xx).")                   \
@@ -8949,7 +9001,6 @@ static const char dl_text_item[] = "Item";
 static const char dl_text_end[] = "}";
 static const char dl_text_message[] = "message";
 static const char dl_text_capital[] = "Message";
-static const char dl_text_line_end[] = "\r\n";
 static const char dl_text_plain[] = "http://";
 static const char dl_text_secure[] = "https://";
 static const char dl_text_host[] = ".-_";
@@ -8978,13 +9029,13 @@ static int dl_is_printable(const char *text, size_t size, char least)
     return 1;
 }
 
-/* Up to the end of the line. */
-static size_t dl_count_line(const char *text)
+/* Without the line's end that may follow it. */
+static size_t dl_count_token(const char *text)
 {
-    size_t size = 0;
+    size_t size = strlen(text);
 
-    while (text[size] != '\0' && !dl_is_in(text[size], dl_text_line_end))
-        size++;
+    if (size != 0 && text[size - 1] == '\n') size--;
+    if (size != 0 && text[size - 1] == '\r') size--;
     return size;
 }
 
@@ -9579,9 +9630,9 @@ static dynalock_outcome dl_answer_finish(
 
 static void dl_fetch_stop(dynalock_client *client, dynalock_provider *provider)
 {
-    dl_ask_end(client, provider);
     if (provider->fetching && provider->source->stop != NULL)
         provider->source->stop(client, provider);
+    dl_ask_end(client, provider);
     provider->fetching = 0;
     provider->step = 0;
     dl_wipe(dl_spare(provider), provider->half);
@@ -10092,7 +10143,7 @@ static void dl_container_field(
     else if (letter == 'u') {
         if (container->path[0] != '/') dl_put_text(sink, dl_text_slash);
         dl_put_text(sink, container->path);
-    } else dl_put(sink, token, dl_count_line(token));
+    } else dl_put(sink, token, dl_count_token(token));
 }
 
 static void dl_container_put(const dynalock_provider *provider, dl_sink *sink)
@@ -10124,7 +10175,7 @@ static dynalock_outcome dl_container_begin(
                 "the authorization token cannot be read");
     }
     token = container->authorization;
-    if (token != NULL && !dl_is_printable(token, dl_count_line(token), ' '))
+    if (token != NULL && !dl_is_printable(token, dl_count_token(token), ' '))
         return dl_blame(client, provider, DYNALOCK_BAD_FILE,
             "the authorization token has characters no header may have");
     return DYNALOCK_OK;
@@ -10156,9 +10207,9 @@ DYNALOCK_API const dynalock_source *dynalock_source_container(void)
     return &source;
 }
 
-#ifndef DYNALOCK_NO_TLS
-
 /* ---- AWS IoT Core ---- */
+
+#ifndef DYNALOCK_NO_TLS
 
 static void dl_identity_present_ec(
     dynalock_tls *tls, const dynalock_identity *identity)
@@ -10206,6 +10257,8 @@ static void dl_iot_setup(dynalock_tls *tls)
     iot->identity->present(tls, iot->identity);
 }
 
+#endif /* DYNALOCK_NO_TLS */
+
 static void dl_iot_field(const dl_fields *fields, char letter, dl_sink *sink)
 {
     const dynalock_provider *provider =
@@ -10233,23 +10286,46 @@ static int dl_is_header_word(const char *text, size_t most)
            dl_is_printable(text, strlen(text), '!');
 }
 
+static int dl_iot_is_sound(const dynalock_iot *iot)
+{
+    return dl_is_header_word(iot->host, DYNALOCK_HOST_SIZE - 1) &&
+           dl_is_header_word(iot->role_alias, 128) &&
+           (iot->thing == NULL || dl_is_header_word(iot->thing, 128));
+}
+
+#ifndef DYNALOCK_NO_TLS
+static int dl_iot_identify(
+    dynalock_client *client, dynalock_provider *provider, dynalock_iot *iot)
+{
+    const dynalock_tls *tls = client->config.tls;
+
+    if (tls == NULL) return iot->identity == NULL;
+    if (iot->identity == NULL) return 0;
+    iot->own = tls->profile;
+    iot->profile.setup = dl_iot_setup;
+    provider->profile = &iot->profile;
+    return 1;
+}
+#else
+static int dl_iot_identify(
+    dynalock_client *client, dynalock_provider *provider, dynalock_iot *iot)
+{
+    (void)client;
+    (void)provider;
+    (void)iot;
+    return 1;
+}
+#endif
+
 static dynalock_outcome dl_iot_begin(
     dynalock_client *client, dynalock_provider *provider)
 {
     dynalock_iot *iot = (dynalock_iot *)provider->context;
-    dynalock_tls *tls = client->config.tls;
 
-    if (!dl_is_header_word(iot->host, DYNALOCK_HOST_SIZE - 1) ||
-        !dl_is_header_word(iot->role_alias, 128) ||
-        (iot->thing != NULL && !dl_is_header_word(iot->thing, 128)) ||
-        (iot->identity == NULL) != (tls == NULL))
-        return dl_blame(client, provider, DYNALOCK_BAD_ARGUMENT,
-            "host, role alias, thing or identity cannot be");
-    if (tls == NULL) return DYNALOCK_OK;
-    iot->own = tls->profile;
-    iot->profile.setup = dl_iot_setup;
-    provider->profile = &iot->profile;
-    return DYNALOCK_OK;
+    if (dl_iot_is_sound(iot) && dl_iot_identify(client, provider, iot))
+        return DYNALOCK_OK;
+    return dl_blame(client, provider, DYNALOCK_BAD_ARGUMENT,
+        "host, role alias, thing or identity cannot be");
 }
 
 static dynalock_outcome dl_iot_step(
@@ -10275,8 +10351,6 @@ DYNALOCK_API const dynalock_source *dynalock_source_iot(void)
     return &source;
 }
 
-#endif /* DYNALOCK_NO_TLS */
-
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
@@ -10293,6 +10367,7 @@ DYNALOCK_API const dynalock_source *dynalock_source_iot(void)
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -10504,6 +10579,652 @@ DYNALOCK_API void dynalock_posix_credentials(dynalock_credentials *credentials)
     credentials->key_id = getenv("AWS_ACCESS_KEY_ID");
     credentials->secret = getenv("AWS_SECRET_ACCESS_KEY");
     credentials->token = getenv("AWS_SESSION_TOKEN");
+}
+
+/* ---- the environment and the shared files ---- */
+
+/* An empty value is none. */
+static const char *dl_environment(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static const char *dl_environment_or(const char *name, const char *otherwise)
+{
+    const char *value = dl_environment(name);
+
+    return value != NULL ? value : otherwise;
+}
+
+#define DL_LINE_MOST 8192
+
+/* What of a profile is looked at. The first six are kept; of the others it
+   matters that they are there. */
+static const char *const dl_profile_names[] = {
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "region",
+    "endpoint_url",
+    "ca_bundle",
+    "credential_process",
+    "role_arn",
+    "web_identity_token_file",
+    "sso_session",
+    "sso_start_url",
+    "sso_account_id",
+};
+enum {
+    DL_PROFILE_ID,
+    DL_PROFILE_SECRET,
+    DL_PROFILE_TOKEN,
+    DL_PROFILE_REGION,
+    DL_PROFILE_ENDPOINT,
+    DL_PROFILE_BUNDLE,
+    DL_PROFILE_PROCESS,
+    DL_PROFILE_ROLE,
+    DL_PROFILE_WEB,
+    DL_PROFILE_SSO,
+    DL_PROFILE_ALL = 12
+};
+
+/*
+Two files, line by line; what belongs to the profile is kept. A line is, tried
+in this order: empty or a comment; a section; the continuation of the property
+above; a property.
+*/
+typedef struct dl_profile {
+    const char *name;
+    const char *path; /* of the file that is read */
+    int is_config;    /* it is the config file: [profile name] */
+    int found;        /* the profile is in some file */
+    int prefixed;     /* "[profile default]" was met: it beats "[default]" */
+    int in_section;   /* some section has begun */
+    int ours;         /* it is the profile's */
+    int property;     /* the one that a continuation belongs to; -1: none, or
+                          it has sub-properties; DL_PROFILE_ALL: any other */
+    int has_property; /* there is one above in this section */
+    unsigned line;    /* number */
+    size_t used[DL_PROFILE_ALL]; /* of the values; more than fits: cut */
+    char value[DL_PROFILE_PROCESS][DL_LINE_MOST];
+} dl_profile;
+
+static int dl_is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
+}
+
+/* Trims, in place; returns the new start. */
+static char *dl_trim(char *text, size_t *size)
+{
+    while (*size != 0 && dl_is_blank(text[*size - 1])) (*size)--;
+    while (*size != 0 && dl_is_blank(*text)) {
+        text++;
+        (*size)--;
+    }
+    return text;
+}
+
+static int dl_is_profile_name(const char *text, size_t size)
+{
+    size_t i;
+
+    for (i = 0; i < size; i++)
+        if (!dl_is_alphanumeric(text[i]) && !dl_is_in(text[i], "_-/.%@:+\\"))
+            return 0;
+    return size != 0;
+}
+
+static void dl_profile_forget(dl_profile *profile)
+{
+    dl_wipe(profile->value, sizeof profile->value);
+    memset(profile->used, 0, sizeof profile->used);
+}
+
+/* Is a section's name the profile's? */
+static int dl_profile_is_ours(
+    dl_profile *profile, const char *name, size_t size)
+{
+    static const char prefix[] = "profile";
+    size_t skip = sizeof prefix - 1;
+    int prefixed = size > skip && memcmp(name, prefix, skip) == 0 &&
+                   dl_is_blank(name[skip]);
+
+    if (prefixed && !profile->is_config) return 0;
+    if (prefixed) {
+        name += skip;
+        size -= skip;
+        while (size != 0 && dl_is_blank(*name)) {
+            name++;
+            size--;
+        }
+    } else if (profile->is_config &&
+               (!dl_equals(name, size, "default") || profile->prefixed)) {
+        return 0;
+    }
+    if (!dl_is_profile_name(name, size) ||
+        !dl_equals(name, size, profile->name))
+        return 0;
+    if (prefixed && !profile->prefixed) { /* it beats what [default] said */
+        profile->prefixed = 1;
+        dl_profile_forget(profile);
+    }
+    profile->found = 1;
+    return 1;
+}
+
+/* 0: fatal, as below. */
+static int dl_profile_section(dl_profile *profile, char *line, size_t size)
+{
+    size_t end = 0;
+
+    profile->in_section = 1;
+    profile->has_property = 0;
+    while (end < size && !dl_is_in(line[end], "#;]")) end++;
+    if (end == size || line[end] != ']') return 0;
+    end--;
+    line = dl_trim(line + 1, &end);
+    profile->ours = dl_profile_is_ours(profile, line, end);
+    return 1;
+}
+
+static void dl_profile_append(
+    dl_profile *profile, int property, const char *text, size_t size)
+{
+    size_t at = profile->used[property];
+    size_t room = DL_LINE_MOST - 1 > at ? DL_LINE_MOST - 1 - at : 0;
+
+    profile->used[property] += size;
+    if (property >= DL_PROFILE_PROCESS) return;
+    if (size > room) size = room;
+    memcpy(profile->value[property] + at, text, size);
+}
+
+static int dl_profile_continue(dl_profile *profile, char *line, size_t size)
+{
+    int property = profile->property;
+
+    if (!profile->has_property) return 0;
+    line = dl_trim(line, &size);
+    /* below an empty value stand sub-properties */
+    if (!profile->ours || property == DL_PROFILE_ALL ||
+        profile->used[property] == 0)
+        return 1;
+    dl_profile_append(profile, property, "\n", 1);
+    dl_profile_append(profile, property, line, size);
+    return 1;
+}
+
+/* A comment needs a blank before it. */
+static size_t dl_profile_value_size(const char *text, size_t size)
+{
+    size_t i;
+
+    for (i = 1; i < size; i++)
+        if (dl_is_in(text[i], "#;") && dl_is_blank(text[i - 1])) return i;
+    return size;
+}
+
+static int dl_profile_property(dl_profile *profile, char *line, size_t size)
+{
+    size_t equals = 0, value_size;
+    char *value;
+    int i;
+
+    while (equals < size && line[equals] != '=') equals++;
+    if (equals == size || !profile->in_section) return 0;
+    value = line + equals + 1;
+    value_size = dl_profile_value_size(value, size - equals - 1);
+    value = dl_trim(value, &value_size);
+    line = dl_trim(line, &equals);
+    profile->has_property = 1;
+    for (i = 0; i < DL_PROFILE_ALL; i++)
+        if (dl_equals(line, equals, dl_profile_names[i])) break;
+    profile->property = i;
+    if (i == DL_PROFILE_ALL || !profile->ours) return 1;
+    profile->used[i] = 0;
+    if (i < DL_PROFILE_PROCESS)
+        dl_wipe(profile->value[i], sizeof profile->value[i]);
+    dl_profile_append(profile, i, value, value_size);
+    return 1;
+}
+
+static int dl_profile_line(dl_profile *profile, char *line, size_t size)
+{
+    size_t trimmed = size;
+
+    profile->line++;
+    (void)dl_trim(line, &trimmed);
+    if (trimmed == 0 || line[0] == '#' || line[0] == ';') return 1;
+    if (line[0] == '[') return dl_profile_section(profile, line, size);
+    if (dl_is_blank(line[0])) return dl_profile_continue(profile, line, size);
+    return dl_profile_property(profile, line, size);
+}
+
+/* Takes a file apart into lines. 0: one of them is fatal, or too long. */
+static int dl_profile_lines(dl_profile *profile, FILE *file)
+{
+    char line[DL_LINE_MOST];
+    size_t size = 0;
+    int c, well = 1;
+
+    do {
+        c = getc(file);
+        if (c != EOF && c != '\n') {
+            if (size == sizeof line) well = 0;
+            else line[size++] = (char)c;
+            continue;
+        }
+        if (well) well = dl_profile_line(profile, line, size);
+        size = 0;
+    } while (c != EOF && well);
+    dl_wipe(line, sizeof line);
+    return well;
+}
+
+/* ---- the report ---- */
+
+static void dl_report(dynalock_posix_aws *aws, const char *source,
+    const char *subject, const char *why)
+{
+    size_t used = strlen(aws->report);
+    dl_span span;
+    dl_sink *sink = dl_span_open(
+        &span, aws->report + used, sizeof aws->report - 1 - used, 0);
+
+    if (used != 0) dl_put_text(sink, "; ");
+    dl_put_text(sink, source);
+    dl_put_text(sink, ": ");
+    if (subject != NULL) {
+        dl_put_text(sink, subject);
+        dl_put_text(sink, " ");
+    }
+    dl_put_text(sink, why);
+    aws->report[used + span.used] = '\0';
+}
+
+/* Where a file is: the variable's, or below ~/.aws. */
+static int dl_profile_path(
+    char *out, size_t capacity, const char *variable, const char *otherwise)
+{
+    const char *path = dl_environment_or(variable, otherwise);
+    const char *home = dl_environment("HOME");
+    dl_span span;
+    dl_sink *sink = dl_span_open(&span, out, capacity - 1, 0);
+
+    if (path[0] == '~' && (path[1] == '/' || path[1] == '\0')) {
+        if (home == NULL) return 0;
+        dl_put_text(sink, home);
+        path++;
+    }
+    dl_put_text(sink, path);
+    out[span.used] = '\0';
+    return span.total == span.used;
+}
+
+static dynalock_outcome dl_profile_fatal(
+    dynalock_posix_aws *aws, const dl_profile *profile)
+{
+    char why[64];
+    dl_span span;
+    dl_sink *sink = dl_span_open(&span, why, sizeof why - 1, 0);
+
+    dl_put_text(sink, "is malformed in line ");
+    dl_put_decimal(sink, profile->line);
+    why[span.used] = '\0';
+    dl_report(aws, "profile", profile->path, why);
+    return DYNALOCK_BAD_FILE;
+}
+
+/* A file that is not there, or cannot be read, says nothing. */
+static dynalock_outcome dl_profile_file(dynalock_posix_aws *aws,
+    dl_profile *profile, const char *variable, const char *otherwise)
+{
+    char path[DYNALOCK_POSIX_TEXT];
+    FILE *file = NULL;
+    int well;
+
+    profile->path = path;
+    profile->in_section = profile->ours = profile->has_property = 0;
+    profile->line = 0;
+    if (!dl_profile_path(path, sizeof path, variable, otherwise)) {
+        dl_report(aws, "profile", otherwise, "has no place: HOME is not set");
+        return DYNALOCK_OK;
+    }
+    file = fopen(path, "r");
+    if (file == NULL) {
+        dl_report(aws, "profile", path,
+            errno == ENOENT ? "is not there" : "cannot be read");
+        return DYNALOCK_OK;
+    }
+    well = dl_profile_lines(profile, file);
+    if (ferror(file)) dl_report(aws, "profile", path, "cannot be read");
+    (void)fclose(file);
+    return well ? DYNALOCK_OK : dl_profile_fatal(aws, profile);
+}
+
+/* The config file first: what the other has replaces what it says. */
+static dynalock_outcome dl_profile_read(
+    dynalock_posix_aws *aws, dl_profile *profile)
+{
+    dynalock_outcome rc;
+
+    memset(profile, 0, sizeof *profile);
+    profile->name = aws->profile != NULL
+                        ? aws->profile
+                        : dl_environment_or("AWS_PROFILE", "default");
+    profile->is_config = 1;
+    rc = dl_profile_file(aws, profile, "AWS_CONFIG_FILE", "~/.aws/config");
+    profile->is_config = 0;
+    if (rc != DYNALOCK_OK) return rc;
+    return dl_profile_file(
+        aws, profile, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
+}
+
+static const char *dl_profile_text(const dl_profile *profile, int property)
+{
+    return profile->used[property] != 0 ? profile->value[property] : NULL;
+}
+
+static const char *dl_profile_setting(const dl_profile *profile, int property,
+    const char *given, char *out, size_t capacity)
+{
+    const char *text = dl_profile_text(profile, property);
+
+    if (given != NULL || text == NULL) return given;
+    dl_copy_text(out, capacity, text, strlen(text));
+    return out;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_posix_load(dynalock_posix_aws *aws)
+{
+    dl_profile profile;
+    dynalock_outcome rc;
+
+    if (aws == NULL) return DYNALOCK_BAD_ARGUMENT;
+    aws->report[0] = '\0';
+    rc = dl_profile_read(aws, &profile);
+    aws->region = dl_profile_setting(&profile, DL_PROFILE_REGION,
+        dl_environment_or("AWS_REGION", dl_environment("AWS_DEFAULT_REGION")),
+        aws->region_text, sizeof aws->region_text);
+    aws->endpoint = dl_profile_setting(&profile, DL_PROFILE_ENDPOINT,
+        dl_environment_or(
+            "AWS_ENDPOINT_URL_DYNAMODB", dl_environment("AWS_ENDPOINT_URL")),
+        aws->endpoint_text, sizeof aws->endpoint_text);
+    aws->ca_bundle = dl_profile_setting(&profile, DL_PROFILE_BUNDLE,
+        dl_environment("AWS_CA_BUNDLE"), aws->bundle_text,
+        sizeof aws->bundle_text);
+    dl_profile_forget(&profile);
+    return rc;
+}
+
+/* ---- the sources of the chain ---- */
+
+static dynalock_outcome dl_posix_missing(
+    dynalock_posix_aws *aws, const char *source, const char *why)
+{
+    dl_report(aws, source, NULL, why);
+    return DYNALOCK_CREDENTIALS_MISSING;
+}
+
+/* dynalock_provide, and its outcome in the report. */
+static dynalock_outcome dl_posix_provide(dynalock_client *client,
+    dynalock_provider *provider, const char *source,
+    const dynalock_credentials *found, int64_t expires_ms)
+{
+    dynalock_outcome rc =
+        dynalock_provide(client, provider, found, expires_ms);
+
+    if (rc != DYNALOCK_OK)
+        dl_report((dynalock_posix_aws *)provider->context, source, NULL,
+            rc == DYNALOCK_BAD_BUFFER ? "too long for the provider's memory"
+            : rc == DYNALOCK_CREDENTIALS_EXPIRED
+                ? "expired"
+                : "characters no header may have");
+    return rc;
+}
+
+static dynalock_outcome dl_posix_environment(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    const char *expires = dl_environment("AWS_CREDENTIAL_EXPIRATION");
+    dynalock_credentials found;
+    int64_t expires_ms = 0;
+
+    found.key_id = dl_environment("AWS_ACCESS_KEY_ID");
+    found.secret = dl_environment("AWS_SECRET_ACCESS_KEY");
+    found.token = dl_environment("AWS_SESSION_TOKEN");
+    if (found.key_id == NULL)
+        return dl_posix_missing(
+            aws, "environment", "AWS_ACCESS_KEY_ID is not set");
+    if (found.secret == NULL)
+        return dl_posix_missing(
+            aws, "environment", "AWS_SECRET_ACCESS_KEY is not set");
+    if (expires != NULL) expires_ms = dl_read_time(expires, strlen(expires));
+    if (expires != NULL && expires_ms == 0) {
+        dl_report(
+            aws, "environment", "AWS_CREDENTIAL_EXPIRATION", "is not a time");
+        return DYNALOCK_BAD_ANSWER;
+    }
+    return dl_posix_provide(
+        client, provider, "environment", &found, expires_ms);
+}
+
+/* A profile that names another way gets no other identity instead. */
+static dynalock_outcome dl_profile_offered(
+    dynalock_posix_aws *aws, const dl_profile *profile)
+{
+    int i, has_keys = profile->used[DL_PROFILE_ID] != 0 &&
+                      profile->used[DL_PROFILE_SECRET] != 0;
+
+    for (i = has_keys ? DL_PROFILE_ROLE : DL_PROFILE_PROCESS;
+         i < DL_PROFILE_ALL; i++) {
+        if (profile->used[i] == 0) continue;
+        dl_report(aws, "profile", profile->name, "asks for");
+        dl_report(aws, "not offered", NULL, dl_profile_names[i]);
+        return DYNALOCK_CREDENTIALS_NOT_OFFERED;
+    }
+    if (has_keys) return DYNALOCK_OK;
+    dl_report(aws, "profile", profile->name,
+        profile->found ? "has no keys" : "is in no file");
+    aws->ended = !profile->found && (aws->profile != NULL ||
+                                        dl_environment("AWS_PROFILE") != NULL);
+    return DYNALOCK_CREDENTIALS_MISSING;
+}
+
+static dynalock_outcome dl_posix_profile(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    dl_profile profile;
+    dynalock_credentials found;
+    dynalock_outcome rc = dl_profile_read(aws, &profile);
+
+    if (rc == DYNALOCK_OK) rc = dl_profile_offered(aws, &profile);
+    found.key_id = profile.value[DL_PROFILE_ID];
+    found.secret = profile.value[DL_PROFILE_SECRET];
+    found.token = dl_profile_text(&profile, DL_PROFILE_TOKEN);
+    if (rc == DYNALOCK_OK)
+        rc = dl_posix_provide(client, provider, "profile", &found, 0);
+    dl_profile_forget(&profile);
+    return rc;
+}
+
+static dynalock_outcome dl_posix_web_identity(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+
+    (void)client;
+    if (dl_environment("AWS_WEB_IDENTITY_TOKEN_FILE") == NULL)
+        return DYNALOCK_CREDENTIALS_MISSING; /* nobody asks for it */
+    dl_report(
+        aws, "not offered", "AWS_WEB_IDENTITY_TOKEN_FILE", "(web identity)");
+    return DYNALOCK_CREDENTIALS_NOT_OFFERED;
+}
+
+/* Sources of other sections: their own context for the step. */
+static dynalock_outcome dl_posix_delegate(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_source *source, void *context)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    const dynalock_source *chain = provider->source;
+    dynalock_outcome rc;
+
+    provider->source = source;
+    provider->context = context;
+    rc = source->step(client, provider);
+    provider->source = chain;
+    provider->context = aws;
+    if (rc != DYNALOCK_OK && rc != DYNALOCK_AGAIN)
+        dl_report(aws, source->name, NULL, client->detail.message);
+    return rc;
+}
+
+/* The token's file changes: it is read for every fetch. */
+static const char *dl_posix_authorize(void *context)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)context;
+    const char *path =
+        dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+    FILE *file;
+    size_t size;
+
+    if (path == NULL)
+        return dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    file = fopen(path, "r");
+    if (file == NULL) return NULL;
+    size = fread(aws->authorization, 1, sizeof aws->authorization, file);
+    if (ferror(file) || size == sizeof aws->authorization) size = 0;
+    (void)fclose(file);
+    aws->authorization[size] = '\0';
+    return size != 0 ? aws->authorization : NULL;
+}
+
+static dynalock_outcome dl_posix_container(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    dynalock_container *container = &aws->container;
+
+    container->uri =
+        dl_environment_or("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            dl_environment("AWS_CONTAINER_CREDENTIALS_FULL_URI"));
+    if (container->uri == NULL)
+        return dl_posix_missing(aws, "container", "its variables are not set");
+    container->authorization = NULL;
+    container->authorize = NULL;
+    container->context = aws;
+    if (dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") != NULL ||
+        dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN") != NULL)
+        container->authorize = dl_posix_authorize;
+    aws->ended = 1; /* who has these variables is not on EC2 as such */
+    return dl_posix_delegate(
+        client, provider, dynalock_source_container(), container);
+}
+
+/* The base URL of the metadata service, if it has been moved. */
+static int dl_posix_ec2_endpoint(dynalock_posix_aws *aws)
+{
+    const char *uri = dl_environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+    const char *mode =
+        dl_environment("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
+    dynalock_container *parts = &aws->container;
+    const char *rest = NULL;
+
+    memset(&aws->ec2, 0, offsetof(dynalock_ec2, again));
+    if (uri == NULL) {
+        if (mode != NULL && dl_begins(mode, "ipv6") != NULL)
+            aws->ec2.host = "fd00:ec2::254";
+        return 1;
+    }
+    if (dl_begins(uri, "http://") != NULL)
+        rest = dl_container_host(parts, uri + 7);
+    if (rest != NULL) rest = dl_container_port(parts, rest);
+    if (rest == NULL || (rest[0] != '\0' && strcmp(rest, "/") != 0)) return 0;
+    dl_copy_text(
+        aws->host, sizeof aws->host, parts->host, strlen(parts->host));
+    aws->ec2.host = aws->host;
+    aws->ec2.port = parts->port;
+    return 1;
+}
+
+static dynalock_outcome dl_posix_ec2(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    const char *disabled = dl_environment("AWS_EC2_METADATA_DISABLED");
+    const char *end = NULL;
+
+    if (disabled != NULL) end = dl_begins(disabled, "true");
+    if (end != NULL && disabled[4] == '\0')
+        return dl_posix_missing(
+            aws, "EC2 metadata", "AWS_EC2_METADATA_DISABLED is true");
+    if (!dl_posix_ec2_endpoint(aws)) {
+        dl_report(aws, "EC2 metadata", "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            "is not http://host[:port]");
+        return DYNALOCK_BAD_ENDPOINT;
+    }
+    return dl_posix_delegate(
+        client, provider, dynalock_source_ec2(), &aws->ec2);
+}
+
+/* ---- the chain ---- */
+
+static dynalock_outcome (*const dl_posix_chain[])(
+    dynalock_client *client, dynalock_provider *provider) = {
+    dl_posix_environment,
+    dl_posix_profile,
+    dl_posix_web_identity,
+    dl_posix_container,
+    dl_posix_ec2,
+};
+
+static dynalock_outcome dl_posix_step(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    dynalock_outcome rc = DYNALOCK_CREDENTIALS_MISSING;
+
+    if (aws->at == 0) aws->report[0] = '\0';
+    for (;;) {
+        rc = dl_posix_chain[aws->at](client, provider);
+        if (rc == DYNALOCK_AGAIN || rc == DYNALOCK_OK) return rc;
+        if (rc != DYNALOCK_CREDENTIALS_MISSING || aws->ended ||
+            aws->at + 1u == DL_COUNT(dl_posix_chain))
+            break;
+        aws->at++;
+    }
+    return dl_blame(client, provider, rc, aws->report);
+}
+
+static void dl_posix_stop(dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+
+    if (provider->state != DL_ASK_IDLE) {
+        dl_report(aws,
+            dl_posix_chain[aws->at] == dl_posix_ec2 ? "EC2 metadata"
+                                                    : "container",
+            NULL, "not in time");
+        (void)dl_blame(client, provider, DYNALOCK_NO_ANSWER, aws->report);
+    }
+    dl_wipe(aws->authorization, sizeof aws->authorization);
+    dl_wipe(aws->ec2.token, sizeof aws->ec2.token);
+    aws->ec2.again = 0;
+    aws->at = 0;
+    aws->ended = 0;
+}
+
+DYNALOCK_API const dynalock_source *dynalock_source_posix(void)
+{
+    static const dynalock_source source = { "credentials chain", dl_posix_step,
+        dl_posix_stop };
+
+    return &source;
 }
 
 #ifndef DYNALOCK_NO_TLS
