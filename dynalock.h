@@ -9253,23 +9253,6 @@ static void dl_answer_rename(dynalock_filter *filter)
     dl_put_text(&filter->sink, dl_text_item);
 }
 
-static void dl_answer_take(dl_sink *sink, const void *data, size_t size)
-{
-    dynalock_answer *answer = (dynalock_answer *)(void *)sink;
-    const char *from = (const char *)data;
-
-    for (; size != 0; size--, from++) {
-        if (answer->filter != NULL) {
-            if (*from == '"' && answer->filter->state == DL_JSON_STRING)
-                dl_answer_rename(answer->filter);
-            dl_put(&answer->filter->sink, from, 1);
-        } else {
-            if (answer->used < answer->size) answer->out[answer->used] = *from;
-            if (answer->used <= answer->size) answer->used++;
-        }
-    }
-}
-
 static const char dl_name_id[] = "AccessKeyId";
 static const char dl_name_secret[] = "SecretAccessKey";
 static const char dl_name_token[] = "Token";
@@ -9298,6 +9281,36 @@ static const dl_want dl_nested_wants[] = {
     { dl_nested_expiry, 65535, DL_EXPECT_SCALAR },
     { NULL, 0, 0 },
 };
+
+/* Behind a document there is nothing. */
+static int dl_answer_is_over(const dynalock_filter *filter)
+{
+    return filter->wants == dl_key_wants && filter->depth == 1 &&
+           filter->state == DL_JSON_AFTER;
+}
+
+static void dl_answer_byte(dynalock_filter *filter, char c)
+{
+    if (c == '"' && filter->state == DL_JSON_STRING) dl_answer_rename(filter);
+    if (dl_answer_is_over(filter) && !dl_is_in(c, " \t\n\r"))
+        dl_filter_bad(filter);
+    dl_put(&filter->sink, &c, 1);
+}
+
+static void dl_answer_take(dl_sink *sink, const void *data, size_t size)
+{
+    dynalock_answer *answer = (dynalock_answer *)(void *)sink;
+    const char *from = (const char *)data;
+
+    for (; size != 0; size--, from++) {
+        if (answer->filter != NULL) {
+            dl_answer_byte(answer->filter, *from);
+        } else {
+            if (answer->used < answer->size) answer->out[answer->used] = *from;
+            if (answer->used <= answer->size) answer->used++;
+        }
+    }
+}
 
 static void dl_answer_begin(dynalock_client *client,
     dynalock_provider *provider, const dl_question *question)
