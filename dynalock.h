@@ -172,6 +172,22 @@ Whoever was holding is a stranger to the new life, and waits a lease for
 itself. dynalock_save() and dynalock_restore() spare that with a few bytes of
 flash, DYNALOCK_SAME_OWNER without, where an owner's name is used once.
 
+WRITES THAT A STALE HOLDER CANNOT MAKE
+
+A holder may sleep between dynalock_remaining_ms() and its write, for longer
+than its lease. What it writes must then be refused by whoever is written to.
+Where that is DynamoDB too, dynalock_call() sends any operation of it over the
+client's connection, and there are two ways to make a write stand or fall with
+the lock: dynalock_fence_condition() ties it to the lock's own item, in one
+transaction; dynalock_fence_clause() is for an item that remembers the highest
+fence that wrote to it. examples/fenced_write.c shows the second.
+
+THE TABLE
+
+dynalock_table_create() makes the table that a config asks for, and does
+nothing to one that is there and fits; dynalock_table_check() says what of it
+does not fit. Neither is needed where somebody else looks after the table.
+
 SEVERAL THREADS
 
 With enter and leave, a mutex, several threads may call one client, each for
@@ -222,8 +238,9 @@ CONTENTS (search for the words)
     == request      == layout       == lock         == layouts
     == alarm        == save         == read         == tidy
     == watch        == break        == list         == seal
-    == group        == semaphore    == client       == credentials
-    == posix        == licence
+    == group        == semaphore    == reader       == call
+    == fence        == table        == region       == client
+    == credentials  == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -358,7 +375,7 @@ Conventions, said once:
 How a call ended. Only DYNALOCK_OK grants anything. DYNALOCK_AGAIN comes from
 dynalock_start_*, dynalock_poll, dynalock_result and the open hook alone. All
 others are negative, in groups by who can mend it. "Any" below means any call
-that talks to the service: acquire, renew, release, read.
+that talks to the service: acquire, renew, release, read, tidy, call, table_*.
 */
 /* clang-format off */
 typedef enum dynalock_outcome {
@@ -372,12 +389,12 @@ typedef enum dynalock_outcome {
                                       of an attribute: client_init; one with
                                       quotes, backslashes or control
                                       characters: list                       */
-    DYNALOCK_BAD_TABLE = -12,      /* not 3..255 of A-Za-z0-9_.-:
-                                      client_init, lock_init, read           */
+    DYNALOCK_BAD_TABLE = -12,      /* not 3..255 of A-Za-z0-9_.-: client_init,
+                                      lock_init, read, table_*               */
     DYNALOCK_BAD_LEASE = -13,      /* no use left within the margin, or over
                                       24 days: client_init, acquire, renew   */
     DYNALOCK_BAD_REGION = -14,     /* missing, or not an AWS region name:
-                                      client_init                            */
+                                      client_init; has no such host: use_fips*/
     DYNALOCK_BAD_ENDPOINT = -15,   /* not http(s)://host[:port], or the host
                                       is too long: client_init               */
     DYNALOCK_BAD_OWNER = -16,      /* empty, not UTF-8 or over
@@ -386,8 +403,9 @@ typedef enum dynalock_outcome {
                                       http with one, or no trust anchor:
                                       client_init                            */
     DYNALOCK_BAD_BUFFER = -18,     /* the caller's memory is too small:
-                                      posix_anchors; too small for the names
-                                      of the table's keys: list              */
+                                      posix_anchors, fence_*; too small for
+                                      the names of the table's keys: list.
+                                      call: done, but the answer did not fit */
     DYNALOCK_NO_ENTROPY = -19,     /* the entropy hook failed: client_init,
                                       acquire, any over TLS                  */
     DYNALOCK_IN_USE = -20,         /* this object has a call under way: all
@@ -428,6 +446,8 @@ typedef enum dynalock_outcome {
     DYNALOCK_KEY_TOO_LONG = -41,   /* a page ends at a key that does not fit
                                       DYNALOCK_CURSOR_SIZE: what lies behind
                                       it is not listed: list                 */
+    DYNALOCK_CONDITION = -42,      /* a condition of the caller's own did not
+                                      hold, nothing was written: call        */
 
     /* The network. */
     DYNALOCK_UNREACHABLE = -50,    /* no connection (detail.port_error): any */
@@ -469,7 +489,11 @@ typedef enum dynalock_outcome {
 
     /* The table. */
     DYNALOCK_TABLE_MISSING = -90,  /* no such table in this region: any      */
-    DYNALOCK_TABLE_SHAPE = -91     /* its keys have other names or types: any*/
+    DYNALOCK_TABLE_SHAPE = -91,    /* its keys have other names or types: any*/
+    DYNALOCK_TABLE_NOT_READY = -92,/* it is being created or deleted, or cannot
+                                      be used: table_*                       */
+    DYNALOCK_TABLE_TTL = -93       /* TTL is off, or on an attribute that is
+                                      not the config's: table_*              */
 } dynalock_outcome;
 /* clang-format on */
 
@@ -805,6 +829,16 @@ typedef struct dynalock_splitter {
     void (*each)(struct dynalock_splitter *splitter); /* an item is whole */
     dynalock_filter filter;                           /* the item under way */
 } dynalock_splitter;
+/* See == reader. */
+typedef struct dynalock_reader {
+    dynalock_sink sink; /* takes the answer */
+    dynalock_filter *filter;
+    const char *names; /* see == reader */
+    void (*found)(struct dynalock_reader *reader, uint32_t path,
+        const char *text, size_t size);
+    uint32_t path;
+    uint8_t lent; /* the filter keeps a text for the reader */
+} dynalock_reader;
 
 typedef struct dynalock_exchange {
     uint8_t state;
@@ -1129,6 +1163,140 @@ DYNALOCK_API dynalock_outcome dynalock_list(dynalock_client *client,
 DYNALOCK_API dynalock_outcome dynalock_tidy(dynalock_client *client,
     const dynalock_name *name, dynalock_record *memory) DYNALOCK_CHECKED;
 
+/* ---- writes of the caller's own, fenced ---- */
+
+/*
+Any operation of DynamoDB, with the caller's own body. Zero it, fill in the
+first part; what points somewhere must last until the call has ended. The body
+is `body`, or what put_body writes by dynalock_put: it is called several times
+and must write the same bytes each time.
+*/
+typedef struct dynalock_request {
+    dynalock_operation operation; /* private */
+    const char *target;           /* "PutItem" */
+    const char *body;             /* JSON; NULL: put_body */
+    void (*put_body)(dynalock_sink *sink, void *context);
+    void *context;      /* for put_body */
+    char *answer;       /* takes the answer's JSON; NULL: nobody wants it */
+    uint32_t capacity;  /* of answer, in bytes */
+    uint8_t repeatable; /* 1: it may be carried out twice */
+
+    /* Afterwards. */
+    uint8_t unanswered; /* how many copies were sent and not answered: each may
+                           have been carried out, or may be yet */
+    uint32_t size;      /* of the whole answer, also of a refusal; what is over
+                           the capacity is missing. A NUL follows if there is
+                           room. */
+
+    uint8_t reasons; /* private */
+    dynalock_reader reader;
+} dynalock_request;
+
+/* For put_body. */
+DYNALOCK_API void dynalock_put(
+    dynalock_sink *sink, const void *data, size_t size);
+
+/*
+Signs and sends the request over the client's connection; heartbeats of held
+locks go first. DYNALOCK_OK: the service has done it. CONDITION: a condition
+did not hold, in a transaction too. BAD_BUFFER: done, but the answer did not
+fit. BAD_ARGUMENT: no target of letters and digits, no body. IN_USE. All that
+"any" can have. detail.http_status, type and message have the service's words.
+
+What may have been carried out is sent again only if it is repeatable; what the
+service has refused for a moment (throttling, conflicts, the clock, the
+credentials), or what has not left, is sent again anyway. So are Get*
+operations, which change nothing. When a call fails with `unanswered` not 0,
+the write may have been done, or may be yet; a CONDITION may then be the mark
+of an earlier copy.
+*/
+DYNALOCK_API dynalock_outcome dynalock_call(
+    dynalock_client *client, dynalock_request *request) DYNALOCK_CHECKED;
+
+/*
+Writes a member for the TransactItems of a TransactWriteItems, which lets the
+whole transaction fail (CONDITION) unless the lock is still held as it is now:
+
+    {"ConditionCheck":{...}}
+
+It stays good over renewals, and is good for this hold only. It takes about 450
+bytes and the names, the key and the owner in it. NOT_HELD, LOST_*, IN_USE,
+BAD_BUFFER, BAD_ARGUMENT.
+*/
+DYNALOCK_API dynalock_outcome dynalock_fence_condition(
+    const dynalock_client *client, const dynalock_lock *lock, char *buffer,
+    size_t size) DYNALOCK_CHECKED;
+
+/*
+Writes members for a PutItem, UpdateItem or DeleteItem of an item that has the
+highest fence of its writers in an attribute "fence", of type N: a holder with
+a lower fence is refused (CONDITION). The write itself must set that attribute,
+to the value :fence. The text is open at its end, for more values and the
+braces:
+
+    "ConditionExpression":"attribute_not_exists(fence) OR fence<=:fence",
+    "ExpressionAttributeValues":{":fence":{"N":"1700000000000"}
+
+DYNALOCK_FENCE_CLAUSE_SIZE bytes are enough. Outcomes as for fence_condition.
+*/
+#define DYNALOCK_FENCE_CLAUSE_SIZE 160
+DYNALOCK_API dynalock_outcome dynalock_fence_clause(
+    const dynalock_client *client, const dynalock_lock *lock, char *buffer,
+    size_t size) DYNALOCK_CHECKED;
+
+/* ---- the table ---- */
+
+/* Memory for a look at a table. All private. */
+typedef struct dynalock_table {
+    dynalock_operation operation;
+    dynalock_reader reader;
+    int32_t failure; /* outcome when the deadline passes */
+    uint8_t creating;
+    uint8_t patient; /* 0: does not wait for the table to be active */
+    uint8_t fits;    /* bits: config names that the text under way is */
+    char kind;       /* of the list's element under way: H, R, S, N, B */
+    uint8_t key_fits[2];
+    char key_type[2][2]; /* of the config's names; "": none has them */
+    char text[48];       /* the name under way; all names are cut to fit */
+    char key[2][48];     /* partition key and sort key; "": none */
+    char status[40];     /* of the table, or of its TTL */
+} dynalock_table;
+
+/*
+Does the table fit the client's config? Its state, the names and types of its
+keys, and its TTL attribute: TTL must be on for config.ttl_attribute, unless
+no_ttl, and for no other. `name` is the table's, NULL: the client's.
+
+TABLE_MISSING. TABLE_NOT_READY, TABLE_SHAPE, TABLE_TTL: detail.message says
+what is found and what is wanted. BAD_TABLE, BAD_ARGUMENT, IN_USE. Needs the
+rights dynamodb:DescribeTable and DescribeTimeToLive.
+*/
+DYNALOCK_API dynalock_outcome dynalock_table_check(dynalock_client *client,
+    const char *name, dynalock_table *memory) DYNALOCK_CHECKED;
+
+/*
+The same, but creates the table if there is none (its keys as the config has
+them, billed on demand), waits until it can be used, and turns TTL on if it is
+off and the config asks for it. Never changes anything else, so that it may be
+called at every boot, by many at once. wait_ms: longest time for all of it, or
+DYNALOCK_FOREVER; 0: does not wait for the table, TABLE_NOT_READY means "call
+again". A table is ready some ten seconds after its creation. Needs
+dynamodb:CreateTable and UpdateTimeToLive as well.
+*/
+DYNALOCK_API dynalock_outcome dynalock_table_create(dynalock_client *client,
+    const char *name, dynalock_table *memory,
+    uint32_t wait_ms) DYNALOCK_CHECKED;
+
+/* ---- the region's host ---- */
+
+/* After client_init, before the first call: the region's host with FIPS 140
+   validated cryptography, which in GovCloud is the usual one. (What this device
+   does itself is validated for nothing.) BAD_ENDPOINT: the config has an
+   endpoint of its own. IN_USE: a connection is open. BAD_REGION: none in China.
+   BAD_ARGUMENT. */
+DYNALOCK_API dynalock_outcome dynalock_use_fips(
+    dynalock_client *client) DYNALOCK_CHECKED;
+
 /* How long the lock is certainly held from now on; 0: not. */
 DYNALOCK_API uint32_t dynalock_remaining_ms(
     const dynalock_client *client, const dynalock_lock *lock);
@@ -1248,6 +1416,14 @@ DYNALOCK_API dynalock_outcome dynalock_start_break(dynalock_client *client,
     dynalock_record *memory) DYNALOCK_CHECKED;
 DYNALOCK_API dynalock_outcome dynalock_start_list(dynalock_client *client,
     const char *table, dynalock_listing *listing) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_call(
+    dynalock_client *client, dynalock_request *request) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_table_check(
+    dynalock_client *client, const char *name,
+    dynalock_table *memory) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_table_create(
+    dynalock_client *client, const char *name, dynalock_table *memory,
+    uint32_t wait_ms) DYNALOCK_CHECKED;
 
 /*
 One step of all that is due: answers, renewals, waiters, releases. Never
@@ -1281,8 +1457,7 @@ array and the locks must outlive the group. The rest is private, and zero at
 first. While the call runs its locks are in use; afterwards each is a lock like
 any other: held, with heartbeats, fence, alarm and end of its own. A server
 without transactions gets them one after another, in the order of their keys.
-At AWS a transaction costs two write units for each lock. BAD_ARGUMENT under
-dynalock_for_dynalock_go().
+At AWS a transaction costs two write units for each lock.
 
 acquire: as dynalock_acquire; detail.holder is the one in the way. UNKNOWN: some
 lock is taken back yet. renew: the worst outcome of all. release: of those that
@@ -3878,7 +4053,7 @@ static void dl_json_attribute(const dl_json *json, int item, const char *name,
    linked. */
 struct dynalock_steps {
     /* The connection is ready: name signing.target and settle what the body
-       will say. */
+       will say. response.body may lead to the filter by way of a reader. */
     void (*prepare)(dynalock_operation *operation);
     /* The exchange has ended; exchange.fate says what may have happened. */
     void (*answer)(dynalock_operation *operation, dynalock_outcome outcome);
@@ -4117,6 +4292,11 @@ static void dl_exchange_send_first(dynalock_client *client)
         dl_exchange_end(client, DYNALOCK_CLOCK_UNSET);
         return;
     }
+    /* what the answer goes into; prepare may put a reader of its own before */
+    dl_response_begin(&client->response, &client->filter.sink);
+    dl_filter_begin(&client->filter,
+        client->wants + operation->steps->passed_over,
+        client->memory.answer.text, sizeof client->memory.answer.text);
     operation->steps->prepare(operation);
     dl_exchange_sign(client);
     exchange->state = DL_EXCHANGE_SEND;
@@ -4297,10 +4477,6 @@ static void dl_exchange_receive_first(dynalock_client *client)
     exchange->state = DL_EXCHANGE_RECEIVE;
     exchange->interest = DYNALOCK_READ;
     DL_LOG(client, DYNALOCK_LOG_SENT, client->signing.target);
-    dl_response_begin(&client->response, &client->filter.sink);
-    dl_filter_again(&client->filter,
-        client->wants + exchange->operation->steps->passed_over,
-        client->memory.answer.text, sizeof client->memory.answer.text);
 }
 
 static int dl_exchange_send(dynalock_client *client)
@@ -5860,7 +6036,7 @@ besides those of == layout: [Y chainsaws. $5 is when chainsaws renewed last; its
 release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H,
 $G).
 */
-#define DL_GRACE_MS 2000
+#define DL_GRACE_MS 4000 /* DL_CLOCK_SLACK_MS, and a Date's second */
 #define DL_DAY_MS 86400000u
 /* What ended longer ago is no time but a duration: the DynamoDB TTL does not
    believe it either. */
@@ -5924,6 +6100,8 @@ static dl_item_kind dl_judge_expiry(
 
     dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
         client->wants[DL_FOUND_RELEASED + 1].name, "N", &found);
+    if (item->found[DL_FOUND_VERSION].text == NULL)
+        item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
     (void)dl_divide(&ms, 1000);
     now = (uint32_t)ms;
     if (!dl_read_fence(item) || !dl_read_second(&found, &end) ||
@@ -6053,6 +6231,7 @@ static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
         item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
         return DL_ITEM_FOREIGN;
     if (!item->found[DL_FOUND_VERSION].there) {
+        item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
         item->lease_ms = (uint32_t)DL_LEASE_MOST;
         kind = DL_ITEM_LIVE;
     }
@@ -7319,7 +7498,8 @@ static void dl_group_body(const dynalock_operation *operation, dl_sink *sink)
         if (!dl_group_asks_for(group, lock)) continue;
         dl_put_text(sink, before);
         dl_put_text(sink, "{\"Update\":");
-        dl_put_request(sink, &lock->operation, dl_write_put,
+        dl_put_request(sink, &lock->operation,
+            operation->client->config.layout->put,
             dl_lock_flags(lock) & ~DL_FLAG('O'));
         dl_put_text(sink, "}");
         before = ",";
@@ -7710,9 +7890,6 @@ static dynalock_outcome dl_start_group_acquire(
     dynalock_group *group = (dynalock_group *)object;
     dynalock_outcome rc = dl_check_group(group);
 
-    /* a transaction grants at once */
-    if (client->config.layout->granted != dl_hold)
-        return DYNALOCK_BAD_ARGUMENT;
     if (rc == DYNALOCK_OK) rc = dl_group_gather(client, group);
     if (rc != DYNALOCK_AGAIN) return rc;
     group->operation.steps = &dl_group_steps;
@@ -7940,6 +8117,867 @@ static dynalock_outcome dl_start_semaphore_acquire(
     return semaphore->operation.client != NULL
                ? DYNALOCK_AGAIN
                : (dynalock_outcome)semaphore->operation.outcome;
+}
+
+/* ===================================================================== */
+/* == reader: what stands deeper in an answer than the filter keeps       */
+/* ===================================================================== */
+
+/*
+A reader takes an answer byte by byte, hands it on to the filter and watches
+what that makes of it. So it knows nothing of JSON's grammar, needs no memory,
+and sees texts of well-formed answers only, at any depth and of any number.
+
+It tells `found` of every text (with the escapes that the filter leaves) and of
+every object or array that has ended (text NULL), with its path: a digit 1, then
+a hexadecimal digit for each level, which is the number of the name there (1:
+the first of `names`; 0: any other, or an element of an array). What lies deeper
+than seven levels is not told.
+*/
+typedef dynalock_reader dl_reader;
+
+#define DL_READER_DEPTH 7
+
+static int dl_reader_is_in_text(const dynalock_filter *filter)
+{
+    return filter->state >= DL_JSON_STRING && filter->state <= DL_JSON_HEX;
+}
+
+static void dl_reader_open(dl_reader *reader)
+{
+    if (reader->filter->depth <= DL_READER_DEPTH) reader->path <<= 4;
+}
+
+static void dl_reader_close(dl_reader *reader)
+{
+    if (reader->filter->depth > DL_READER_DEPTH) return;
+    if (reader->filter->depth < DL_READER_DEPTH) reader->path >>= 4;
+    reader->found(reader, reader->path, NULL, 0);
+}
+
+/* A text begins that the filter drops: it is to keep it for a while. */
+static void dl_reader_lend(dl_reader *reader)
+{
+    dynalock_filter *filter = reader->filter;
+
+    if (filter->keep != DL_KEEP_NONE) return;
+    reader->lent = 1;
+    filter->keep = DL_KEEP_ALL;
+    filter->expect = DL_EXPECT_TEXT; /* one that is too long is cut */
+    filter->limit = (uint16_t)(filter->size - DL_RESERVE);
+    filter->start = filter->used; /* the comma before it may be dropped, too */
+    filter->unit = filter->used;
+    dl_filter_emit(filter, '"');
+}
+
+/* Back to dropping, unless all that was to be dropped has ended: behind its
+   name comes the value yet. */
+static void dl_reader_give_back(dl_reader *reader)
+{
+    dynalock_filter *filter = reader->filter;
+
+    reader->lent = 0;
+    filter->used = filter->start;
+    if (filter->in_name || filter->depth > filter->value_depth)
+        filter->keep = DL_KEEP_NONE;
+}
+
+/* The names are a text, too, with a comma behind each. */
+static uint32_t dl_reader_number(
+    const char *names, const char *text, size_t size)
+{
+    uint32_t number = 1;
+    size_t n;
+
+    for (; *names != '\0'; names += n + 1, number++) {
+        for (n = 0; names[n] != ',';) n++;
+        if (n == size && memcmp(names, text, n) == 0) return number;
+    }
+    return 0;
+}
+
+/* A text has ended, which stands where it began in the filter's memory, behind
+   its quote. Names of the answer itself are there as well. */
+static void dl_reader_text(dl_reader *reader, size_t size)
+{
+    dynalock_filter *filter = reader->filter;
+    char *text = filter->out + filter->start + 1;
+    int deep = filter->depth > DL_READER_DEPTH;
+
+    if (filter->state == DL_JSON_COLON) {
+        if (!deep)
+            reader->path = (reader->path & ~(uint32_t)15) |
+                           dl_reader_number(reader->names, text, size);
+    } else if (reader->lent && !deep) {
+        reader->found(reader, reader->path, text, size);
+    }
+    if (reader->lent) dl_reader_give_back(reader);
+}
+
+static void dl_reader_byte(dl_reader *reader, char c)
+{
+    dynalock_filter *filter = reader->filter;
+    unsigned depth = filter->depth;
+    int was_in_text = dl_reader_is_in_text(filter);
+    size_t size = 0; /* of the text so far; it may have been dropped */
+
+    if (was_in_text && filter->keep != DL_KEEP_NONE &&
+        filter->used > filter->start)
+        size = (size_t)(filter->used - filter->start) - 1;
+    dl_filter_byte(filter, c);
+    if (filter->state == DL_JSON_BAD) return;
+    if (filter->depth > depth) dl_reader_open(reader);
+    else if (filter->depth < depth) dl_reader_close(reader);
+    else if (!was_in_text && dl_reader_is_in_text(filter))
+        dl_reader_lend(reader);
+    else if (was_in_text && !dl_reader_is_in_text(filter))
+        dl_reader_text(reader, size);
+}
+
+static void dl_reader_take(dl_sink *sink, const void *data, size_t size)
+{
+    const char *from = (const char *)data;
+
+    while (size-- != 0) dl_reader_byte((dl_reader *)(void *)sink, *from++);
+}
+
+/* From an operation's prepare: it goes between the response and the filter,
+   which needs to keep nothing of an item then. */
+static void dl_reader_begin(dl_reader *reader, dynalock_client *client,
+    const char *names,
+    void (*found)(dl_reader *, uint32_t, const char *, size_t))
+{
+    static const dl_want nothing[] = { { NULL, 0, 0 } };
+
+    reader->sink.take = dl_reader_take;
+    reader->filter = &client->filter;
+    reader->names = names;
+    reader->found = found;
+    reader->path = 1;
+    reader->lent = 0;
+    client->filter.wants = nothing;
+    client->response.body = &reader->sink;
+}
+
+/* Whether memory that may hold anything is in use, only the list says. */
+static int dl_is_listed(
+    const dynalock_client *client, const dynalock_operation *operation)
+{
+    const dynalock_operation *at = client->operations;
+
+    while (at != NULL && at != operation) at = at->next;
+    return at != NULL;
+}
+
+/* ===================================================================== */
+/* == call: any operation, with the caller's own body                      */
+/* ===================================================================== */
+
+enum { /* why a transaction was cancelled */
+    DL_REASON_CONDITION = 1,
+    DL_REASON_PASSING = 2 /* throttled, or in conflict with another */
+};
+
+static dynalock_request *dl_request_of(dynalock_operation *operation)
+{
+    return (dynalock_request *)(void *)operation; /* its first member */
+}
+
+/* CancellationReasons, any element, Code */
+static void dl_request_found(
+    dl_reader *reader, uint32_t path, const char *text, size_t size)
+{
+    static const char codes[] =
+        "ConditionalCheckFailed,TransactionConflict,ThrottlingError,"
+        "ProvisionedThroughputExceeded,";
+    dynalock_request *request =
+        (dynalock_request *)(void *)((char *)reader -
+                                     offsetof(dynalock_request, reader));
+    uint32_t number;
+
+    if (path != 0x1102 || text == NULL) return;
+    number = dl_reader_number(codes, text, size);
+    if (number == 1) request->reasons |= DL_REASON_CONDITION;
+    if (number > 1) request->reasons |= DL_REASON_PASSING;
+}
+
+/* The caller gets its copy before the answer is judged. */
+static void dl_request_take(dl_sink *sink, const void *data, size_t size)
+{
+    dynalock_request *request =
+        (dynalock_request *)(void *)((char *)sink -
+                                     offsetof(dynalock_request, reader));
+    uint32_t room = 0;
+
+    if (request->answer != NULL && request->size < request->capacity)
+        room = request->capacity - request->size;
+    if (room > size) room = (uint32_t)size;
+    if (room != 0) memcpy(request->answer + request->size, data, room);
+    request->size += (uint32_t)size;
+    dl_reader_take(sink, data, size);
+}
+
+static void dl_request_prepare(dynalock_operation *operation)
+{
+    static const char names[] = "CancellationReasons,Code,";
+    dynalock_request *request = dl_request_of(operation);
+    dynalock_client *client = operation->client;
+
+    client->signing.target = request->target;
+    request->size = 0;
+    request->reasons = 0;
+    dl_reader_begin(&request->reader, client, names, dl_request_found);
+    request->reader.sink.take = dl_request_take;
+}
+
+static void dl_request_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    const dynalock_request *request =
+        (const dynalock_request *)(const void *)operation;
+
+    if (request->body != NULL) dl_put_text(sink, request->body);
+    else request->put_body(sink, request->context);
+}
+
+static dynalock_outcome dl_request_outcome(
+    const dynalock_request *request, dynalock_outcome outcome)
+{
+    static const char cancelled[] = "transactionca";
+    const char *type = request->operation.client->detail.type;
+
+    if ((int)outcome == DL_CONDITION_FAILED) return DYNALOCK_CONDITION;
+    if (outcome == DYNALOCK_OK && request->answer != NULL &&
+        request->size > request->capacity)
+        return DYNALOCK_BAD_BUFFER;
+    if (outcome != DYNALOCK_SERVICE_REFUSED ||
+        dl_begins(type, cancelled) == NULL)
+        return outcome;
+    if ((request->reasons & DL_REASON_CONDITION) != 0)
+        return DYNALOCK_CONDITION;
+    if ((request->reasons & DL_REASON_PASSING) != 0) return DYNALOCK_THROTTLED;
+    return outcome;
+}
+
+static void dl_request_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_request *request = dl_request_of(operation);
+    int unanswered = operation->client->exchange.fate == DL_FATE_SENT;
+
+    if (unanswered && request->unanswered < 255) request->unanswered++;
+    outcome = dl_request_outcome(request, outcome);
+    if ((request->repeatable || !unanswered) &&
+        dl_is_worth_trying(operation, outcome)) {
+        dl_back_off(operation, outcome);
+        return;
+    }
+    if (request->answer != NULL && request->size < request->capacity)
+        request->answer[request->size] = '\0';
+    dl_finish(operation, outcome);
+}
+
+static void dl_request_end(dynalock_operation *operation, unsigned why)
+{
+    dynalock_request *request = dl_request_of(operation);
+
+    if (dl_exchange_abandon(operation) && request->unanswered < 255)
+        request->unanswered++;
+    dl_finish(operation,
+        why == DL_END_EXPIRED ? DYNALOCK_NO_ANSWER : DYNALOCK_CANCELLED);
+}
+
+static const dynalock_steps dl_request_steps = { dl_request_prepare,
+    dl_request_answer, dl_request_end, dl_request_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+/* The target goes into a header: nothing but letters and digits. */
+static int dl_request_is_sound(const dynalock_request *request)
+{
+    size_t size;
+
+    if (request->target == NULL) return 0;
+    size = dl_count_plain(request->target, "");
+    return size != 0 && request->target[size] == '\0' &&
+           (request->body != NULL || request->put_body != NULL);
+}
+
+static dynalock_outcome dl_start_call(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_request *request = (dynalock_request *)object;
+
+    if (dl_is_listed(client, &request->operation)) return DYNALOCK_IN_USE;
+    request->operation.client = NULL;
+    request->operation.steps = &dl_request_steps;
+    if (!dl_request_is_sound(request)) return DYNALOCK_BAD_ARGUMENT;
+    request->unanswered = 0;
+    request->size = 0;
+    return dl_start_operation(client, &request->operation, wait_ms);
+}
+
+DYNALOCK_API void dynalock_put(
+    dynalock_sink *sink, const void *data, size_t size)
+{
+    dl_put(sink, data, size);
+}
+
+/* ===================================================================== */
+/* == fence: what ties a caller's own write to a lock                     */
+/* ===================================================================== */
+
+static const char dl_fence_missing[] = "attribute_not_exists";
+
+static void dl_fence_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_lock *lock = (const dynalock_lock *)fields->context;
+    const dynalock_client *client = lock->operation.client;
+
+    switch (letter) {
+    case 'O': dl_put_contents(sink, client->config.owner); break;
+    case 'F': dl_put_decimal(sink, lock->token); break;
+    case 'A': dl_put_version(sink, lock, 0); break;
+    case 'Z': dl_put_version(sink, lock, 0xffffffff); break;
+    case '!': dl_put_template(sink, dl_fence_missing, fields); break;
+    default:
+        if (letter <= '9') dl_put_text(sink, client->wants[letter - '0'].name);
+        else dl_read_put(fields, letter, sink);
+        break;
+    }
+}
+
+static dynalock_outcome dl_fence_write(const dynalock_client *client,
+    const dynalock_lock *lock, const char *text, char *buffer, size_t size)
+{
+    dynalock_outcome rc = dl_state(client, lock, dl_now(client), 0);
+    dl_fields fields;
+    dl_span span;
+
+    if (rc == DYNALOCK_AGAIN) return DYNALOCK_IN_USE;
+    if (rc != DYNALOCK_OK) return rc;
+    fields.put = dl_fence_put;
+    fields.context = lock;
+    fields.flags = client->config.sort_key_name != NULL ? DL_FLAG('Q') : 0;
+    if (client->wants == dl_record_wants) fields.flags |= DL_FLAG('R');
+    dl_put_template(dl_span_open(&span, buffer, size - 1, 0), text, &fields);
+    buffer[span.used] = '\0';
+    return span.total < size ? DYNALOCK_OK : DYNALOCK_BAD_BUFFER;
+}
+
+static dynalock_outcome dl_fence_text(const dynalock_client *client,
+    const dynalock_lock *lock, const char *text, char *buffer, size_t size)
+{
+    dynalock_outcome rc;
+
+    if (lock == NULL || buffer == NULL || size == 0 || !dl_enter_const(client))
+        return DYNALOCK_BAD_ARGUMENT;
+    buffer[0] = '\0';
+    rc = dl_fence_write(client, lock, text, buffer, size);
+    dl_leave(client);
+    if (rc != DYNALOCK_OK) buffer[0] = '\0'; /* half a condition is none */
+    return rc;
+}
+
+/* Renewals change the version within its acquisition; releases take it out of
+   that, but for another client's, which has a mark only ([R). */
+static const char dl_fence_condition[] =
+    "{'ConditionCheck':{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]},"
+    "'ConditionExpression':'" DL_OWNER "=:o AND " DL_FENCE
+    "=:f AND " DL_VERSION " BETWEEN :a AND :z[R AND " DL_IS_MISSING
+    "(" DL_RELEASED ")]',"
+    "'ExpressionAttributeValues':{':o':{'S':'$O'},':f':{'N':'$F'},"
+    "':a':{'S':'$A'},':z':{'S':'$Z'}}}}";
+static const char dl_fence_clause[] =
+    "'ConditionExpression':'$!(fence) OR fence<=:fence',"
+    "'ExpressionAttributeValues':{':fence':{'N':'$F'}";
+
+DYNALOCK_API dynalock_outcome dynalock_fence_condition(
+    const dynalock_client *client, const dynalock_lock *lock, char *buffer,
+    size_t size)
+{
+    return dl_fence_text(client, lock, dl_fence_condition, buffer, size);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_fence_clause(
+    const dynalock_client *client, const dynalock_lock *lock, char *buffer,
+    size_t size)
+{
+    return dl_fence_text(client, lock, dl_fence_clause, buffer, size);
+}
+
+/* ===================================================================== */
+/* == table: does it fit? and making one that does                        */
+/* ===================================================================== */
+
+/*
+    state      on                                          goes to
+    FREE       check, create                               LOOK
+    LOOK       missing, and create                         CREATE
+    LOOK       active, and its keys fit                    TTL
+    LOOK       ended                                       FREE
+    CREATE     created, or another was faster              LOOK
+    CREATE     ended                                       FREE
+    TTL        off, and create                             SET
+    TTL        ended                                       FREE
+    SET        another was faster                          TTL
+    SET        ended                                       FREE
+*/
+enum {
+    DL_TABLE_FREE,
+    DL_TABLE_LOOK,
+    DL_TABLE_CREATE,
+    DL_TABLE_TTL,
+    DL_TABLE_SET
+};
+
+#define DL_TABLE_POLL_MS 1000
+
+static dynalock_table *dl_table_of(dynalock_operation *operation)
+{
+    return (dynalock_table *)(void *)operation; /* its first member */
+}
+
+/* ---- what the service tells ---- */
+
+static const char dl_table_names[] =
+    "Table,TableStatus,KeySchema,AttributeDefinitions,AttributeName,KeyType,"
+    "AttributeType,TimeToLiveDescription,TimeToLiveStatus,";
+
+enum { /* paths of these names */
+    DL_PATH_STATUS = 0x112,
+    DL_PATH_KEY = 0x1130, /* an element of KeySchema, */
+    DL_PATH_KEY_NAME = 0x11305,
+    DL_PATH_KEY_KIND = 0x11306,
+    DL_PATH_TYPE = 0x1140, /* of AttributeDefinitions */
+    DL_PATH_TYPE_NAME = 0x11405,
+    DL_PATH_TYPE_KIND = 0x11407,
+    DL_PATH_TTL_NAME = 0x185,
+    DL_PATH_TTL_STATUS = 0x189
+};
+
+enum { /* which of the config's names a text is */
+    DL_FITS_KEY = 1,
+    DL_FITS_SORT_KEY = 2,
+    DL_FITS_TTL = 4
+};
+
+/* Is the text this name, but for the escapes that the filter leaves? */
+static int dl_is_escaped(const char *name, const char *text, size_t size)
+{
+    const char *end = text + size;
+
+    if (name == NULL) return 0;
+    for (; *name != '\0'; name++) {
+        if ((*name == '"' || *name == '\\') &&
+            (text == end || *text++ != '\\'))
+            return 0;
+        if (text == end || *text++ != *name) return 0;
+    }
+    return text == end;
+}
+
+static void dl_table_name(dynalock_table *table, const char *text, size_t size)
+{
+    const dynalock_config *config = &table->operation.client->config;
+
+    table->fits = 0;
+    if (dl_is_escaped(config->key_name, text, size)) table->fits = DL_FITS_KEY;
+    if (dl_is_escaped(config->sort_key_name, text, size))
+        table->fits |= DL_FITS_SORT_KEY;
+    if (dl_is_escaped(config->ttl_attribute, text, size))
+        table->fits |= DL_FITS_TTL;
+    dl_copy_text(table->text, sizeof table->text, text, size);
+}
+
+/* An element of the schema has ended: one of the keys. */
+static void dl_table_key(dynalock_table *table)
+{
+    int sort = table->kind == 'R';
+
+    table->key_fits[sort] =
+        table->fits & (sort ? DL_FITS_SORT_KEY : DL_FITS_KEY);
+    memcpy(table->key[sort], table->text, sizeof table->text);
+}
+
+/* One of the definitions has. */
+static void dl_table_type(dynalock_table *table)
+{
+    if ((table->fits & DL_FITS_KEY) != 0) table->key_type[0][0] = table->kind;
+    if ((table->fits & DL_FITS_SORT_KEY) != 0)
+        table->key_type[1][0] = table->kind;
+}
+
+static void dl_table_found(
+    dl_reader *reader, uint32_t path, const char *text, size_t size)
+{
+    dynalock_table *table =
+        (dynalock_table *)(void *)((char *)reader -
+                                   offsetof(dynalock_table, reader));
+
+    if (text == NULL) {
+        if (path == DL_PATH_KEY) dl_table_key(table);
+        if (path == DL_PATH_TYPE) dl_table_type(table);
+        return;
+    }
+    switch (path) {
+    case DL_PATH_STATUS:
+    case DL_PATH_TTL_STATUS:
+        dl_copy_text(table->status, sizeof table->status, text, size);
+        break;
+    case DL_PATH_KEY_NAME:
+    case DL_PATH_TYPE_NAME:
+    case DL_PATH_TTL_NAME: dl_table_name(table, text, size); break;
+    case DL_PATH_KEY_KIND:
+    case DL_PATH_TYPE_KIND: table->kind = size != 0 ? text[0] : '\0'; break;
+    default: break;
+    }
+}
+
+/* ---- the requests ---- */
+
+static const char dl_table_look[] = "{'TableName':$T}";
+static const char dl_table_create[] =
+    "{'TableName':$T,'BillingMode':'PAY_PER_REQUEST','KeySchema':$("
+    "{'AttributeName':$P,'KeyType':'HASH'}"
+    "[Q,{'AttributeName':$Q,'KeyType':'RANGE'}]$),'AttributeDefinitions':$("
+    "{'AttributeName':$P,'AttributeType':'S'}"
+    "[Q,{'AttributeName':$Q,'AttributeType':'S'}]$)}";
+static const char dl_table_set_ttl[] =
+    "{'TableName':$T,'TimeToLiveSpecification':{'Enabled':true,"
+    "'AttributeName':$L}}";
+
+typedef struct dl_table_step {
+    const char *target;
+    const char *body;
+} dl_table_step;
+
+static const dl_table_step *dl_table_step_of(
+    const dynalock_operation *operation)
+{
+    static const char look[] = "DescribeTable", create[] = "CreateTable",
+                      look_ttl[] = "DescribeTimeToLive",
+                      set_ttl[] = "UpdateTimeToLive";
+    static const dl_table_step steps[] = {
+        /* LOOK comes first */
+        { look, dl_table_look },
+        { create, dl_table_create },
+        { look_ttl, dl_table_look },
+        { set_ttl, dl_table_set_ttl },
+    };
+
+    return &steps[operation->state - DL_TABLE_LOOK];
+}
+
+/* A template's brackets mean something else. */
+static void dl_table_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    if (letter == '(') dl_put(sink, "[", 1);
+    else if (letter == ')') dl_put(sink, "]", 1);
+    else dl_read_put(fields, letter, sink);
+}
+
+static void dl_table_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    dl_fields fields;
+
+    fields.put = dl_table_put;
+    fields.context = operation;
+    fields.flags =
+        operation->client->config.sort_key_name != NULL ? DL_FLAG('Q') : 0;
+    dl_put_template(sink, dl_table_step_of(operation)->body, &fields);
+}
+
+static void dl_table_prepare(dynalock_operation *operation)
+{
+    dynalock_table *table = dl_table_of(operation);
+
+    operation->client->signing.target = dl_table_step_of(operation)->target;
+    table->fits = 0;
+    table->kind = '\0';
+    table->text[0] = '\0';
+    table->status[0] = '\0';
+    memset(table->key_fits, 0, sizeof table->key_fits);
+    memset(table->key_type, 0, sizeof table->key_type);
+    memset(table->key, 0, sizeof table->key);
+    dl_reader_begin(
+        &table->reader, operation->client, dl_table_names, dl_table_found);
+}
+
+/* ---- what does not fit ---- */
+
+static const char dl_say_status[] = "status is $s";
+static const char dl_say_key[] = "partition key is $0, not $P";
+static const char dl_say_key_type[] = "partition key is of type $t, not S";
+static const char dl_say_sort_key[] = "sort key is $1, not $Q";
+static const char dl_say_sort_key_type[] = "sort key is of type $u, not S";
+static const char dl_say_ttl[] = "TTL attribute is $2, not $L";
+
+static void dl_say_text(dl_sink *sink, const char *text)
+{
+    static const char none[] = "none";
+
+    dl_put_text(sink, text[0] != '\0' ? text : none);
+}
+
+/* A name, cut to leave room for another. */
+static void dl_say_name(dl_sink *sink, const char *name)
+{
+    size_t size;
+
+    if (name == NULL || name[0] == '\0') {
+        dl_say_text(sink, "");
+        return;
+    }
+    size = strlen(name);
+    if (size > 36) size = 36;
+    dl_put(sink, "\"", 1);
+    dl_put(sink, name, size);
+    dl_put(sink, "\"", 1);
+}
+
+static void dl_say_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_table *table = (const dynalock_table *)fields->context;
+    const dynalock_config *config = &table->operation.client->config;
+
+    switch (letter) {
+    case 's': dl_put_text(sink, table->status); break;
+    case 't': dl_say_text(sink, table->key_type[0]); break;
+    case 'u': dl_say_text(sink, table->key_type[1]); break;
+    case '0': dl_say_name(sink, table->key[0]); break;
+    case '1': dl_say_name(sink, table->key[1]); break;
+    case '2': dl_say_name(sink, table->text); break;
+    case 'P': dl_say_name(sink, config->key_name); break;
+    case 'Q': dl_say_name(sink, config->sort_key_name); break;
+    default: dl_say_name(sink, config->ttl_attribute); break; /* L */
+    }
+}
+
+static void dl_table_say(const dynalock_table *table, const char *text)
+{
+    dynalock_detail *detail = &table->operation.client->detail;
+    dl_fields fields;
+    dl_span span;
+
+    fields.put = dl_say_put;
+    fields.context = table;
+    fields.flags = 0;
+    dl_put_template(
+        dl_span_open(&span, detail->message, sizeof detail->message - 1, 0),
+        text, &fields);
+    detail->message[span.used] = '\0';
+}
+
+/* NULL: the keys are as they should be. */
+static const char *dl_table_misfit(const dynalock_table *table)
+{
+    const dynalock_config *config = &table->operation.client->config;
+
+    if (!table->key_fits[0]) return dl_say_key;
+    if (table->key_type[0][0] != 'S') return dl_say_key_type;
+    if (!table->key_fits[1])
+        return table->key[1][0] != '\0' || config->sort_key_name != NULL
+                   ? dl_say_sort_key
+                   : NULL;
+    return table->key_type[1][0] != 'S' ? dl_say_sort_key_type : NULL;
+}
+
+/* ---- the answers ---- */
+
+/* Looks again in a while. */
+static void dl_table_wait(dynalock_table *table)
+{
+    dynalock_operation *operation = &table->operation;
+    dynalock_client *client = operation->client;
+    uint32_t pause =
+        (uint32_t)dl_least(client->config.poll_ms, DL_TABLE_POLL_MS);
+
+    table->failure = DYNALOCK_TABLE_NOT_READY;
+    operation->state = DL_TABLE_LOOK;
+    operation->due =
+        client->now + pause / 2 + dl_random(client, pause / 2 + 1);
+}
+
+static void dl_table_next(dynalock_operation *operation, uint8_t state)
+{
+    operation->state = state;
+    operation->due = operation->client->now;
+}
+
+/* UPDATING: another index or billing mode; its items can be used meanwhile. */
+static int dl_table_is_active(const dynalock_table *table)
+{
+    static const char states[] = "ACTIVE,UPDATING,";
+
+    return dl_reader_number(states, table->status, strlen(table->status)) != 0;
+}
+
+static void dl_table_looked(dynalock_table *table)
+{
+    dynalock_operation *operation = &table->operation;
+    const char *misfit = dl_table_misfit(table);
+
+    if (table->status[0] == '\0') {
+        dl_finish(operation, DYNALOCK_BAD_ANSWER);
+    } else if (!dl_table_is_active(table)) {
+        dl_table_say(table, dl_say_status);
+        if (table->patient) dl_table_wait(table);
+        else dl_finish(operation, DYNALOCK_TABLE_NOT_READY);
+    } else if (misfit != NULL) {
+        dl_table_say(table, misfit);
+        dl_finish(operation, DYNALOCK_TABLE_SHAPE);
+    } else {
+        dl_table_next(operation, DL_TABLE_TTL);
+    }
+}
+
+/* ENABLED, or ENABLING: that takes up to an hour, and needs no waiting for. */
+static void dl_table_looked_at_ttl(dynalock_table *table)
+{
+    static const char enabled[] = "enabl";
+    dynalock_operation *operation = &table->operation;
+    const dynalock_config *config = &operation->client->config;
+    int on = dl_begins(table->status, enabled) != NULL;
+    int wanted = config->ttl_attribute != NULL &&
+                 (!config->no_ttl || config->delete_on_release);
+
+    if (table->status[0] == '\0') {
+        dl_finish(operation, DYNALOCK_BAD_ANSWER);
+    } else if (on ? (table->fits & DL_FITS_TTL) != 0 : !wanted) {
+        dl_finish(operation, DYNALOCK_OK);
+    } else if (!on && table->creating) {
+        dl_table_next(operation, DL_TABLE_SET);
+    } else {
+        if (!on) table->text[0] = '\0';
+        dl_table_say(table, dl_say_ttl);
+        dl_finish(operation, DYNALOCK_TABLE_TTL);
+    }
+}
+
+static void dl_table_was_created(
+    dynalock_table *table, dynalock_outcome outcome)
+{
+    static const char in_use[] = "resourceinuse";
+    const dynalock_detail *detail = &table->operation.client->detail;
+
+    if (outcome == DYNALOCK_SERVICE_REFUSED &&
+        dl_begins(detail->type, in_use) != NULL)
+        outcome = DYNALOCK_OK;
+    if (outcome == DYNALOCK_OK)
+        dl_table_next(&table->operation, DL_TABLE_LOOK);
+    else dl_finish(&table->operation, outcome);
+}
+
+static void dl_table_ttl_was_set(
+    dynalock_table *table, dynalock_outcome outcome)
+{
+    static const char already[] = "timetolive is al";
+    const dynalock_detail *detail = &table->operation.client->detail;
+
+    if (outcome == DYNALOCK_SERVICE_REFUSED &&
+        dl_begins(detail->message, already) != NULL)
+        dl_table_next(&table->operation, DL_TABLE_TTL);
+    else dl_finish(&table->operation, outcome);
+}
+
+static int dl_table_tries_again(
+    dynalock_table *table, dynalock_outcome outcome)
+{
+    dynalock_operation *operation = &table->operation;
+
+    if (outcome == DYNALOCK_OK) operation->attempts = 0;
+    if (!(table->patient ? dl_is_passing(operation->client, outcome)
+                         : dl_is_worth_trying(operation, outcome)))
+        return 0;
+    table->failure = outcome;
+    dl_back_off(operation, outcome);
+    return 1;
+}
+
+static void dl_table_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_table *table = dl_table_of(operation);
+
+    if (dl_table_tries_again(table, outcome)) return;
+    if (operation->state == DL_TABLE_CREATE)
+        dl_table_was_created(table, outcome);
+    else if (operation->state == DL_TABLE_SET)
+        dl_table_ttl_was_set(table, outcome);
+    else if (outcome == DYNALOCK_TABLE_MISSING && table->creating)
+        dl_table_next(operation, DL_TABLE_CREATE);
+    else if (outcome != DYNALOCK_OK) dl_finish(operation, outcome);
+    else if (operation->state == DL_TABLE_LOOK) dl_table_looked(table);
+    else dl_table_looked_at_ttl(table);
+}
+
+static void dl_table_end(dynalock_operation *operation, unsigned why)
+{
+    (void)dl_exchange_abandon(operation);
+    dl_finish(
+        operation, why == DL_END_EXPIRED
+                       ? (dynalock_outcome)dl_table_of(operation)->failure
+                       : DYNALOCK_CANCELLED);
+}
+
+static const dynalock_steps dl_table_steps = { dl_table_prepare,
+    dl_table_answer, dl_table_end, dl_table_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+static dynalock_outcome dl_table_init(const dynalock_client *client,
+    const char *name, dynalock_table *table, int creating)
+{
+    if (dl_is_listed(client, &table->operation)) return DYNALOCK_IN_USE;
+    memset(table, 0, sizeof *table);
+    table->operation.name.table = name;
+    table->creating = (uint8_t)creating;
+    return DYNALOCK_AGAIN;
+}
+
+static dynalock_outcome dl_start_table(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_table *table = (dynalock_table *)object;
+    dynalock_outcome rc = dl_check_table(dl_table(client, &table->operation));
+
+    table->failure = DYNALOCK_NO_ANSWER;
+    table->patient = wait_ms != 0;
+    if (rc == DYNALOCK_OK)
+        rc = dl_start_operation(client, &table->operation, wait_ms);
+    table->operation.steps = &dl_table_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == region: another host of the same region                             */
+/* ===================================================================== */
+
+/* docs.aws.amazon.com, "Federal Information Processing Standard (FIPS) 140" */
+static dynalock_outcome dl_region_fips(dynalock_client *client)
+{
+    static const char china[] = "cn-", gov_cloud[] = "us-gov-";
+    static const char host[] = "dynamodb-fips.$g.amazonaws.com";
+    const dynalock_config *config = &client->config;
+    dl_span span;
+
+    if (config->endpoint != NULL) return DYNALOCK_BAD_ENDPOINT;
+    if (client->exchange.state != DL_EXCHANGE_CLOSED) return DYNALOCK_IN_USE;
+    if (dl_begins(config->region, china) != NULL) return DYNALOCK_BAD_REGION;
+    if (dl_begins(config->region, gov_cloud) != NULL) return DYNALOCK_OK;
+    dl_put_signing(
+        dl_span_open(&span, client->host, sizeof client->host - 1, 0), host,
+        &client->signing);
+    client->host[span.used] = '\0';
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_use_fips(dynalock_client *client)
+{
+    dynalock_outcome rc;
+
+    if (!dl_enter(client)) return DYNALOCK_BAD_ARGUMENT;
+    rc = dl_region_fips(client);
+    dl_leave(client);
+    return rc;
 }
 
 /* ===================================================================== */
@@ -8490,6 +9528,67 @@ DYNALOCK_API dynalock_outcome dynalock_list(
     return dl_call(client, dl_start_list, listing, 0);
 }
 
+DYNALOCK_API dynalock_outcome dynalock_start_call(
+    dynalock_client *client, dynalock_request *request)
+{
+    return dl_begin(client, dl_start_call, request, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_call(
+    dynalock_client *client, dynalock_request *request)
+{
+    return dl_call(client, dl_start_call, request, 0);
+}
+
+static dynalock_outcome dl_check_memory(dynalock_client *client,
+    const char *name, dynalock_table *memory, int creating)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || memory == NULL) return DYNALOCK_BAD_ARGUMENT;
+    (void)dl_enter(client);
+    rc = dl_table_init(client, name, memory, creating);
+    dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_table_check(
+    dynalock_client *client, const char *name, dynalock_table *memory)
+{
+    dynalock_outcome rc = dl_check_memory(client, name, memory, 0);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_table, memory, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_table_check(
+    dynalock_client *client, const char *name, dynalock_table *memory)
+{
+    dynalock_outcome rc = dl_check_memory(client, name, memory, 0);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_table, memory, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_table_create(
+    dynalock_client *client, const char *name, dynalock_table *memory,
+    uint32_t wait_ms)
+{
+    dynalock_outcome rc = dl_check_memory(client, name, memory, 1);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_table, memory, wait_ms);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_table_create(dynalock_client *client,
+    const char *name, dynalock_table *memory, uint32_t wait_ms)
+{
+    dynalock_outcome rc = dl_check_memory(client, name, memory, 1);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_table, memory, wait_ms);
+}
+
 DYNALOCK_API dynalock_outcome dynalock_start_group_acquire(
     dynalock_client *client, dynalock_group *group, uint32_t wait_ms)
 {
@@ -8899,6 +9998,8 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
     X(DYNALOCK_KEY_TOO_LONG,                                                  \
         "The listing ends at a key that DYNALOCK_CURSOR_SIZE has no room "    \
         "for.")                                                               \
+    X(DYNALOCK_CONDITION,                                                     \
+        "A condition of the request did not hold: nothing was written.")      \
     X(DYNALOCK_UNREACHABLE,                                                   \
         "No connection: check the network, host and port.")                   \
     X(DYNALOCK_DISCONNECTED,                                                  \
@@ -8939,7 +10040,13 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
         "detail.message.")                                                    \
     X(DYNALOCK_TABLE_MISSING, "There is no such table in this region.")       \
     X(DYNALOCK_TABLE_SHAPE,                                                   \
-        "The table's keys have other names or types than the config says.")
+        "The table's keys have other names or types than the config says.")   \
+    X(DYNALOCK_TABLE_NOT_READY,                                               \
+        "The table is being created or deleted, or cannot be used: see "      \
+        "detail.message.")                                                    \
+    X(DYNALOCK_TABLE_TTL,                                                     \
+        "The table's TTL is off or on another attribute than the config "     \
+        "says: see detail.message.")
 
 DYNALOCK_API const char *dynalock_explain(dynalock_outcome outcome)
 {
@@ -9004,6 +10111,8 @@ static const char dl_text_capital[] = "Message";
 static const char dl_text_plain[] = "http://";
 static const char dl_text_secure[] = "https://";
 static const char dl_text_host[] = ".-_";
+static const char dl_text_blanks[] = " \t\n\r";
+static const char dl_text_bracket[] = "]";
 
 static dynalock_provider *dl_provider(const dynalock_client *client)
 {
@@ -9292,7 +10401,7 @@ static int dl_answer_is_over(const dynalock_filter *filter)
 static void dl_answer_byte(dynalock_filter *filter, char c)
 {
     if (c == '"' && filter->state == DL_JSON_STRING) dl_answer_rename(filter);
-    if (dl_answer_is_over(filter) && !dl_is_in(c, " \t\n\r"))
+    if (dl_answer_is_over(filter) && !dl_is_in(c, dl_text_blanks))
         dl_filter_bad(filter);
     dl_put(&filter->sink, &c, 1);
 }
@@ -9863,7 +10972,7 @@ static void dl_put_authority(
 {
     dl_put_text(sink, bracketed ? "[" : dl_text_none);
     dl_put_text(sink, host);
-    dl_put_text(sink, bracketed ? "]" : dl_text_none);
+    dl_put_text(sink, bracketed ? dl_text_bracket : dl_text_none);
     if (port == 0) return;
     dl_put_text(sink, dl_text_colon);
     dl_put_decimal(sink, port);
@@ -10808,7 +11917,6 @@ static int dl_profile_line(dl_profile *profile, char *line, size_t size)
 {
     size_t trimmed = size;
 
-    profile->line++;
     (void)dl_trim(line, &trimmed);
     if (trimmed == 0 || line[0] == '#' || line[0] == ';') return 1;
     if (line[0] == '[') return dl_profile_section(profile, line, size);
@@ -10825,6 +11933,7 @@ static int dl_profile_lines(dl_profile *profile, FILE *file)
 
     do {
         c = getc(file);
+        if (size == 0) profile->line++;
         if (c != EOF && c != '\n') {
             if (size == sizeof line) well = 0;
             else line[size++] = (char)c;

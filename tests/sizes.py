@@ -132,6 +132,8 @@ def measure(core):
         "flash: with watching": flash(core, implementation, "watch", "-DWITH_WATCH"),
         "flash: with breaking": flash(core, implementation, "break", "-DWITH_BREAK"),
         "flash: with listing": flash(core, implementation, "list", "-DWITH_LIST"),
+        "flash: with fenced writes": flash(core, implementation, "call", "-DWITH_CALL"),
+        "flash: with the table's creation": flash(core, implementation, "table", "-DWITH_TABLE"),
         **{
             figure: flash(core, implementation, "layout", flag) - plain
             for figure, flag in LAYOUTS.items()

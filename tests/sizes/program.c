@@ -9,6 +9,8 @@ literals, so that none is merged with dynalock.h's.
     WITH_WATCH      and dynalock_start_watch, dynalock_cancel
     WITH_BREAK      and dynalock_break
     WITH_LIST       and dynalock_list
+    WITH_CALL       and requests of its own, with a fence
+    WITH_TABLE      and making and checking a table
     WITH_LAYOUT=f   and the layout that f returns
 */
 #include "dynalock.h"
@@ -35,6 +37,14 @@ extern dynalock_listing listing;
 #ifdef WITH_TLS
 extern dynalock_tls tls;
 extern const br_x509_trust_anchor anchors[];
+#endif
+
+#ifdef WITH_CALL
+extern dynalock_request request;
+extern char fence[DYNALOCK_FENCE_CLAUSE_SIZE];
+#endif
+#ifdef WITH_TABLE
+extern dynalock_table table;
 #endif
 
 int main(void)
@@ -65,6 +75,15 @@ int main(void)
 #endif
 #ifdef WITH_EXPLAIN
     text = dynalock_explain((dynalock_outcome)outcome);
+#endif
+#ifdef WITH_CALL
+    outcome = dynalock_fence_clause(&client, &lock, fence, sizeof fence);
+    outcome = dynalock_call(&client, &request);
+#endif
+#ifdef WITH_TABLE
+    outcome = dynalock_table_check(&client, name.table, &table);
+    outcome =
+        dynalock_table_create(&client, name.table, &table, DYNALOCK_FOREVER);
 #endif
     return 0;
 }

@@ -295,7 +295,7 @@ static void test_nonsense(void **state)
     assert_reported(DYNALOCK_BAD_FILE, "malformed");
     memset(text, 'x', sizeof text);
     write_bytes(".aws/credentials", text, sizeof text);
-    assert_reported(DYNALOCK_BAD_FILE, "malformed in line 0");
+    assert_reported(DYNALOCK_BAD_FILE, "malformed in line 1");
 }
 
 static void test_long_and_strange_values(void **state)

@@ -49,7 +49,8 @@ typedef struct world_item {
     const char *raw; /* instead of all this: the item's JSON */
 } world_item;
 
-typedef struct world {
+typedef struct world world;
+struct world {
     dynalock_platform platform;
     dynalock_credentials credentials;
     dynalock_config config;
@@ -84,7 +85,7 @@ typedef struct world {
     const char *(*scan)(struct world *w); /* the answer to a Scan */
     int requests, writes, reads;
     char last_body[16384];
-    char last_operation[16];
+    char last_operation[32];
     /* failing hooks */
     long hook_calls, fail_at; /* the call that fails; 0: none */
     int no_entropy, cancel;
@@ -94,7 +95,13 @@ typedef struct world {
     uint8_t lock_was[WORLD_LOCKS], exchange_was;
     uint8_t lock_moves[WORLD_STATES][WORLD_STATES];
     uint8_t exchange_moves[WORLD_STATES][WORLD_STATES];
-} world;
+    const dynalock_operation *table; /* NULL, or looked at too */
+    uint8_t table_was;
+    uint8_t table_moves[WORLD_STATES][WORLD_STATES];
+    /* carries out what is not about the item: last_operation, last_body, and
+       world_reply; 0: it is about the item after all */
+    int (*other)(world *w, int damage);
+};
 
 /* ---- states ---- */
 
@@ -110,6 +117,9 @@ static void world_look(world *w)
         if (is != was) w->lock_moves[was][is] = 1;
         w->lock_was[i] = is;
     }
+    if (w->table != NULL && w->table->state != w->table_was)
+        w->table_moves[w->table_was][w->table->state] = 1;
+    if (w->table != NULL) w->table_was = w->table->state;
     if (w->client.exchange.state != w->exchange_was)
         w->exchange_moves[w->exchange_was][w->client.exchange.state] = 1;
     w->exchange_was = w->client.exchange.state;
@@ -369,6 +379,7 @@ static void world_carry_out(world *w, int damage)
         world_reply(w, 200, w->scan(w), damage);
         return;
     }
+    if (w->other != NULL && w->other(w, damage)) return;
     if (strcmp(w->last_operation, "GetItem") != 0) {
         if (world_write(w)) world_reply(w, 200, "{}", damage);
         else world_refuse(w);
@@ -453,7 +464,7 @@ static void world_take(world *w)
     memcpy(w->last_body, w->request + head, size + 1);
     at = strstr(w->request, "DynamoDB_20120810.");
     assert_non_null(at);
-    (void)sscanf(at + 18, "%15[A-Za-z]", w->last_operation);
+    (void)sscanf(at + 18, "%31[A-Za-z]", w->last_operation);
     w->request_size = 0;
     if (world_is_signed_now(w)) {
         world_serve(w);
