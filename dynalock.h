@@ -204,6 +204,7 @@ macro                     values, default      effect
 DYNALOCK_IMPLEMENTATION   -                    emit the code in this file
 DYNALOCK_STATIC           -                    all functions static
 DYNALOCK_NO_TLS           -                    no BearSSL: plain streams only
+DYNALOCK_NO_AMAZON        -                    no roots of Amazon
 DYNALOCK_POSIX            -                    add the POSIX port
 DYNALOCK_TRANSMIT_WINDOW  128..65535, 1536     bytes sent in one write; a
                                                smaller one costs packets, not
@@ -240,7 +241,7 @@ CONTENTS (search for the words)
     == watch        == break        == list         == seal
     == group        == semaphore    == reader       == call
     == fence        == table        == region       == client
-    == credentials  == posix        == licence
+    == credentials  == anchors      == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -945,6 +946,15 @@ DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide(void);
 DYNALOCK_API void dynalock_tls_init(dynalock_tls *tls,
     const dynalock_tls_profile *profile, const br_x509_trust_anchor *anchors,
     size_t anchor_count);
+#endif
+
+#if !defined(DYNALOCK_NO_TLS) && !defined(DYNALOCK_NO_AMAZON)
+/* Fills list[DYNALOCK_AMAZON_ANCHORS] with the roots under which AWS' hosts
+   have their certificates, and returns how many: Amazon Root CA 1 to 4 and
+   Starfield Services Root CA G2. 2 KB of flash where it is called.
+   amazontrust.com, "Amazon Trust Services" */
+#define DYNALOCK_AMAZON_ANCHORS 5u
+DYNALOCK_API size_t dynalock_amazon_anchors(br_x509_trust_anchor *list);
 #endif
 
 /*
@@ -1853,6 +1863,23 @@ typedef struct dynalock_anchors {
    one, in it), BAD_BUFFER (raise DYNALOCK_ANCHORS or _ANCHOR_BYTES). */
 DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
     dynalock_anchors *anchors, const char *path) DYNALOCK_CHECKED;
+
+/* An identity from PEM files: its certificate and up to three more, and an EC or
+   RSA key that is not encrypted (PKCS#8 or raw). Belongs to the caller; must
+   outlive the clients that use it and must not be moved. NO_FILE, BAD_FILE,
+   BAD_BUFFER (over 8 KB). To wipe the key: memory is all that it takes. */
+typedef struct dynalock_posix_identity {
+    dynalock_identity identity;
+    size_t used;
+    br_x509_certificate chain[4];
+    br_ec_private_key ec_key;
+    br_rsa_private_key rsa_key;
+    br_skey_decoder_context decoder;
+    unsigned char bytes[8192];
+} dynalock_posix_identity;
+DYNALOCK_API dynalock_outcome dynalock_posix_load_identity(
+    dynalock_posix_identity *identity, const char *chain_path,
+    const char *key_path) DYNALOCK_CHECKED;
 #endif
 #endif /* DYNALOCK_POSIX */
 
@@ -10779,7 +10806,8 @@ static int32_t dl_fetch(dynalock_client *client, dynalock_provider *provider)
 }
 
 /* Every lock that is held has more than twice the time left that this
-   connection may take. (A lock's deadline is the end of its hold, or earlier.) */
+   connection may take. (A lock's deadline is the end of its hold, or before.)
+ */
 static int dl_may_fetch(const dynalock_client *client)
 {
     const dynalock_operation *at = client->operations;
@@ -11472,6 +11500,163 @@ DYNALOCK_API const dynalock_source *dynalock_source_iot(void)
 
     return &source;
 }
+
+/* ===================================================================== */
+/* == anchors: Amazon's roots                                             */
+/* ===================================================================== */
+
+#if !defined(DYNALOCK_NO_TLS) && !defined(DYNALOCK_NO_AMAZON)
+
+/* made by tools/gen_anchors */
+/* clang-format off */
+static const unsigned char dl_amazon_roots[] = {
+    /* Amazon Root CA 1 */
+    59,48,57,49,11,48,9,6,3,85,4,6,19,2,85,83,49,15,
+    48,13,6,3,85,4,10,19,6,65,109,97,122,111,110,49,25,48,
+    23,6,3,85,4,3,19,16,65,109,97,122,111,110,32,82,111,111,
+    116,32,67,65,32,49,0,1,0,178,120,128,113,202,120,213,227,113,
+    175,71,128,80,116,125,110,216,215,136,118,244,153,104,247,88,33,96,
+    249,116,132,1,47,172,2,45,134,211,160,67,122,78,178,164,208,54,
+    186,1,190,141,219,72,200,7,23,54,76,244,238,136,35,199,62,235,
+    55,245,181,25,248,73,104,176,222,215,185,118,56,29,97,158,164,254,
+    130,54,165,229,74,86,228,69,225,249,253,180,22,250,116,218,156,155,
+    53,57,47,250,176,32,80,6,108,122,208,128,178,166,249,175,236,71,
+    25,143,80,56,7,220,162,135,57,88,248,186,213,169,249,72,103,48,
+    150,238,148,120,94,111,137,163,81,192,48,134,102,161,69,102,186,84,
+    235,163,195,145,249,72,220,255,209,232,48,45,125,45,116,112,53,215,
+    136,36,247,158,196,89,110,187,115,135,23,242,50,70,40,184,67,250,
+    183,29,170,202,180,242,159,36,14,45,75,247,113,92,94,105,255,234,
+    149,2,203,56,138,174,80,56,111,219,251,45,98,27,197,199,30,84,
+    225,119,224,103,200,15,156,135,35,214,63,64,32,127,32,128,196,128,
+    76,62,59,36,38,142,4,174,108,154,200,170,13,
+    /* Amazon Root CA 2 */
+    59,48,57,49,11,48,9,6,3,85,4,6,19,2,85,83,49,15,
+    48,13,6,3,85,4,10,19,6,65,109,97,122,111,110,49,25,48,
+    23,6,3,85,4,3,19,16,65,109,97,122,111,110,32,82,111,111,
+    116,32,67,65,32,50,0,2,0,173,150,159,45,156,74,76,74,129,
+    121,81,153,236,138,203,107,96,81,19,188,77,109,6,252,176,8,141,
+    221,25,16,106,199,38,12,53,216,192,111,32,132,233,148,177,155,133,
+    3,195,91,219,74,232,200,248,144,118,217,91,79,227,76,232,6,54,
+    77,204,154,172,61,12,144,43,146,212,6,25,96,172,55,68,121,133,
+    129,130,173,90,55,224,13,204,157,166,76,82,118,234,67,157,183,4,
+    209,80,246,85,224,213,210,166,73,133,233,55,233,202,126,174,92,149,
+    77,72,154,63,174,32,90,109,136,149,217,52,184,82,26,67,144,176,
+    191,108,5,185,182,120,183,234,208,228,58,60,18,83,98,255,74,242,
+    123,190,53,5,169,18,52,227,243,100,116,98,44,61,0,73,90,40,
+    254,50,68,187,135,221,101,39,2,113,59,218,74,247,31,218,205,247,
+    33,85,144,79,15,236,174,130,225,159,107,217,69,211,187,240,95,135,
+    237,60,44,57,134,218,63,222,236,114,85,235,121,163,173,219,221,124,
+    176,186,28,206,252,222,79,53,118,207,15,248,120,31,106,54,81,70,
+    39,97,91,233,158,207,240,162,85,125,124,37,138,111,47,180,197,207,
+    132,46,43,253,13,81,16,108,251,95,27,188,27,126,197,174,59,152,
+    1,49,146,255,11,87,244,154,178,185,87,233,171,239,13,118,209,240,
+    238,244,206,134,167,224,110,233,180,105,161,223,105,246,51,198,105,46,
+    151,19,158,165,135,176,87,16,129,55,201,83,179,187,127,246,146,209,
+    156,208,24,244,146,110,218,131,79,166,99,153,76,165,251,94,239,33,
+    100,122,32,95,108,100,133,21,203,55,233,98,12,11,42,22,220,1,
+    46,50,218,62,75,245,158,58,246,23,64,148,239,158,145,8,134,250,
+    190,99,168,90,51,236,203,116,67,149,249,108,105,82,54,199,41,111,
+    252,85,3,92,31,251,159,189,71,235,231,73,71,149,11,78,137,34,
+    9,73,224,245,97,30,241,191,46,138,114,110,128,89,255,87,58,249,
+    117,50,163,78,95,236,237,40,98,217,77,115,242,204,129,23,96,237,
+    205,235,220,219,167,202,197,126,2,189,242,84,8,84,253,180,45,9,
+    44,23,84,74,152,209,84,225,81,103,8,210,237,110,126,111,63,210,
+    45,129,89,41,102,203,144,57,149,17,30,116,39,254,221,235,175,
+    /* Amazon Root CA 3 */
+    59,48,57,49,11,48,9,6,3,85,4,6,19,2,85,83,49,15,
+    48,13,6,3,85,4,10,19,6,65,109,97,122,111,110,49,25,48,
+    23,6,3,85,4,3,19,16,65,109,97,122,111,110,32,82,111,111,
+    116,32,67,65,32,51,23,0,65,4,41,151,167,198,65,127,192,13,
+    155,232,1,27,86,198,242,82,165,186,45,178,18,232,210,46,215,250,
+    201,197,216,170,109,31,115,129,59,59,152,107,57,124,51,165,197,78,
+    134,142,128,23,104,98,69,87,125,68,88,29,179,55,229,103,8,235,
+    102,222,
+    /* Amazon Root CA 4 */
+    59,48,57,49,11,48,9,6,3,85,4,6,19,2,85,83,49,15,
+    48,13,6,3,85,4,10,19,6,65,109,97,122,111,110,49,25,48,
+    23,6,3,85,4,3,19,16,65,109,97,122,111,110,32,82,111,111,
+    116,32,67,65,32,52,24,0,97,4,210,171,138,55,79,163,83,13,
+    254,193,138,123,75,168,123,70,75,99,176,98,246,45,27,219,8,113,
+    33,210,0,232,99,189,154,39,251,240,57,110,93,234,61,165,201,129,
+    170,163,91,32,152,69,93,22,219,253,232,16,109,227,156,224,227,189,
+    95,132,98,243,112,100,51,160,203,36,47,112,186,136,161,42,160,117,
+    248,129,174,98,6,196,129,219,57,110,41,176,30,250,46,92,
+    /* Starfield Services Root Certificate Authority - G2 */
+    155,48,129,152,49,11,48,9,6,3,85,4,6,19,2,85,83,49,
+    16,48,14,6,3,85,4,8,19,7,65,114,105,122,111,110,97,49,
+    19,48,17,6,3,85,4,7,19,10,83,99,111,116,116,115,100,97,
+    108,101,49,37,48,35,6,3,85,4,10,19,28,83,116,97,114,102,
+    105,101,108,100,32,84,101,99,104,110,111,108,111,103,105,101,115,44,
+    32,73,110,99,46,49,59,48,57,6,3,85,4,3,19,50,83,116,
+    97,114,102,105,101,108,100,32,83,101,114,118,105,99,101,115,32,82,
+    111,111,116,32,67,101,114,116,105,102,105,99,97,116,101,32,65,117,
+    116,104,111,114,105,116,121,32,45,32,71,50,0,1,0,213,12,58,
+    196,42,249,78,226,245,190,25,151,95,142,136,83,177,31,63,203,207,
+    159,32,19,109,41,58,200,15,125,60,247,107,118,56,99,217,54,96,
+    168,155,94,92,0,128,178,47,89,127,246,135,249,37,67,134,231,105,
+    27,82,154,144,225,113,227,216,45,13,78,111,246,200,73,217,182,243,
+    26,86,174,43,182,116,20,235,207,251,38,227,26,186,29,150,46,106,
+    59,88,148,137,71,86,255,37,160,147,112,83,131,218,132,116,20,195,
+    103,158,4,104,58,223,142,64,90,29,74,78,207,67,145,59,231,86,
+    214,0,112,203,82,238,123,125,174,58,231,188,49,249,69,246,194,96,
+    207,19,89,2,43,128,204,52,71,223,185,222,144,101,109,2,207,44,
+    145,166,166,231,222,133,24,73,124,102,78,163,58,109,169,181,238,52,
+    46,186,13,3,184,51,223,71,235,177,107,141,37,217,155,206,129,209,
+    69,70,50,150,112,135,222,2,14,73,67,133,182,108,115,187,100,234,
+    97,65,172,201,212,84,223,135,47,199,34,178,38,204,159,89,84,104,
+    159,252,190,42,47,196,85,28,117,64,96,23,133,2,85,57,139,127,
+    5,
+};
+/* clang-format on */
+/* end of what tools/gen_anchors made */
+
+/* BearSSL's pointers are to variables, though it only reads them. */
+static unsigned char *dl_constant(const unsigned char *at)
+{
+    return (unsigned char *)(uintptr_t)at;
+}
+
+/* Reads one; returns where the next begins. */
+static const unsigned char *dl_amazon_root(
+    br_x509_trust_anchor *anchor, const unsigned char *at)
+{
+    static const unsigned char exponent[] = { 1, 0, 1 };
+    size_t size;
+    unsigned kind;
+
+    memset(anchor, 0, sizeof *anchor);
+    anchor->flags = BR_X509_TA_CA;
+    anchor->dn.len = *at++;
+    anchor->dn.data = dl_constant(at);
+    at += anchor->dn.len;
+    kind = *at++;
+    size = (size_t)at[0] << 8 | at[1];
+    at += 2;
+    anchor->pkey.key_type = kind == 0 ? BR_KEYTYPE_RSA : BR_KEYTYPE_EC;
+    if (kind == 0) {
+        anchor->pkey.key.rsa.n = dl_constant(at);
+        anchor->pkey.key.rsa.nlen = size;
+        anchor->pkey.key.rsa.e = dl_constant(exponent);
+        anchor->pkey.key.rsa.elen = sizeof exponent;
+    } else {
+        anchor->pkey.key.ec.curve = (int)kind;
+        anchor->pkey.key.ec.q = dl_constant(at);
+        anchor->pkey.key.ec.qlen = size;
+    }
+    return at + size;
+}
+
+DYNALOCK_API size_t dynalock_amazon_anchors(br_x509_trust_anchor *list)
+{
+    const unsigned char *at = dl_amazon_roots;
+    size_t i;
+
+    for (i = 0; i < DYNALOCK_AMAZON_ANCHORS; i++)
+        at = dl_amazon_root(&list[i], at);
+    return i;
+}
+
+#endif
 
 #ifdef __cplusplus
 } /* extern "C" */
@@ -12480,6 +12665,132 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
     if (reader.outcome == DYNALOCK_OK && anchors->count == before)
         return DYNALOCK_BAD_FILE;
     return reader.outcome;
+}
+
+/* ---- an identity ---- */
+
+typedef struct dl_identity_reader {
+    dynalock_posix_identity *to;
+    size_t start; /* of the object under way */
+    dynalock_outcome outcome;
+} dl_identity_reader;
+
+static void dl_identity_der(void *context, const void *data, size_t size)
+{
+    dl_identity_reader *reader = (dl_identity_reader *)context;
+    dynalock_posix_identity *to = reader->to;
+
+    if (size > sizeof to->bytes - to->used) {
+        reader->outcome = DYNALOCK_BAD_BUFFER;
+        return;
+    }
+    memcpy(to->bytes + to->used, data, size);
+    to->used += size;
+}
+
+static void dl_identity_object(
+    dl_identity_reader *reader, const char *name, int is_key)
+{
+    dynalock_posix_identity *to = reader->to;
+    dynalock_identity *identity = &to->identity;
+    br_x509_certificate *next = &to->chain[identity->chain_count];
+    size_t size = to->used - reader->start;
+
+    if (is_key) {
+        if (strstr(name, "PRIVATE KEY") != NULL)
+            br_skey_decoder_push(
+                &to->decoder, to->bytes + reader->start, size);
+        dl_wipe(to->bytes + reader->start, size); /* the decoder has it */
+        to->used = reader->start;
+    } else if (strcmp(name, "CERTIFICATE") != 0) {
+        to->used = reader->start;
+    } else if (identity->chain_count == DL_COUNT(to->chain)) {
+        reader->outcome = DYNALOCK_BAD_BUFFER;
+    } else {
+        next->data = to->bytes + reader->start;
+        next->data_len = size;
+        identity->chain_count++;
+    }
+}
+
+static void dl_identity_text(dl_identity_reader *reader,
+    br_pem_decoder_context *pem, const char *text, size_t size, int is_key)
+{
+    while (size != 0 && reader->outcome == DYNALOCK_OK) {
+        size_t n = br_pem_decoder_push(pem, text, size);
+
+        text += n;
+        size -= n;
+        switch (br_pem_decoder_event(pem)) {
+        case BR_PEM_BEGIN_OBJ:
+            reader->start = reader->to->used;
+            br_pem_decoder_setdest(pem, dl_identity_der, reader);
+            break;
+        case BR_PEM_END_OBJ:
+            dl_identity_object(reader, br_pem_decoder_name(pem), is_key);
+            break;
+        case BR_PEM_ERROR: reader->outcome = DYNALOCK_BAD_FILE; break;
+        default: break;
+        }
+    }
+}
+
+static dynalock_outcome dl_identity_file(
+    dynalock_posix_identity *to, const char *path, int is_key)
+{
+    dl_identity_reader reader;
+    br_pem_decoder_context pem;
+    char text[1024];
+    ssize_t n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) return DYNALOCK_NO_FILE;
+    memset(&reader, 0, sizeof reader);
+    reader.to = to;
+    br_pem_decoder_init(&pem);
+    while (
+        reader.outcome == DYNALOCK_OK && (n = read(fd, text, sizeof text)) > 0)
+        dl_identity_text(&reader, &pem, text, (size_t)n, is_key);
+    (void)close(fd);
+    dl_wipe(text, sizeof text);
+    dl_wipe(&pem, sizeof pem);
+    return n < 0 ? DYNALOCK_NO_FILE : reader.outcome;
+}
+
+static dynalock_outcome dl_identity_key(dynalock_posix_identity *to)
+{
+    const br_ec_private_key *ec = br_skey_decoder_get_ec(&to->decoder);
+    const br_rsa_private_key *rsa = br_skey_decoder_get_rsa(&to->decoder);
+    size_t count = to->identity.chain_count;
+
+    if (count == 0) return DYNALOCK_BAD_FILE;
+    if (ec != NULL) { /* its number stays in the decoder */
+        to->ec_key = *ec;
+        dynalock_identity_ec(&to->identity, to->chain, count, &to->ec_key);
+    } else if (rsa != NULL) {
+        to->rsa_key = *rsa;
+        dynalock_identity_rsa(&to->identity, to->chain, count, &to->rsa_key);
+    } else {
+        return DYNALOCK_BAD_FILE;
+    }
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_posix_load_identity(
+    dynalock_posix_identity *identity, const char *chain_path,
+    const char *key_path)
+{
+    dynalock_outcome rc;
+
+    if (identity == NULL || chain_path == NULL || key_path == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    memset(identity, 0, sizeof *identity);
+    br_skey_decoder_init(&identity->decoder);
+    rc = dl_identity_file(identity, chain_path, 0);
+    if (rc == DYNALOCK_OK) rc = dl_identity_file(identity, key_path, 1);
+    if (rc == DYNALOCK_OK) rc = dl_identity_key(identity);
+    if (rc != DYNALOCK_OK) dl_wipe(identity, sizeof *identity);
+    return rc;
 }
 
 #endif /* DYNALOCK_NO_TLS */
