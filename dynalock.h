@@ -1864,8 +1864,8 @@ typedef struct dynalock_anchors {
 DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
     dynalock_anchors *anchors, const char *path) DYNALOCK_CHECKED;
 
-/* An identity from PEM files: its certificate and up to three more, and an EC or
-   RSA key that is not encrypted (PKCS#8 or raw). Belongs to the caller; must
+/* An identity from PEM files: its certificate and up to three more, and an EC
+   or RSA key that is not encrypted (PKCS#8 or raw). Belongs to the caller; must
    outlive the clients that use it and must not be moved. NO_FILE, BAD_FILE,
    BAD_BUFFER (over 8 KB). To wipe the key: memory is all that it takes. */
 typedef struct dynalock_posix_identity {
@@ -12422,7 +12422,7 @@ static dynalock_outcome dl_posix_container(
             dl_environment("AWS_CONTAINER_CREDENTIALS_FULL_URI"));
     if (container->uri == NULL)
         return dl_posix_missing(aws, "container", "its variables are not set");
-    container->authorization = NULL;
+    if (provider->state == DL_ASK_IDLE) container->authorization = NULL;
     container->authorize = NULL;
     container->context = aws;
     if (dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") != NULL ||
