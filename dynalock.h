@@ -93,6 +93,8 @@ WHAT IT DOES NOT DO
  - Delete items: deletion forgets the fence. Released items are marked.
  - Believe a Date header over plain HTTP: there, a wall clock that is wrong
    ends in CLOCK_SKEW. (Over TLS it is mended for signatures and fences.)
+ - Assume roles, or ask SSO, a web identity provider or another process for
+   credentials: CREDENTIALS_NOT_OFFERED says that a profile wants it.
  - Know its own lock after a reboot without help: see dynalock_save, and
    DYNALOCK_SAME_OWNER.
  - Queue waiters: who looks first after a release has the lock.
@@ -150,16 +152,15 @@ Without blocking: dynalock_start_acquire() and its kin return at once; then
 
 WHEN THINGS FAIL
 
-What passes is tried again: connections refused, cut or silent, damaged
-answers, throttling, conflicts and 5xx, after a pause drawn from 0 to
-base_ms * 2^n, at most cap_ms. A call with a wait goes on until its deadline;
-one without (acquire with 0, renew, read) after `attempts` tries; a release and
-a heartbeat as long as it makes sense. A signature that is refused for its time
-is tried once more if the service's Date has mended the clock, refused
-credentials if config.refresh brings others. Anything else ends the call at
-once, with the service's own words in client.detail. No request waits longer
-than a quarter of the shortest lease that is held, so that one slow answer
-costs no lock.
+What passes is tried again: connections refused, cut or silent, damaged answers,
+throttling, conflicts and 5xx, after a pause drawn from 0 to base_ms * 2^n, at
+most cap_ms. A call with a wait goes on until its deadline; one without (acquire
+with 0, renew, read) after `attempts` tries; a release and a heartbeat as long
+as it makes sense. A signature that is refused for its time is tried once more
+if the service's Date has mended the clock, refused credentials if a provider or
+config.refresh brings others. Anything else ends the call at once, with the
+service's own words in client.detail. No request waits longer than a quarter of
+the shortest lease that is held, so that one slow answer costs no lock.
 
 A write without an answer ends in UNKNOWN: the lock is not held here, and later
 polls take it back, however long that takes (acquiring it again waits for
@@ -583,7 +584,8 @@ typedef struct dynalock_platform {
 } dynalock_platform;
 
 /* Belongs to the caller, as do its strings. token may be NULL, of any length.
-   To change them: dynalock_set_credentials. */
+   To change them: dynalock_set_credentials. To have them fetched:
+   dynalock_provider. */
 typedef struct dynalock_credentials {
     const char *key_id;
     const char *secret;
@@ -626,9 +628,10 @@ typedef struct dynalock_config {
                                table then deletes what nobody takes again */
     uint8_t secure_transport; /* 1: the port itself does TLS (a modem) */
     uint8_t manual_renew;     /* 1: dynalock_poll renews nothing itself */
-    /* Optional: asked once when credentials are refused or have expired, within
-       a step: it must not block, nor call this client. Fresh ones, which belong
-       to the caller as the first did; NULL: there are none. */
+    /* Optional, and the provider's if there is one (dynalock_set_provider):
+       asked once when credentials are refused or have expired, within a step:
+       it must not block, nor call this client. Fresh ones, which belong to the
+       caller as the first did; NULL: there are none. */
     const dynalock_credentials *(*refresh)(void *context);
     void *refresh_context;
 } dynalock_config;
