@@ -10356,8 +10356,8 @@ static void dl_ask_begin(dynalock_client *client, dynalock_provider *provider,
 static void dl_ask_end(dynalock_client *client, dynalock_provider *provider)
 {
     if (provider->state == DL_ASK_IDLE) return;
-    provider->stream->close(client);
     provider->state = DL_ASK_IDLE;
+    provider->stream->close(client);
     dl_provider_swap(client, provider);
     client->config.secure_transport = provider->secure;
     client->port = provider->port;
