@@ -158,6 +158,17 @@ build/fuzz/%: tests/fuzz/fuzz_%.c $(HEADERS)
 build/examples/%: examples/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS),-lbearssl -pthread)
 
+# ---- the command ----
+
+CLI = $(wildcard examples/dynalock/*.c)
+CLI_HEADERS = $(wildcard examples/dynalock/*.h) dynalock.h
+CLI_FLAGS = -std=c99 -D_GNU_SOURCE= -Wall -Wextra -Os -ffunction-sections \
+    -fdata-sections -I.
+
+build/dynalock: $(CLI) $(CLI_HEADERS)
+	@mkdir -p $(@D) && rm -f $@
+	@$(CC) $(CLI_FLAGS) -g $(CLI) -Wl,--gc-sections -lbearssl -o $@
+
 build/tsan/%: examples/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -fsanitize=thread,-lbearssl -pthread)
 
