@@ -27,7 +27,7 @@ UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs simulate contend firmware mutants lint vectors sizes bench clean
+.PHONY: help setup demo test programs simulate contend firmware mutants lint vectors cli install sizes bench clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -89,6 +89,22 @@ SERVER = dynoxide
 
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
+
+cli: ## the command dynalock, in build/; STATIC=1: with musl, of itself
+	@tests/setup.sh $(if $(STATIC),static,command)
+	@$(MAKE) --no-print-directory $(COMMAND)
+
+COMMAND = $(if $(STATIC),build/static/dynalock,build/dynalock)
+PREFIX = /usr/local
+INTO = $(DESTDIR)$(PREFIX)
+
+install: cli ## the command, its manual and its completion [PREFIX, DESTDIR]
+	@install -d $(INTO)/bin $(INTO)/share/man/man1 \
+	    $(INTO)/share/bash-completion/completions
+	@install $(COMMAND) $(INTO)/bin/dynalock
+	@install -m 644 examples/dynalock/dynalock.1 $(INTO)/share/man/man1
+	@install -m 644 examples/dynalock/completion.bash \
+	    $(INTO)/share/bash-completion/completions/dynalock
 
 firmware: ## the library as firmware on emulated boards [1]
 	@tests/setup.sh firmware
@@ -162,12 +178,34 @@ build/examples/%: examples/%.c $(HEADERS)
 
 CLI = $(wildcard examples/dynalock/*.c)
 CLI_HEADERS = $(wildcard examples/dynalock/*.h) dynalock.h
-CLI_FLAGS = -std=c99 -D_GNU_SOURCE= -Wall -Wextra -Os -ffunction-sections \
-    -fdata-sections -I.
+CLI_FLAGS = -std=c99 -D_DEFAULT_SOURCE= -Wall -Wextra -Os -I. \
+    -ffunction-sections -fdata-sections -Wl,--gc-sections
 
 build/dynalock: $(CLI) $(CLI_HEADERS)
 	@mkdir -p $(@D) && rm -f $@
-	@$(CC) $(CLI_FLAGS) -g $(CLI) -Wl,--gc-sections -lbearssl -o $@
+	@$(CC) $(CLI_FLAGS) -g $(CLI) -lbearssl -o $@
+
+# musl, and BearSSL from its sources: nothing of the host's libraries.
+BEARSSL = build/sources/bearssl
+STATIC_FLAGS = $(CLI_FLAGS) -static -s -fno-asynchronous-unwind-tables \
+    -Wl,-z,noseparate-code,--build-id=none
+
+build/static/dynalock: $(CLI) $(CLI_HEADERS) build/static/bearssl.a \
+    build/include/jsmn.h
+	@rm -f $@
+	@musl-gcc $(STATIC_FLAGS) -isystem build/include $(CLI) \
+	    build/static/bearssl.a -o $@
+
+build/sources/versions:
+	@tests/setup.sh static
+
+build/static/bearssl.a: build/sources/versions
+	@mkdir -p build/static/bearssl && rm -f $@
+	@cd build/static/bearssl && musl-gcc -Os -ffunction-sections \
+	    -fdata-sections -fno-asynchronous-unwind-tables \
+	    -I../../sources/bearssl/src -I../../sources/bearssl/inc \
+	    -c ../../sources/bearssl/src/*.c ../../sources/bearssl/src/*/*.c
+	@ar rcs $@ build/static/bearssl/*.o
 
 build/tsan/%: examples/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -fsanitize=thread,-lbearssl -pthread)

@@ -6,6 +6,8 @@
 #   tests/setup.sh firmware    what the firmware needs, and the servers that it talks to
 #   tests/setup.sh portability compilers for other processors, and what runs their programs
 #
+#   tests/setup.sh static      what the command dynalock needs to be built without shared libraries
+#
 # Tools and libraries are Debian 12 packages. For other processors it takes the libraries' sources:
 # Debian's source packages, in build/sources/NAME. The two DynamoDB-compatible servers come by npm,
 # each pinned to one version and one SHA-512, into build/npm/dynoxide and build/npm/dynalite, where
@@ -27,6 +29,9 @@ portability_packages='dpkg-dev qemu-user gcc-s390x-linux-gnu libc6-dev-s390x-cro
                       libc6-dev-powerpc-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
                       gcc-i686-linux-gnu libc6-dev-i386-cross'
 
+command_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev'
+static_packages="$command_packages dpkg-dev musl-tools"
+
 # cJSON gets security updates: whichever is newest.
 sources='bearssl=0.6+dfsg.1-3 lwip=2.1.3+dfsg1-2 cmocka=1.1.5-2.1 cjson'
 
@@ -38,7 +43,7 @@ die() { # STATUS MESSAGE
     exit "$1"
 }
 
-usage() { die 64 'usage: tests/setup.sh demo|test|firmware|portability'; }
+usage() { die 64 'usage: tests/setup.sh demo|test|firmware|portability|command|static'; }
 unavailable() { die 69 "$1"; }
 
 as_root() {
@@ -141,15 +146,19 @@ demo) packages=$demo_packages ;;
 test) packages="$demo_packages $test_packages" ;;
 firmware) packages="$demo_packages $firmware_packages" ;;
 portability) packages="$demo_packages $portability_packages" ;;
+command) packages=$command_packages ;;
+static) packages=$static_packages ;;
 *) usage ;;
 esac
-command -v npm >/dev/null || packages="$packages npm" # it also comes with other builds of node
+with_servers=yes
+case $1 in command | static) with_servers=no ;; esac
+[ $with_servers = no ] || command -v npm >/dev/null || packages="$packages npm" # it also comes with other builds of node
 
 # shellcheck disable=SC2086 # a list of words
 install_packages $packages
-install_server dynoxide @dynoxide/linux-x64@1.2.1 "$dynoxide_sha512"
+[ $with_servers = no ] || install_server dynoxide @dynoxide/linux-x64@1.2.1 "$dynoxide_sha512"
 case $1 in
-firmware | portability)
+firmware | portability | static)
     # shellcheck disable=SC2086 # a list of words
     install_sources $sources
     ;;
