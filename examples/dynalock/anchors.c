@@ -8,6 +8,8 @@ nothing then.
 #include "command.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- DER ---- */
@@ -63,7 +65,7 @@ static int is_object(cli_span object, const char *bytes, size_t size)
 
 /* ---- certificate ---- */
 
-static unsigned char *keep(anchor_list *anchors, cli_span from)
+static unsigned char *keep(cli_anchors *anchors, cli_span from)
 {
     unsigned char *at = anchors->bytes + anchors->used;
 
@@ -73,7 +75,7 @@ static unsigned char *keep(anchor_list *anchors, cli_span from)
     return at;
 }
 
-static int read_rsa(anchor_list *anchors, cli_span bits, br_x509_pkey *key)
+static int read_rsa(cli_anchors *anchors, cli_span bits, br_x509_pkey *key)
 {
     cli_span both, modulus, exponent;
 
@@ -102,7 +104,7 @@ static int curve_of(cli_span object)
     return 0;
 }
 
-static int read_key(anchor_list *anchors, cli_span info, br_x509_pkey *key)
+static int read_key(cli_anchors *anchors, cli_span info, br_x509_pkey *key)
 {
     cli_span algorithm, object, curve, bits;
 
@@ -171,7 +173,7 @@ static int find_parts(
     return 1;
 }
 
-static void add_certificate(anchor_list *anchors, cli_span from)
+static void add_certificate(cli_anchors *anchors, cli_span from)
 {
     br_x509_trust_anchor *anchor = &anchors->list[anchors->count];
     cli_span subject, info, rest;
@@ -189,97 +191,97 @@ static void add_certificate(anchor_list *anchors, cli_span from)
 
 /* ---- PEM ---- */
 
+/* Values of base64's letters, from '+' on, plus one; 0: it is none. */
+static const unsigned char letters[80] = { 63, 0, 0, 0, 64, 53, 54, 55, 56, 57,
+    58, 59, 60, 61, 62, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
+    12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 0, 0, 0, 0, 0,
+    0, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44,
+    45, 46, 47, 48, 49, 50, 51, 52 };
+
 typedef struct cli_pem {
-    anchor_list *anchors;
-    size_t line_used;
-    int inside;
-    int full;
-    uint32_t bits; /* of the group of four under way */
-    int letters;   /* of the group */
-    size_t size;
-    char line[80];               /* longer ones carry no certificate */
-    unsigned char der[8 * 1024]; /* a longer certificate is left out */
+    const char *at, *end;
 } cli_pem;
 
-static int base64_value(char c)
+/* Decodes up to the dash that ends a section; as much as fits. */
+static size_t decode(cli_pem *pem, unsigned char *out, size_t size)
 {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    if (c == '+') return 62;
-    return c == '/' ? 63 : -1;
-}
+    uint32_t bits = 0;
+    unsigned count = 0, letter;
+    size_t used = 0;
 
-static void pem_letter(cli_pem *pem, char c)
-{
-    int value = base64_value(c);
-
-    if (value < 0 || pem->size + 1 > sizeof pem->der) return;
-    pem->bits = pem->bits << 6 | (uint32_t)value;
-    if (pem->letters++ % 4 == 0) return;
-    pem->der[pem->size++] =
-        (unsigned char)(pem->bits >> (8 - pem->letters % 4 * 2) % 8);
-}
-
-static void pem_end(cli_pem *pem)
-{
-    cli_span der;
-
-    der.at = pem->der;
-    der.size = pem->size;
-    pem->inside = 0;
-    if (pem->anchors->count ==
-            sizeof pem->anchors->list / sizeof pem->anchors->list[0] ||
-        sizeof pem->anchors->bytes - pem->anchors->used < sizeof pem->der)
-        pem->full = 1;
-    else add_certificate(pem->anchors, der);
-}
-
-static void pem_line(cli_pem *pem)
-{
-    const char *at = pem->line;
-
-    if (strncmp(at, "-----BEGIN ", 11) == 0) {
-        pem->inside = strncmp(at + 11, "CERTIFICATE-----", 16) == 0 ||
-                      strncmp(at + 11, "X509 CERTIFICATE-----", 21) == 0;
-        pem->size = 0;
-        pem->letters = 0;
-    } else if (strncmp(at, "-----END ", 9) == 0) {
-        if (pem->inside) pem_end(pem);
-    } else if (pem->inside) {
-        while (*at != '\0') pem_letter(pem, *at++);
+    for (; pem->at != pem->end && *pem->at != '-'; pem->at++) {
+        letter = (unsigned char)*pem->at - (unsigned)'+';
+        if (letter >= sizeof letters || letters[letter] == 0) continue;
+        bits = bits << 6 | (letters[letter] - 1u);
+        if (count++ % 4 == 0) continue;
+        if (used == size) return 0;
+        out[used++] = (unsigned char)(bits >> (8 - count % 4 * 2) % 8);
     }
+    return used;
 }
 
-static void pem_take(cli_pem *pem, const char *text, size_t size)
+/* Takes this text, if it stands there. */
+static int take(cli_pem *pem, const char *text)
 {
-    for (; size != 0 && !pem->full; text++, size--) {
-        if (*text != '\n' && *text != '\0') {
-            if (pem->line_used < sizeof pem->line - 1)
-                pem->line[pem->line_used++] = *text;
-            continue;
-        }
-        pem->line[pem->line_used] = '\0';
-        pem_line(pem);
-        pem->line_used = 0;
+    size_t size = strlen(text);
+
+    if ((size_t)(pem->end - pem->at) < size ||
+        memcmp(pem->at, text, size) != 0)
+        return 0;
+    pem->at += size;
+    return 1;
+}
+
+static int find_certificate(cli_pem *pem)
+{
+    while (pem->at != pem->end) {
+        pem->at = (const char *)memchr(
+            pem->at, '-', (size_t)(pem->end - pem->at));
+        if (pem->at == NULL) return 0;
+        if (!take(pem, "-----BEGIN ")) pem->at++;
+        else if (take(pem, "CERTIFICATE-----") ||
+                 take(pem, "X509 CERTIFICATE-----"))
+            return 1;
     }
+    return 0;
 }
 
-dynalock_outcome anchors_read(anchor_list *anchors, const char *path)
+static dynalock_outcome read_all(cli_anchors *anchors, cli_pem pem)
 {
-    char text[4096];
+    unsigned char der[8 * 1024]; /* a longer one is left out */
+    cli_span from;
+
+    from.at = der;
+    while (find_certificate(&pem)) {
+        from.size = decode(&pem, der, sizeof der);
+        if (anchors->count ==
+                sizeof anchors->list / sizeof anchors->list[0] ||
+            sizeof anchors->bytes - anchors->used < sizeof der)
+            return DYNALOCK_BAD_BUFFER;
+        add_certificate(anchors, from);
+    }
+    return anchors->count != 0 ? DYNALOCK_OK : DYNALOCK_BAD_FILE;
+}
+
+dynalock_outcome anchors_read(cli_anchors *anchors, const char *path)
+{
+    struct stat status;
+    dynalock_outcome rc = DYNALOCK_NO_FILE;
+    void *text = MAP_FAILED;
     cli_pem pem;
-    ssize_t n;
     int file = open(path, O_RDONLY | O_CLOEXEC);
 
     if (file < 0) return DYNALOCK_NO_FILE;
-    memset(&pem, 0, sizeof pem);
-    pem.anchors = anchors;
-    while ((n = read(file, text, sizeof text)) > 0)
-        pem_take(&pem, text, (size_t)n);
-    pem_take(&pem, "\n", 1);
+    if (fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
+        status.st_size > 0)
+        text = mmap(
+            NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+    else rc = DYNALOCK_BAD_FILE;
     (void)close(file);
-    if (n < 0) return DYNALOCK_NO_FILE;
-    if (pem.full) return DYNALOCK_BAD_BUFFER;
-    return anchors->count != 0 ? DYNALOCK_OK : DYNALOCK_BAD_FILE;
+    if (text == MAP_FAILED) return rc;
+    pem.at = (const char *)text;
+    pem.end = pem.at + status.st_size;
+    rc = read_all(anchors, pem);
+    (void)munmap(text, (size_t)status.st_size);
+    return rc;
 }

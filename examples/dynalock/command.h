@@ -133,13 +133,13 @@ const char *duration(uint64_t ms);
 
 /* ---- anchors.c ---- */
 
-typedef struct anchor_list {
+typedef struct cli_anchors {
     size_t count, used;
     br_x509_trust_anchor list[320];
     unsigned char bytes[192 * 1024];
-} anchor_list;
+} cli_anchors;
 
-dynalock_outcome anchors_read(anchor_list *anchors, const char *path);
+dynalock_outcome anchors_read(cli_anchors *anchors, const char *path);
 
 /* ---- signals.c ---- */
 

@@ -10,7 +10,7 @@
 #define DEFAULT_LEASE_MS 20000u
 #define POLL_MOST_MS 60000
 
-static anchor_list anchors;
+static cli_anchors anchors;
 
 /* ---- from the environment ---- */
 
