@@ -27,7 +27,11 @@ UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
+<<<<<<< HEAD
 .PHONY: help setup demo test programs simulate contend firmware mutants lint vectors cli install sizes bench clean
+=======
+.PHONY: help setup demo test programs simulate contend firmware mutants interop lint vectors sizes bench clean
+>>>>>>> main
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -90,6 +94,7 @@ SERVER = dynoxide
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
 
+<<<<<<< HEAD
 cli: ## the command dynalock, in build/; STATIC=1: with musl, of itself
 	@tests/setup.sh $(if $(STATIC),static,command)
 	@$(MAKE) --no-print-directory $(COMMAND)
@@ -105,6 +110,15 @@ install: cli ## the command, its manual and its completion [PREFIX, DESTDIR]
 	@install -m 644 examples/dynalock/dynalock.1 $(INTO)/share/man/man1
 	@install -m 644 examples/dynalock/completion.bash \
 	    $(INTO)/share/bash-completion/completions/dynalock
+=======
+interop: ## contend with other libraries, for real
+	@tests/setup.sh interop
+	@$(MAKE) --no-print-directory build/interop/device
+	@mkdir -p build/interop/classes
+	@javac -cp 'build/interop/java/*' -d build/interop/classes \
+	    tests/interop/JavaSide.java
+	@tests/interop.py
+>>>>>>> main
 
 firmware: ## the library as firmware on emulated boards [1]
 	@tests/setup.sh firmware
@@ -213,6 +227,9 @@ build/tsan/%: examples/%.c $(HEADERS)
 # The example with threads runs under ThreadSanitizer, over TLS.
 threads = tests/harness.py -- sh -c \
     "exec $(THREADS) 3 \$$DYNALOCK_TEST_HTTPS \$$DYNALOCK_TEST_CA"
+
+build/interop/device: tests/interop/device.c $(HEADERS)
+	$(call compile,$(CC) $(CFLAGS) -DDYNALOCK_NO_TLS $(SANITIZE))
 
 build/bench/%: tests/bench/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -O2)

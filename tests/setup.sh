@@ -5,8 +5,10 @@
 #   tests/setup.sh test        that, and what the tests need
 #   tests/setup.sh firmware    what the firmware needs, and the servers that it talks to
 #   tests/setup.sh portability compilers for other processors, and what runs their programs
-#
-#   tests/setup.sh static      what the command dynalock needs to be built without shared libraries
+#   tests/setup.sh interop     what the demo needs, and the libraries that tests/interop.py contends
+#                              with, in build/interop
+#   tests/setup.sh command     what the command dynalock is built with
+#   tests/setup.sh static      the same, if it is to need no shared library
 #
 # Tools and libraries are Debian 12 packages. For other processors it takes the libraries' sources:
 # Debian's source packages, in build/sources/NAME. The two DynamoDB-compatible servers come by npm,
@@ -35,6 +37,8 @@ static_packages="$command_packages dpkg-dev musl-tools"
 # cJSON gets security updates: whichever is newest.
 sources='bearssl=0.6+dfsg.1-3 lwip=2.1.3+dfsg1-2 cmocka=1.1.5-2.1 cjson'
 
+interop_packages='openjdk-17-jdk-headless maven python3-venv'
+
 dynoxide_sha512='sBHqlxJ9ANkLluFkYRfd5r8Y0ApFew4FhOrlhgRAgD4XzEoFOukEo1nuBTQ1+jTtofqwn4NWQ2k0Tn5mNTjgUg=='
 dynalite_sha512='EIDzWEhyz4XT4tDuDTrp8rAV3pOyOf2ETg7htxhERQfJ7B5CPrQNMS9Un9PVCiXM5WVN1w0CxgHXztP8LqT+SA=='
 
@@ -43,7 +47,7 @@ die() { # STATUS MESSAGE
     exit "$1"
 }
 
-usage() { die 64 'usage: tests/setup.sh demo|test|firmware|portability|command|static'; }
+usage() { die 64 'usage: tests/setup.sh demo|test|firmware|portability|interop|command|static'; }
 unavailable() { die 69 "$1"; }
 
 as_root() {
@@ -96,6 +100,52 @@ install_server() { # NAME PACKAGE@VERSION SHA512
     trap - EXIT
 }
 
+# What a list of versions names is there when a copy of the list is.
+is_installed() { # LIST DIRECTORY
+    cmp -s "$1" "$2/installed"
+}
+
+install_python() { # LIST DIRECTORY PYTHON
+    is_installed "$1" "$2" && return
+    rm -rf "$2"
+    mkdir -p "$(dirname "$2")"
+    "$3" -m venv "$2"
+    "$2/bin/pip" install --quiet --no-deps -r "$1" || unavailable "pip could not install $1"
+    cp "$1" "$2/installed"
+}
+
+# Debian 12 has 3.11; others may be on the path or under pyenv.
+newer_python() { # prints one that is 3.12 or newer, if there is one
+    for python in python3 python3.14 python3.13 python3.12 \
+        "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[2-4].*/bin/python3; do
+        if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
+            echo "$python"
+            return
+        fi
+    done
+}
+
+install_interop() {
+    list=tests/interop
+    java=build/interop/java
+    install_python $list/requirements.txt build/interop/python /usr/bin/python3
+    is_installed $list/requirements-dlm1.txt build/interop/dlm1 || {
+        rm -rf build/interop/dlm1
+        build/interop/python/bin/pip install --quiet --no-deps --target build/interop/dlm1 \
+            -r $list/requirements-dlm1.txt || unavailable 'pip could not install dynamo-dlm 1.0.0'
+        cp $list/requirements-dlm1.txt build/interop/dlm1/installed
+    }
+    newer=$(newer_python)
+    [ -z "$newer" ] ||
+        install_python $list/requirements-chainsaws.txt build/interop/chainsaws "$newer"
+    is_installed $list/pom.xml $java || {
+        rm -rf $java
+        mvn --quiet --batch-mode --file $list/pom.xml dependency:copy-dependencies \
+            -DoutputDirectory="$PWD/$java" || unavailable 'mvn could not download the lock client'
+        cp $list/pom.xml $java/installed
+    }
+}
+
 # An entry for sources beside each one for packages that this machine has for Debian 12: same place,
 # same key. It is in a configuration of its own, below build/, and the machine's stays as it is.
 configure_sources() { # DIRECTORY
@@ -146,13 +196,15 @@ demo) packages=$demo_packages ;;
 test) packages="$demo_packages $test_packages" ;;
 firmware) packages="$demo_packages $firmware_packages" ;;
 portability) packages="$demo_packages $portability_packages" ;;
+interop) packages="$demo_packages $interop_packages" ;;
 command) packages=$command_packages ;;
 static) packages=$static_packages ;;
 *) usage ;;
 esac
 with_servers=yes
 case $1 in command | static) with_servers=no ;; esac
-[ $with_servers = no ] || command -v npm >/dev/null || packages="$packages npm" # it also comes with other builds of node
+# npm also comes with other builds of node
+[ $with_servers = no ] || command -v npm >/dev/null || packages="$packages npm"
 
 # shellcheck disable=SC2086 # a list of words
 install_packages $packages
@@ -162,5 +214,6 @@ firmware | portability | static)
     # shellcheck disable=SC2086 # a list of words
     install_sources $sources
     ;;
+test) install_server dynalite dynalite@4.0.0 "$dynalite_sha512" ;;
+interop) install_interop ;;
 esac
-[ "$1" != test ] || install_server dynalite dynalite@4.0.0 "$dynalite_sha512"

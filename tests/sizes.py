@@ -38,10 +38,15 @@ LINK += ["-Wl,--no-warn-rwx-segments", "--specs=nano.specs", "--specs=nosys.spec
 ANY = tuple(CORES)
 SMALL_TLS_BUFFER = 1024 + 325  # a record of 1 KB and what TLS adds at most
 FLASH = "flash: the lock over a plain stream"
+LAYOUTS = {  # what naming one adds
+    f"flash: the layout dynalock_for_{name}": f"-DWITH_LAYOUT=dynalock_for_{name}"
+    for name in ["dynamolock", "dynalock_py", "dynamo_dlm", "chainsaws", "dynalock_go"]
+}
 SMALL_TLS = f"sizeof(dynalock_tls), DYNALOCK_TLS_BUFFER {SMALL_TLS_BUFFER}"
 FULL_TLS = "sizeof(dynalock_tls), full records"
 MUSTS = {  # most bytes, and the cores it is asked of
     FLASH: (14 * 1024, ("Cortex-M3",)),
+    **dict.fromkeys(LAYOUTS, (1024, ("Cortex-M3",))),
     ".data + .bss": (0, ANY),
     "sizeof(dynalock_client)": (6 * 1024, ANY),
     "sizeof(dynalock_lock)": (256, ANY),
@@ -116,16 +121,29 @@ def sizeof(core, types, *flags):
 
 def measure(core):
     implementation = build(core, "dynalock", ROOT / "dynalock.h", "-DDYNALOCK_IMPLEMENTATION")
-    sizes = sizeof(core, ["dynalock_client", "dynalock_lock", "dynalock_record", "dynalock_tls"])
+    names = ["client", "lock", "record", "watch", "listing", "tls"]
+    sizes = sizeof(core, [f"dynalock_{name}" for name in names])
     small = sizeof(core, ["dynalock_tls"], f"-DDYNALOCK_TLS_BUFFER={SMALL_TLS_BUFFER}")
+    plain = flash(core, implementation, "plain")
     return {
-        FLASH: flash(core, implementation, "plain"),
+        FLASH: plain,
         "flash: with dynalock_explain": flash(core, implementation, "explain", "-DWITH_EXPLAIN"),
         "flash: with TLS, BearSSL not counted": flash(core, implementation, "tls", "-DWITH_TLS"),
+        "flash: with watching": flash(core, implementation, "watch", "-DWITH_WATCH"),
+        "flash: with breaking": flash(core, implementation, "break", "-DWITH_BREAK"),
+        "flash: with listing": flash(core, implementation, "list", "-DWITH_LIST"),
+        "flash: with fenced writes": flash(core, implementation, "call", "-DWITH_CALL"),
+        "flash: with the table's creation": flash(core, implementation, "table", "-DWITH_TABLE"),
+        **{
+            figure: flash(core, implementation, "layout", flag) - plain
+            for figure, flag in LAYOUTS.items()
+        },
         ".data + .bss": writable(implementation),
         "sizeof(dynalock_client)": sizes["dynalock_client"],
         "sizeof(dynalock_lock)": sizes["dynalock_lock"],
         "sizeof(dynalock_record)": sizes["dynalock_record"],
+        "sizeof(dynalock_watch)": sizes["dynalock_watch"],
+        "sizeof(dynalock_listing)": sizes["dynalock_listing"],
         SMALL_TLS: small["dynalock_tls"],
         FULL_TLS: sizes["dynalock_tls"],
     }

@@ -8,20 +8,25 @@ typedef struct answer {
     dynalock_filter filter;
     dynalock_token tokens[DYNALOCK_TOKENS];
     char *out;
-    dl_json json;
+    dynalock_client client;
     dl_item item;
 } answer;
 
 static void read_answer(answer *into, const char *document)
 {
+    dynalock_client *client = &into->client;
+
+    memset(client, 0, sizeof *client);
+    client->config.layout = dynalock_standard();
+    client->wants = client->config.layout->wants;
     into->out = exact(NULL, DYNALOCK_ANSWER_SIZE);
     dl_filter_begin(
-        &into->filter, dl_lock_wants, into->out, DYNALOCK_ANSWER_SIZE);
+        &into->filter, client->wants + 1, into->out, DYNALOCK_ANSWER_SIZE);
     dl_put(&into->filter.sink, document, strlen(document));
     CHECK(into->filter.state == DL_JSON_DONE, "not JSON: %s", document);
-    dl_json_parse(&into->json, &into->filter, into->tokens, DYNALOCK_TOKENS);
-    assert_in_range(into->json.count, 1, DYNALOCK_TOKENS);
-    dl_read_item(&into->json, &into->item);
+    dl_json_parse(&client->json, &into->filter, into->tokens, DYNALOCK_TOKENS);
+    assert_in_range(client->json.count, 1, DYNALOCK_TOKENS);
+    dl_read_item(client, &into->item);
 }
 
 static void forget(answer *into)
