@@ -75,18 +75,24 @@ static unsigned char *keep(cli_anchors *anchors, cli_span from)
     return at;
 }
 
+/* A number without the zeros before it. */
+static int der_number(cli_span *from, cli_span *number)
+{
+    if (!der_enter(from, DER_INTEGER, number)) return 0;
+    while (number->size != 0 && number->at[0] == 0) {
+        number->at++;
+        number->size--;
+    }
+    return 1;
+}
+
 static int read_rsa(cli_anchors *anchors, cli_span bits, br_x509_pkey *key)
 {
     cli_span both, modulus, exponent;
 
     if (!der_enter(&bits, DER_SEQUENCE, &both) ||
-        !der_enter(&both, DER_INTEGER, &modulus) ||
-        !der_enter(&both, DER_INTEGER, &exponent))
+        !der_number(&both, &modulus) || !der_number(&both, &exponent))
         return 0;
-    while (modulus.size != 0 && modulus.at[0] == 0) {
-        modulus.at++;
-        modulus.size--;
-    }
     key->key_type = BR_KEYTYPE_RSA;
     key->key.rsa.n = keep(anchors, modulus);
     key->key.rsa.nlen = modulus.size;
@@ -235,8 +241,8 @@ static int take(cli_pem *pem, const char *text)
 static int find_certificate(cli_pem *pem)
 {
     while (pem->at != pem->end) {
-        pem->at = (const char *)memchr(
-            pem->at, '-', (size_t)(pem->end - pem->at));
+        pem->at =
+            (const char *)memchr(pem->at, '-', (size_t)(pem->end - pem->at));
         if (pem->at == NULL) return 0;
         if (!take(pem, "-----BEGIN ")) pem->at++;
         else if (take(pem, "CERTIFICATE-----") ||
@@ -254,8 +260,7 @@ static dynalock_outcome read_all(cli_anchors *anchors, cli_pem pem)
     from.at = der;
     while (find_certificate(&pem)) {
         from.size = decode(&pem, der, sizeof der);
-        if (anchors->count ==
-                sizeof anchors->list / sizeof anchors->list[0] ||
+        if (anchors->count == sizeof anchors->list / sizeof anchors->list[0] ||
             sizeof anchors->bytes - anchors->used < sizeof der)
             return DYNALOCK_BAD_BUFFER;
         add_certificate(anchors, from);

@@ -13,6 +13,9 @@ It is for Linux: timerfd, prctl.
 #ifndef DYNALOCK_POSIX
 #define DYNALOCK_POSIX
 #endif
+/* Keys of any length are listed. */
+#define DYNALOCK_DATA_SIZE 2048
+#define DYNALOCK_CURSOR_SIZE 8192
 #include "dynalock.h"
 
 #include <inttypes.h>
@@ -99,6 +102,8 @@ int complain(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int complain_of(
     dynalock_outcome outcome, const dynalock_client *client, const char *what);
+/* What an outcome means, and what to do about it; in a static buffer. */
+const char *advice(dynalock_outcome outcome, const dynalock_client *client);
 int code_of(dynalock_outcome outcome);
 
 /* One line on stderr, unless -q: an event, and the same for people. */
@@ -169,6 +174,9 @@ typedef struct cli_session {
 /* 0, or the code to end with, having said why. owner: NULL: the options', or
    host and process. */
 int session_open(
+    cli_session *session, const cli_options *options, const char *owner);
+/* The same, saying nothing. */
+dynalock_outcome session_try(
     cli_session *session, const cli_options *options, const char *owner);
 /* Gives back what is held, within this time. */
 dynalock_outcome session_close(cli_session *session, uint32_t wait_ms);

@@ -304,13 +304,27 @@ static const char *own_words(
     return text;
 }
 
+static const char *sentence(dynalock_outcome outcome)
+{
+    if (outcome == DYNALOCK_UNKNOWN)
+        return "The service did not answer a write: the lock may look held "
+               "until its lease ends.";
+    return dynalock_explain(outcome);
+}
+
+const char *advice(dynalock_outcome outcome, const dynalock_client *client)
+{
+    static char text[768];
+    const char *hint = remedy(outcome);
+
+    (void)snprintf(text, sizeof text, "%s%s%s%s", sentence(outcome),
+        client != NULL ? own_words(outcome, client) : "",
+        *hint != '\0' ? " " : "", hint);
+    return text;
+}
+
 int complain_of(
     dynalock_outcome outcome, const dynalock_client *client, const char *what)
 {
-    const char *hint = remedy(outcome);
-
-    return complain(code_of(outcome), "%s: %s%s%s%s", what,
-        dynalock_explain(outcome),
-        client != NULL ? own_words(outcome, client) : "",
-        *hint != '\0' ? " " : "", hint);
+    return complain(code_of(outcome), "%s: %s", what, advice(outcome, client));
 }

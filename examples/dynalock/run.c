@@ -127,22 +127,29 @@ static dynalock_outcome wait_for_lock(cli_run *run)
     return is_ended_by_signal(run) ? DYNALOCK_CANCELLED : rc;
 }
 
-static int refused(cli_run *run, dynalock_outcome rc)
+static int busy(const cli_run *run)
 {
     const dynalock_detail *detail = &run->session.client.detail;
-    int code;
 
-    if (run->session.caught != 0) code = CODE_SIGNAL + run->session.caught;
-    else if (rc != DYNALOCK_BUSY && rc != DYNALOCK_TIMEOUT)
-        code = session_code(&run->session, rc, run->key);
-    else {
-        code = run->options->busy_code;
-        note("busy", "%s: held by %s, with a lease of %s.", run->key,
-            detail->holder, duration(detail->holder_lease_ms));
-    }
-    /* Also takes back what may have been granted meanwhile. */
-    (void)session_close(&run->session, SETTLE_MS);
-    return code;
+    note("busy", "%s: held by %s, with a lease of %s.", run->key,
+        detail->holder, duration(detail->holder_lease_ms));
+    return run->options->busy_code;
+}
+
+/* Closing also takes back what may have been granted meanwhile; what it wipes
+   has been told before. */
+static int refused(cli_run *run, dynalock_outcome rc)
+{
+    int code = 0;
+
+    if (rc == DYNALOCK_BUSY || rc == DYNALOCK_TIMEOUT) code = busy(run);
+    else if (rc != DYNALOCK_UNKNOWN && run->session.caught == 0)
+        code = complain_of(rc, &run->session.client, run->key);
+    if (session_close(&run->session, SETTLE_MS) == DYNALOCK_OK &&
+        rc == DYNALOCK_UNKNOWN)
+        rc = DYNALOCK_NO_ANSWER;
+    if (run->session.caught != 0) return CODE_SIGNAL + run->session.caught;
+    return code != 0 ? code : complain_of(rc, NULL, run->key);
 }
 
 /* ---- losing it ---- */
@@ -312,8 +319,11 @@ static int is_loss(dynalock_outcome outcome)
    since, while this program was stopped, is no loss. */
 static int give_back(cli_run *run, int code)
 {
-    dynalock_outcome rc = session_close(&run->session, SETTLE_MS);
+    uint32_t left = dynalock_remaining_ms(&run->session.client, &run->lock);
+    dynalock_outcome rc;
 
+    /* After the lease there is nothing to wait for. */
+    rc = session_close(&run->session, left < SETTLE_MS ? left : SETTLE_MS);
     if (run->lost != DYNALOCK_OK)
         return run->options->on_lost == ON_LOST_KILL ? run->options->lost_code
                                                      : code;

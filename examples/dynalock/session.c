@@ -173,12 +173,10 @@ static void fill_config(
         &session->tls, dynalock_tls_wide(), anchors.list, anchors.count);
 }
 
-int session_open(
+dynalock_outcome session_try(
     cli_session *session, const cli_options *options, const char *owner)
 {
-    const char *path;
     dynalock_config config;
-    dynalock_outcome rc;
 
     memset(session, 0, sizeof *session);
     session->options = options;
@@ -186,13 +184,21 @@ int session_open(
     session->platform.wait = wait_hook;
     find_credentials(session);
     name_owner(session);
-    rc = session_certificates(options, &path);
+    fill_config(session, &config, owner);
+    return dynalock_client_init(&session->client, &config);
+}
+
+int session_open(
+    cli_session *session, const cli_options *options, const char *owner)
+{
+    const char *path;
+    dynalock_outcome rc = session_certificates(options, &path);
+
     if (rc != DYNALOCK_OK)
         return complain(code_of(rc),
             "%s: %s Install ca-certificates, or give --ca FILE.", path,
             dynalock_explain(rc));
-    fill_config(session, &config, owner);
-    rc = dynalock_client_init(&session->client, &config);
+    rc = session_try(session, options, owner);
     return rc == DYNALOCK_OK ? 0 : complain_of(rc, NULL, "set-up");
 }
 

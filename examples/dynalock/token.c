@@ -502,15 +502,17 @@ int command_renew(const cli_options *options)
 int command_release(const cli_options *options)
 {
     dynalock_outcome rc;
-    int code = go_on(&held, options);
+    int code = go_on(&held, options), late;
 
     if (code != 0) return code;
+    late = token_left(&held.given) == 0;
     rc = dynalock_release_restored(&held.session.client, &held.lock);
     if (code_of(rc) == CODE_LOST)
         return give_up(&held, NULL, lost(&held, dynalock_explain(rc)));
     if (rc != DYNALOCK_OK)
         return give_up(&held, NULL,
             session_code(&held.session, rc, held.options.word[0]));
+    if (late) return give_up(&held, NULL, lost(&held, "its lease ran out."));
     (void)unlink(held.path);
     if (output_is_json()) {
         json_open(stdout);
