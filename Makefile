@@ -27,11 +27,7 @@ UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-<<<<<<< HEAD
-.PHONY: help setup demo test programs simulate contend firmware mutants lint vectors cli install sizes bench clean
-=======
-.PHONY: help setup demo test programs simulate contend firmware mutants interop lint vectors sizes bench clean
->>>>>>> main
+.PHONY: help setup demo test programs simulate contend firmware mutants interop lint vectors sizes bench cli install clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -94,7 +90,6 @@ SERVER = dynoxide
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
 
-<<<<<<< HEAD
 cli: ## the command dynalock, in build/; STATIC=1: with musl, of itself
 	@tests/setup.sh $(if $(STATIC),static,command)
 	@$(MAKE) --no-print-directory $(COMMAND)
@@ -110,7 +105,7 @@ install: cli ## the command, its manual and its completion [PREFIX, DESTDIR]
 	@install -m 644 examples/dynalock/dynalock.1 $(INTO)/share/man/man1
 	@install -m 644 examples/dynalock/completion.bash \
 	    $(INTO)/share/bash-completion/completions/dynalock
-=======
+
 interop: ## contend with other libraries, for real
 	@tests/setup.sh interop
 	@$(MAKE) --no-print-directory build/interop/device
@@ -118,7 +113,6 @@ interop: ## contend with other libraries, for real
 	@javac -cp 'build/interop/java/*' -d build/interop/classes \
 	    tests/interop/JavaSide.java
 	@tests/interop.py
->>>>>>> main
 
 firmware: ## the library as firmware on emulated boards [1]
 	@tests/setup.sh firmware
