@@ -136,20 +136,21 @@ static int busy(const cli_run *run)
     return run->options->busy_code;
 }
 
-/* Closing also takes back what may have been granted meanwhile; what it wipes
-   has been told before. */
+/* Closing also takes back what may have been granted meanwhile, and wipes what
+   could be told. */
 static int refused(cli_run *run, dynalock_outcome rc)
 {
-    int code = 0;
+    int code = code_of(rc);
 
     if (rc == DYNALOCK_BUSY || rc == DYNALOCK_TIMEOUT) code = busy(run);
     else if (rc != DYNALOCK_UNKNOWN && run->session.caught == 0)
         code = complain_of(rc, &run->session.client, run->key);
     if (session_close(&run->session, SETTLE_MS) == DYNALOCK_OK &&
         rc == DYNALOCK_UNKNOWN)
-        rc = DYNALOCK_NO_ANSWER;
+        return complain_of(DYNALOCK_NO_ANSWER, NULL, run->key);
     if (run->session.caught != 0) return CODE_SIGNAL + run->session.caught;
-    return code != 0 ? code : complain_of(rc, NULL, run->key);
+    if (rc == DYNALOCK_UNKNOWN) (void)complain_of(rc, NULL, run->key);
+    return code;
 }
 
 /* ---- losing it ---- */
@@ -228,8 +229,11 @@ static void pass_signal(cli_run *run, int number)
 
 static void look_at_command(cli_run *run)
 {
-    int was_stopped = run->child.stopped_by, number;
+    int was_stopped, number;
 
+    /* Signals first: that of a child must not be taken after the look. */
+    while ((number = signals_next()) != 0) pass_signal(run, number);
+    was_stopped = run->child.stopped_by;
     child_look(&run->child);
     if (run->child.stopped_by != 0 && was_stopped == 0) {
         child_suspend(&run->child);
@@ -237,7 +241,6 @@ static void look_at_command(cli_run *run)
         if (run->phase == PHASE_RUNNING && run->child.stopped_by != SIGSTOP)
             child_resume(&run->child);
     }
-    while ((number = signals_next()) != 0) pass_signal(run, number);
     if (child_is_gone(&run->child)) run->phase = PHASE_GONE;
     else if (run->child.ended && !run->left_behind) {
         run->left_behind = 1;
