@@ -27,7 +27,7 @@ UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs simulate contend firmware mutants interop lint vectors sizes bench cli install clean
+.PHONY: help setup demo test programs simulate contend firmware mutants interop lint vectors sizes bench cli install footprint clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -56,12 +56,14 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
 	    --counts tests/options.py tests/honesty.py \
 	    --alone tests/harness_test.py tests/examples_test.py \
+	    tests/cli_test.py \
 	    'tests/conformance/contend.py --seconds 25' \
 	    --together --cmocka $(foreach server,dynoxide dynalite,\
 	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %'))
 
 programs: build/simulate build/model_pipe $(UNIT_PLAIN) $(UNIT_SANITIZED) \
-    $(CONFORMANCE) $(CONTENDER) $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS)
+    $(CONFORMANCE) $(CONTENDER) $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS) \
+    build/dynalock
 
 RUNS = 300
 SEED = 1
@@ -113,6 +115,10 @@ interop: ## contend with other libraries, for real
 	@javac -cp 'build/interop/java/*' -d build/interop/classes \
 	    tests/interop/JavaSide.java
 	@tests/interop.py
+
+footprint: setup ## the command, static: its size and memory, and all its tests
+	@$(MAKE) --no-print-directory cli STATIC=1
+	@tests/cli_test.py --program build/static/dynalock
 
 firmware: ## the library as firmware on emulated boards [1]
 	@tests/setup.sh firmware

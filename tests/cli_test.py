@@ -337,7 +337,7 @@ def test_signals_reach_the_command(world):
         process = world.start("run", world.key, "--", sys.executable, "-c", script)
         assert process.stdout.readline() == "on\n"
         process.send_signal(number)
-        ends(world, process, 5)
+        ends(world, process, 5, 2)
     process = world.start("run", world.key, "-c", "echo on; sleep 100")
     process.stdout.readline()
     process.send_signal(signal.SIGTERM)
@@ -459,6 +459,7 @@ def test_the_wrapper_is_stopped_past_the_lease(world):
     next_one = heir(world)
     ends(world, next_one, 0)
     check_no_overlap(world)
+    assert [word for word, _ in world.log()].count("TERM") == 1, "the guard asks first"
     holder.send_signal(signal.SIGCONT)
     ends(world, holder, LOST, 3)
 
@@ -520,7 +521,7 @@ def test_a_thousand_increments(world):
     contenders = 8
     each = world.runs // contenders
     step = f"read n <{number}; echo $((n + 1)) >{number}.new; mv {number}.new {number}"
-    loop = f"i=0; while [ $i -lt {each} ]; do {world.program} run --poll 0.02 -l 5 {world.key} -c '{step}' || exit; i=$((i+1)); done"
+    loop = f"i=0; while [ $i -lt {each} ]; do {world.program} run -q --poll 0.02 -l 5 {world.key} -c '{step}' || exit; i=$((i+1)); done"
     environment = world.environment(AWS_ENDPOINT_URL=world.servers.url["direct"])
     before = time.monotonic()
     loops = [subprocess.Popen(["sh", "-c", loop], env=environment) for _ in range(contenders)]

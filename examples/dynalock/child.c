@@ -3,9 +3,9 @@ The command that runs under the lock, and what keeps it from running without.
 
 It leads a process group of its own. The kernel kills it when this program dies
 (PR_SET_PDEATHSIG), and a guard kills its whole group: a process of its own
-that knows until when the lock is held, on a clock that counts suspension. So
-the command does not outlive the lock when this program is stopped or killed
-either. What leaves the group (setsid) is not guarded.
+that knows when to send TERM and KILL, on a clock that counts suspension. So
+the command does not outlive the lock either when this program is stopped,
+killed, or waits for a name to be resolved. What leaves the group (setsid) is not guarded.
 */
 #include "command.h"
 
@@ -76,26 +76,41 @@ static void wait_until(int timer, uint64_t boot)
     (void)timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
-/* Returns when there is nothing to guard any more: 1 to kill, 0 not to. */
-static int guard_watch(int from, int timer)
+/* A time has come. Whether it was the last. */
+static int guard_act(cli_times *times, pid_t target)
+{
+    if (boot_ms() >= times->kill_at) {
+        (void)kill(target, SIGKILL);
+        return 1;
+    }
+    (void)kill(target, SIGTERM);
+    times->term_at = times->kill_at;
+    return 0;
+}
+
+/* Other times, or the end. Whether it is the end. */
+static int guard_read(int from, cli_times *times, pid_t target)
+{
+    if (read(from, times, sizeof *times) != (ssize_t)sizeof *times)
+        times->kill_at = 0; /* this program is gone */
+    else if (times->kill_at == UINT64_MAX) return 1;
+    return times->kill_at == 0 && guard_act(times, target);
+}
+
+static void guard_watch(int from, int timer, cli_times times, pid_t target)
 {
     struct pollfd polled[2];
-    uint64_t until;
+    int over = 0;
 
     memset(polled, 0, sizeof polled);
     polled[0].fd = from;
     polled[1].fd = timer;
     polled[0].events = polled[1].events = POLLIN;
-    for (;;) {
+    while (!over) {
+        wait_until(timer, times.term_at);
         if (poll(polled, 2, -1) < 0) continue;
-        if (polled[0].revents != 0) {
-            if (read(from, &until, sizeof until) != (ssize_t)sizeof until)
-                return 1; /* this program is gone */
-            if (until == 0) return 0;
-            wait_until(timer, until);
-        } else if (polled[1].revents != 0) {
-            return 1;
-        }
+        if (polled[0].revents != 0) over = guard_read(from, &times, target);
+        else if (polled[1].revents != 0) over = guard_act(&times, target);
     }
 }
 
@@ -109,7 +124,7 @@ static void guard_let_go(int from, int timer)
         if (descriptor != from && descriptor != timer) (void)close(descriptor);
 }
 
-static void guard_run(int from, pid_t target, uint64_t until)
+static void guard_run(int from, pid_t target, cli_times times)
 {
     static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1,
         SIGUSR2, SIGTSTP, SIGPIPE };
@@ -122,8 +137,7 @@ static void guard_run(int from, pid_t target, uint64_t until)
     (void)prctl(PR_SET_NAME, "dynalock-guard", 0, 0, 0);
     guard_let_go(from, timer);
     if (timer < 0) _exit(1);
-    wait_until(timer, until);
-    if (guard_watch(from, timer)) (void)kill(target, SIGKILL);
+    guard_watch(from, timer, times, target);
     _exit(0);
 }
 
@@ -132,16 +146,16 @@ static pid_t target_of(const cli_child *child)
     return child->own_group ? -child->id : child->id;
 }
 
-static int guard_start(cli_child *child, uint64_t until)
+static int guard_start(cli_child *child, cli_times times)
 {
     int ends[2];
 
-    if (until == 0) return 0;
+    if (times.kill_at == 0) return 0;
     if (pipe(ends) != 0) return -1;
     child->guard = fork();
     if (child->guard == 0) {
         (void)close(ends[1]);
-        guard_run(ends[0], target_of(child), until);
+        guard_run(ends[0], target_of(child), times);
     }
     (void)close(ends[0]);
     child->guard_pipe = ends[1];
@@ -150,19 +164,20 @@ static int guard_start(cli_child *child, uint64_t until)
     return child->guard > 0 ? 0 : -1;
 }
 
-void child_guard_until(cli_child *child, uint64_t kill_at)
+void child_guard(cli_child *child, cli_times times)
 {
     /* A guard that is stopped has a full pipe in the end; one that was killed
        has none. Nothing can be done about either. */
-    if (child->guard > 0 &&
-        write(child->guard_pipe, &kill_at, sizeof kill_at) < 0)
+    if (child->guard > 0 && write(child->guard_pipe, &times, sizeof times) < 0)
         return;
 }
 
 static void guard_end(cli_child *child)
 {
+    static const cli_times never = { UINT64_MAX, UINT64_MAX };
+
     if (child->guard <= 0) return;
-    child_guard_until(child, 0);
+    child_guard(child, never);
     (void)close(child->guard_pipe);
     while (waitpid(child->guard, NULL, 0) < 0 && errno == EINTR) {
     }
@@ -247,7 +262,7 @@ static int fork_command(cli_child *child, char **command)
 }
 
 int child_start(
-    cli_child *child, char **command, int own_group, uint64_t kill_at)
+    cli_child *child, char **command, int own_group, cli_times times)
 {
     int gate;
 
@@ -256,7 +271,7 @@ int child_start(
     child->own_group = own_group;
     find_terminal(child);
     gate = fork_command(child, command);
-    if (gate < 0 || guard_start(child, kill_at) != 0)
+    if (gate < 0 || guard_start(child, times) != 0)
         return complain(CODE_SYSTEM, "%s: cannot start a process (%s).",
             command[0], strerror(errno));
     signals_catch_stop();

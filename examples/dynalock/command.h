@@ -206,11 +206,16 @@ typedef struct cli_child {
     int status;     /* as waitpid has it */
 } cli_child;
 
-/* Starts the command, guarded until kill_at on the boot clock. 0, or the code
-   to end with. kill_at 0: no guard. */
+/* When the guard sends TERM and KILL, on the boot clock. kill_at 0: there is no
+   guard. */
+typedef struct cli_times {
+    uint64_t term_at, kill_at;
+} cli_times;
+
+/* Starts the command. 0, or the code to end with. */
 int child_start(
-    cli_child *child, char **command, int own_group, uint64_t kill_at);
-void child_guard_until(cli_child *child, uint64_t kill_at);
+    cli_child *child, char **command, int own_group, cli_times times);
+void child_guard(cli_child *child, cli_times times);
 void child_signal(cli_child *child, int number);
 /* Learns how the command is. */
 void child_look(cli_child *child);

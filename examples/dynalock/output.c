@@ -326,5 +326,6 @@ const char *advice(dynalock_outcome outcome, const dynalock_client *client)
 int complain_of(
     dynalock_outcome outcome, const dynalock_client *client, const char *what)
 {
-    return complain(code_of(outcome), "%.200s: %s", what, advice(outcome, client));
+    return complain(
+        code_of(outcome), "%.200s: %s", what, advice(outcome, client));
 }

@@ -85,7 +85,8 @@ static void note_holder(const cli_run *run, uint64_t waited, int stays)
     else note_passing("%s", text);
 }
 
-/* On a terminal one line that counts; else a line now and then. */
+/* On a terminal one line that counts; else one a minute, or sooner when the
+   holder is another. */
 static void show_waiting(cli_run *run, uint64_t now)
 {
     const char *holder = run->session.client.detail.holder;
@@ -93,7 +94,7 @@ static void show_waiting(cli_run *run, uint64_t now)
     uint32_t pause = output_errors_on_terminal() ? 1000 : NOTE_MS;
 
     if (output_is_quiet() || now < run->since + FIRST_NOTE_MS) return;
-    if (!changed && now < run->next_note) return;
+    if (now + (changed ? pause - pause / 6 : 0) < run->next_note) return;
     run->next_note = now + pause;
     memcpy(run->holder, holder, sizeof run->holder);
     if (output_is_json()) note_json(run, now - run->since);
@@ -163,6 +164,21 @@ static void obey_on_lost(cli_run *run)
         child_signal(&run->child, run->options->lost_signal);
 }
 
+/* The guard steps in a little later than this program should have, so that
+   TERM comes once. */
+static cli_times guard_times(const cli_run *run)
+{
+    cli_times times = { 0, 0 };
+    uint64_t late = run->grace_ms < 800 ? run->grace_ms / 8 : 100;
+
+    if (run->options->on_lost != ON_LOST_KILL) return times;
+    times.kill_at = run->kill_at;
+    times.term_at = run->phase == PHASE_ENDING
+                        ? run->kill_at
+                        : run->kill_at + run->kill_ms - run->grace_ms + late;
+    return times;
+}
+
 /* The command is told to end, and has until kill_at. */
 static void end_command(cli_run *run, dynalock_outcome why, uint64_t now)
 {
@@ -180,7 +196,7 @@ static void end_command(cli_run *run, dynalock_outcome why, uint64_t now)
         return;
     run->phase = PHASE_ENDING;
     if (run->kill_at > now + run->grace_ms) run->kill_at = now + run->grace_ms;
-    child_guard_until(&run->child, run->kill_at);
+    child_guard(&run->child, guard_times(run));
     child_signal(&run->child, SIGTERM);
 }
 
@@ -205,7 +221,7 @@ static void look_at_lock(cli_run *run)
     if ((state == DYNALOCK_OK || state == DYNALOCK_DANGER) &&
         kill_at > run->kill_at + 1) {
         run->kill_at = kill_at;
-        child_guard_until(&run->child, kill_at);
+        child_guard(&run->child, guard_times(run));
     }
     if (state == DYNALOCK_OK) return;
     if (run->warned && run->lost != DYNALOCK_DANGER) return;
@@ -301,8 +317,8 @@ static int start_command(cli_run *run, char **command)
 
     run->kill_at = now + remaining - run->kill_ms;
     put_environment(run);
-    return child_start(&run->child, command, !run->options->foreground,
-        run->options->on_lost == ON_LOST_KILL ? run->kill_at : 0);
+    return child_start(
+        &run->child, command, !run->options->foreground, guard_times(run));
 }
 
 static int status_of(const cli_child *child)
