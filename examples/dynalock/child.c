@@ -2,10 +2,11 @@
 The command that runs under the lock, and what keeps it from running without.
 
 It leads a process group of its own. The kernel kills it when this program dies
-(PR_SET_PDEATHSIG), and a guard kills its whole group: a process of its own
+(PR_SET_PDEATHSIG), and a guard sees to its whole group: a process of its own
 that knows when to send TERM and KILL, on a clock that counts suspension. So
 the command does not outlive the lock either when this program is stopped,
-killed, or waits for a name to be resolved. What leaves the group (setsid) is not guarded.
+killed, or waits for a name to be resolved. What leaves the group (setsid) is
+not guarded.
 */
 #include "command.h"
 

@@ -460,7 +460,7 @@ static int go_on(cli_holding *holding, const cli_options *options)
         holding, NULL, session_code(&holding->session, rc, holding->path));
 }
 
-/* Whether the item is still that of the grant: its fence belongs to it alone. */
+/* Whether the item is still that of the grant: no other has its fence. */
 static dynalock_outcome look(cli_holding *holding, int *mine)
 {
     static dynalock_record record;
