@@ -34,6 +34,7 @@ help: ## print this table
 	@echo '[1] UPDATE=1 puts the figures into README.md, CHECK=1 compares'
 	@echo '[2] RUNS=n SEED=s DEVICES=d WORLD=a,b TRACE=1'
 	@echo '[3] SECONDS=n SERVER=dynoxide|dynalite'
+	@echo '[4] GO=1 fetches the Go libraries, too, instead of playing them'
 
 setup:
 	@tests/setup.sh test
@@ -108,8 +109,8 @@ install: cli ## the command, its manual and its completion [PREFIX, DESTDIR]
 	@install -m 644 examples/dynalock/completion.bash \
 	    $(INTO)/share/bash-completion/completions/dynalock
 
-interop: ## contend with other libraries, for real
-	@tests/setup.sh interop
+interop: ## contend with other libraries, for real [4]
+	@tests/setup.sh interop$(if $(GO),-go)
 	@$(MAKE) --no-print-directory build/interop/device
 	@mkdir -p build/interop/classes
 	@javac -cp 'build/interop/java/*' -d build/interop/classes \

@@ -1455,8 +1455,7 @@ array and the locks must outlive the group. The rest is private, and zero at
 first. While the call runs its locks are in use; afterwards each is a lock like
 any other: held, with heartbeats, fence, alarm and end of its own. A server
 without transactions gets them one after another, in the order of their keys.
-At AWS a transaction costs two write units for each lock. BAD_ARGUMENT under
-dynalock_for_dynalock_go().
+At AWS a transaction costs two write units for each lock.
 
 acquire: as dynalock_acquire; detail.holder is the one in the way. UNKNOWN: some
 lock is taken back yet. renew: the worst outcome of all. release: of those that
@@ -5819,7 +5818,7 @@ besides those of == layout: [Y chainsaws. $5 is when chainsaws renewed last; its
 release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H,
 $G).
 */
-#define DL_GRACE_MS 2000
+#define DL_GRACE_MS 4000 /* DL_CLOCK_SLACK_MS, and a Date's second */
 #define DL_DAY_MS 86400000u
 /* What ended longer ago is no time but a duration: the DynamoDB TTL does not
    believe it either. */
@@ -5883,6 +5882,8 @@ static dl_item_kind dl_judge_expiry(
 
     dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
         client->wants[DL_FOUND_RELEASED + 1].name, "N", &found);
+    if (item->found[DL_FOUND_VERSION].text == NULL)
+        item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
     (void)dl_divide(&ms, 1000);
     now = (uint32_t)ms;
     if (!dl_read_fence(item) || !dl_read_second(&found, &end) ||
@@ -6012,6 +6013,7 @@ static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
         item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
         return DL_ITEM_FOREIGN;
     if (!item->found[DL_FOUND_VERSION].there) {
+        item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
         item->lease_ms = (uint32_t)DL_LEASE_MOST;
         kind = DL_ITEM_LIVE;
     }
@@ -7278,7 +7280,8 @@ static void dl_group_body(const dynalock_operation *operation, dl_sink *sink)
         if (!dl_group_asks_for(group, lock)) continue;
         dl_put_text(sink, before);
         dl_put_text(sink, "{\"Update\":");
-        dl_put_request(sink, &lock->operation, dl_write_put,
+        dl_put_request(sink, &lock->operation,
+            operation->client->config.layout->put,
             dl_lock_flags(lock) & ~DL_FLAG('O'));
         dl_put_text(sink, "}");
         before = ",";
@@ -7669,9 +7672,6 @@ static dynalock_outcome dl_start_group_acquire(
     dynalock_group *group = (dynalock_group *)object;
     dynalock_outcome rc = dl_check_group(group);
 
-    /* a transaction grants at once */
-    if (client->config.layout->granted != dl_hold)
-        return DYNALOCK_BAD_ARGUMENT;
     if (rc == DYNALOCK_OK) rc = dl_group_gather(client, group);
     if (rc != DYNALOCK_AGAIN) return rc;
     group->operation.steps = &dl_group_steps;

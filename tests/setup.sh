@@ -7,6 +7,8 @@
 #   tests/setup.sh portability compilers for other processors, and what runs their programs
 #   tests/setup.sh interop     what the demo needs, and the libraries that tests/interop.py contends
 #                              with, in build/interop
+#   tests/setup.sh interop-go  that, and its two Go libraries: from a module proxy that has them, and
+#                              with Go 1.26, which Debian 12 has not
 #   tests/setup.sh command     what the command dynalock is built with
 #   tests/setup.sh static      the same, if it is to need no shared library
 #
@@ -48,7 +50,9 @@ die() { # STATUS MESSAGE
     exit "$1"
 }
 
-usage() { die 64 'usage: tests/setup.sh demo|test|firmware|portability|interop|command|static'; }
+usage() {
+    die 64 'usage: tests/setup.sh demo|test|firmware|portability|interop|interop-go|command|static'
+}
 unavailable() { die 69 "$1"; }
 
 as_root() {
@@ -126,6 +130,14 @@ newer_python() { # prints one that is 3.12 or newer, if there is one
     done
 }
 
+# In a copy: it notes the hashes of the two there, as the checksum database has them.
+install_interop_go() {
+    rm -rf build/interop/go
+    cp -r tests/interop/go build/interop/go
+    (cd build/interop/go && go build -mod=mod -o bin/ ./dynamolock ./dynalock) ||
+        unavailable 'go could not build tests/interop/go'
+}
+
 install_interop() {
     list=tests/interop
     java=build/interop/java
@@ -197,7 +209,7 @@ demo) packages=$demo_packages ;;
 test) packages="$demo_packages $test_packages" ;;
 firmware) packages="$demo_packages $firmware_packages" ;;
 portability) packages="$demo_packages $portability_packages" ;;
-interop) packages="$demo_packages $interop_packages" ;;
+interop | interop-go) packages="$demo_packages $interop_packages" ;;
 command) packages=$command_packages ;;
 static) packages=$static_packages ;;
 *) usage ;;
@@ -217,4 +229,8 @@ firmware | portability | static)
     ;;
 test) install_server dynalite dynalite@4.0.0 "$dynalite_sha512" ;;
 interop) install_interop ;;
+interop-go)
+    install_interop
+    install_interop_go
+    ;;
 esac
