@@ -24,7 +24,7 @@ cd "$(dirname "$0")/.."
 # recommendations that are needed.
 demo_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev openssl python3 python3-botocore'
 test_packages='libcmocka-dev libcjson-dev libssl-dev g++ clang libclang-rt-14-dev clang-format python3-boto3 valgrind libc6-dbg
-               ca-certificates procps
+               ca-certificates procps groff-base
                gcc-arm-none-eabi libnewlib-arm-none-eabi'
 firmware_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm'
 
