@@ -24,6 +24,7 @@ MANUALS = build/manual build/readme
 UNIT_PLAIN = $(UNIT:%=build/unit/%)
 THREADS = build/tsan/threads
 UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
+SOURCES = build/sources/sources
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
@@ -52,6 +53,7 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    $(foreach set,$(SIMULATED),'build/simulate $(subst :, ,$(set))') \
 	    '$(call same,tools/gen_vectors,tests/vectors.h)' \
 	    '$(call same,tests/gen_json_corpus.py,tests/unit/json_corpus.h)' \
+	    'tools/gen_anchors --check' \
 	    $(EXAMPLES:%='test -x %') $(MANUALS:%='test -x %') \
 	    '$(threads)' \
 	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
@@ -60,11 +62,12 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    tests/cli_test.py \
 	    'tests/conformance/contend.py --seconds 25' \
 	    --together --cmocka $(foreach server,dynoxide dynalite,\
-	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %'))
+	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %')) \
+	    'tests/sources.py -- $(SOURCES)'
 
 programs: build/simulate build/model_pipe $(UNIT_PLAIN) $(UNIT_SANITIZED) \
     $(CONFORMANCE) $(CONTENDER) $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS) \
-    build/dynalock
+    $(SOURCES) build/dynalock
 
 RUNS = 300
 SEED = 1
@@ -135,9 +138,10 @@ portability: ## unit tests and simulation for other processors
 lint: setup build/include/jsmn.h build/firmware/anchors.h ## warnings, layout, symbols, lengths
 	@tests/lint.py
 
-vectors: setup ## write the generated headers of the tests anew
+vectors: setup ## write what is generated anew: vectors, corpus, roots
 	tools/gen_vectors tests/vectors.h
 	tests/gen_json_corpus.py tests/unit/json_corpus.h
+	tools/gen_anchors
 
 # Does generator $(1) still write $(2), byte for byte?
 same = $(1) build/$(notdir $(2)) && cmp build/$(notdir $(2)) $(2)
@@ -170,6 +174,9 @@ build/unit/%: tests/unit/%.c $(HEADERS)
 
 build/sanitized/%: tests/unit/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) $(without_tls) $(SANITIZE),$(test_libraries))
+
+build/sources/%: tests/sources/%.c $(HEADERS)
+	$(call compile,$(CC) $(CFLAGS) $(SANITIZE),$(test_libraries))
 
 build/conformance/%: tests/conformance/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS),$(test_libraries))

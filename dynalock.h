@@ -93,6 +93,8 @@ WHAT IT DOES NOT DO
  - Delete items: deletion forgets the fence. Released items are marked.
  - Believe a Date header over plain HTTP: there, a wall clock that is wrong
    ends in CLOCK_SKEW. (Over TLS it is mended for signatures and fences.)
+ - Assume roles, or ask SSO, a web identity provider or another process for
+   credentials: CREDENTIALS_NOT_OFFERED says that a profile wants it.
  - Know its own lock after a reboot without help: see dynalock_save, and
    DYNALOCK_SAME_OWNER.
  - Queue waiters: who looks first after a release has the lock.
@@ -150,16 +152,15 @@ Without blocking: dynalock_start_acquire() and its kin return at once; then
 
 WHEN THINGS FAIL
 
-What passes is tried again: connections refused, cut or silent, damaged
-answers, throttling, conflicts and 5xx, after a pause drawn from 0 to
-base_ms * 2^n, at most cap_ms. A call with a wait goes on until its deadline;
-one without (acquire with 0, renew, read) after `attempts` tries; a release and
-a heartbeat as long as it makes sense. A signature that is refused for its time
-is tried once more if the service's Date has mended the clock, refused
-credentials if config.refresh brings others. Anything else ends the call at
-once, with the service's own words in client.detail. No request waits longer
-than a quarter of the shortest lease that is held, so that one slow answer
-costs no lock.
+What passes is tried again: connections refused, cut or silent, damaged answers,
+throttling, conflicts and 5xx, after a pause drawn from 0 to base_ms * 2^n, at
+most cap_ms. A call with a wait goes on until its deadline; one without (acquire
+with 0, renew, read) after `attempts` tries; a release and a heartbeat as long
+as it makes sense. A signature that is refused for its time is tried once more
+if the service's Date has mended the clock, refused credentials if a provider or
+config.refresh brings others. Anything else ends the call at once, with the
+service's own words in client.detail. No request waits longer than a quarter of
+the shortest lease that is held, so that one slow answer costs no lock.
 
 A write without an answer ends in UNKNOWN: the lock is not held here, and later
 polls take it back, however long that takes (acquiring it again waits for
@@ -204,6 +205,7 @@ macro                     values, default      effect
 DYNALOCK_IMPLEMENTATION   -                    emit the code in this file
 DYNALOCK_STATIC           -                    all functions static
 DYNALOCK_NO_TLS           -                    no BearSSL: plain streams only
+DYNALOCK_NO_AMAZON        -                    no roots of Amazon
 DYNALOCK_POSIX            -                    add the POSIX port
 DYNALOCK_TRANSMIT_WINDOW  128..65535, 1536     bytes sent in one write; a
                                                smaller one costs packets, not
@@ -240,7 +242,7 @@ CONTENTS (search for the words)
     == watch        == break        == list         == seal
     == group        == semaphore    == reader       == call
     == fence        == table        == region       == client
-    == posix        == licence
+    == credentials  == anchors      == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -479,6 +481,8 @@ typedef enum dynalock_outcome {
     DYNALOCK_CREDENTIALS_REFUSED = -76,  /* unknown key, wrong signature: any*/
     DYNALOCK_CREDENTIALS_EXPIRED = -77,  /* temporary ones, expired: any     */
     DYNALOCK_DENIED = -78,         /* they lack the right: any               */
+    DYNALOCK_CREDENTIALS_NOT_OFFERED = -79, /* a profile or the environment asks
+                                      for a way to them that is not here: any*/
 
     /* The service. detail has its own words. */
     DYNALOCK_THROTTLED = -80,      /* too many requests, or conflicts: any   */
@@ -580,7 +584,8 @@ typedef struct dynalock_platform {
 } dynalock_platform;
 
 /* Belongs to the caller, as do its strings. token may be NULL, of any length.
-   To change them: dynalock_set_credentials. */
+   To change them: dynalock_set_credentials. To have them fetched:
+   dynalock_provider. */
 typedef struct dynalock_credentials {
     const char *key_id;
     const char *secret;
@@ -623,9 +628,10 @@ typedef struct dynalock_config {
                                table then deletes what nobody takes again */
     uint8_t secure_transport; /* 1: the port itself does TLS (a modem) */
     uint8_t manual_renew;     /* 1: dynalock_poll renews nothing itself */
-    /* Optional: asked once when credentials are refused or have expired, within
-       a step: it must not block, nor call this client. Fresh ones, which belong
-       to the caller as the first did; NULL: there are none. */
+    /* Optional, and the provider's if there is one (dynalock_set_provider):
+       asked once when credentials are refused or have expired, within a step:
+       it must not block, nor call this client. Fresh ones, which belong to the
+       caller as the first did; NULL: there are none. */
     const dynalock_credentials *(*refresh)(void *context);
     void *refresh_context;
 } dynalock_config;
@@ -943,6 +949,15 @@ DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide(void);
 DYNALOCK_API void dynalock_tls_init(dynalock_tls *tls,
     const dynalock_tls_profile *profile, const br_x509_trust_anchor *anchors,
     size_t anchor_count);
+#endif
+
+#if !defined(DYNALOCK_NO_TLS) && !defined(DYNALOCK_NO_AMAZON)
+/* Fills list[DYNALOCK_AMAZON_ANCHORS] with the roots under which AWS' hosts
+   have their certificates, and returns how many: Amazon Root CA 1 to 4 and
+   Starfield Services Root CA G2. 2 KB of flash where it is called.
+   amazontrust.com, "Amazon Trust Services" */
+#define DYNALOCK_AMAZON_ANCHORS 5u
+DYNALOCK_API size_t dynalock_amazon_anchors(br_x509_trust_anchor *list);
 #endif
 
 /*
@@ -1528,6 +1543,176 @@ DYNALOCK_API dynalock_outcome dynalock_start_semaphore_acquire(
 DYNALOCK_API dynalock_lock *dynalock_semaphore_lock(
     dynalock_semaphore *semaphore);
 
+/* ---- credentials that are fetched ---- */
+
+/*
+A provider fetches credentials from a source: when a request needs them, again
+when the service refuses them, and in good time before they expire. It belongs
+to the caller, serves one client and outlives it; so does its memory.
+
+    dynalock_provider_init(&provider, dynalock_source_ec2(), &ec2, memory,
+        sizeof memory);
+    config.credentials = &provider.credentials;
+    ... dynalock_client_init(&client, &config) ...
+    dynalock_set_provider(&client, &provider);
+
+The client's one connection serves the source too. From five minutes before
+they expire (or half their life, if that is less) credentials are fetched right
+after a request of the client, so after the renewals, and only if every lock
+that is held has more than twice the time left that a connection may take:
+that a heartbeat is late for it cannot be. In the last ten seconds (or quarter
+of their life), and when there are none, a request waits for them. A fetch that
+fails leaves the old ones as they are; while they are good, nobody is told.
+After that the calls that need them end in the source's outcome: detail.type is
+then the source's name, detail.message what was wrong. An idle client fetches
+nothing.
+
+The memory holds two sets of texts, that in use and that on its way: half of it
+must have room for the longest answer (names included; an AWS token has about
+1 KB, no limit is promised). What is replaced is wiped at once, all of it by
+dynalock_client_close.
+*/
+typedef struct dynalock_provider dynalock_provider;
+
+/* A place that credentials come from. Yours may be one too. */
+typedef struct dynalock_source {
+    const char *name;
+    /* A step of a fetch; must not block. DYNALOCK_OK: dynalock_provide was
+       called. DYNALOCK_AGAIN: not yet, exchange.interest says for what it
+       waits. DYNALOCK_CREDENTIALS_MISSING: this source has none. Any other: why
+       it failed. */
+    dynalock_outcome (*step)(
+        dynalock_client *client, dynalock_provider *provider);
+    /* Drops a fetch under way; the next step begins another. */
+    void (*stop)(dynalock_client *client, dynalock_provider *provider);
+} dynalock_source;
+
+typedef struct dynalock_answer { /* private: the body of a source's answer */
+    dynalock_sink sink;
+    dynalock_filter *filter; /* NULL: it is plain text */
+    char *out;
+    uint32_t size, used; /* used may exceed size: the rest was dropped */
+} dynalock_answer;
+
+/* `credentials` is for the config, `context` for the source; the rest is
+   private. */
+struct dynalock_provider {
+    dynalock_operation operation; /* a fetch that no request waits for */
+    dynalock_credentials credentials;
+    const dynalock_source *source;
+    void *context;
+    char *memory;
+    uint32_t half;  /* bytes of each of its halves */
+    uint8_t in_use; /* half: 0, 1 */
+    uint8_t state;  /* of the request to the source */
+    uint8_t step;   /* the source's; 0: its first */
+    uint8_t fetching;
+    uint8_t secure; /* the client's secure_transport */
+    uint16_t port;  /* the service's */
+    uint64_t renew; /* from then on they should be fetched again */
+    uint64_t until; /* from then on they must be; 0: they must */
+    const dynalock_stream *stream; /* to the source */
+    dynalock_answer answer;
+    char host[DYNALOCK_HOST_SIZE]; /* the service's */
+#ifndef DYNALOCK_NO_TLS
+    const dynalock_tls_profile *profile; /* of the other host, as are these */
+    br_ssl_session_parameters session;
+#endif
+};
+
+/* BAD_ARGUMENT; BAD_BUFFER: less than 1024 bytes, or more than 128 KB. */
+DYNALOCK_API dynalock_outcome dynalock_provider_init(
+    dynalock_provider *provider, const dynalock_source *source, void *context,
+    void *memory, size_t size) DYNALOCK_CHECKED;
+
+/* After client_init, before the first call. Sends nothing. The config's refresh
+   is the provider's from then on. BAD_ARGUMENT: the config's credentials are
+   not the provider's. */
+DYNALOCK_API dynalock_outcome dynalock_set_provider(
+    dynalock_client *client, dynalock_provider *provider) DYNALOCK_CHECKED;
+
+/* For a source's step: copies the texts. expires_ms is Unix time, 0: they do
+   not expire. BAD_BUFFER: no room. CREDENTIALS_MISSING: key id or secret is.
+   CREDENTIALS_EXPIRED: they have. BAD_ANSWER: a control character in them, or
+   a space in key id or token. */
+DYNALOCK_API dynalock_outcome dynalock_provide(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_credentials *credentials,
+    int64_t expires_ms) DYNALOCK_CHECKED;
+
+/* The role of an EC2 instance, from its metadata service (IMDSv2; version 1,
+   without a token, is not offered). Two requests, three the first time, within
+   two seconds. Zero the struct; the first three are yours. */
+typedef struct dynalock_ec2 {
+    const char *host; /* NULL: 169.254.169.254; "fd00:ec2::254" */
+    uint16_t port;    /* 0: 80 */
+    const char *role; /* NULL: it is asked for */
+    uint8_t again;    /* private, as is the rest */
+    char token[160];
+    char found[68];
+} dynalock_ec2;
+DYNALOCK_API const dynalock_source *dynalock_source_ec2(void);
+
+/*
+The role of an ECS task or EKS pod. uri is what stands in
+AWS_CONTAINER_CREDENTIALS_RELATIVE_URI ("/..."), or _FULL_URI: https (the
+client's tls checks the host), or http to 127.0.0.0/8, 169.254.170.2,
+169.254.170.23, [::1] or [fd00:ec2::23]; a name is none of these. BAD_ENDPOINT
+otherwise. authorization is the header's value; NULL: none. A line's end behind
+it is dropped. If authorize is set, it is called before every fetch, for a
+token that changes; what it returns must last until its next call; NULL: it
+cannot be had.
+*/
+typedef struct dynalock_container {
+    const char *uri;
+    const char *authorization;
+    const char *(*authorize)(void *context);
+    void *context;
+    const char *path; /* private, as is the rest */
+    uint16_t port;
+    uint8_t secure;
+    uint8_t bracketed;
+    char host[DYNALOCK_HOST_SIZE];
+} dynalock_container;
+DYNALOCK_API const dynalock_source *dynalock_source_container(void);
+
+#ifndef DYNALOCK_NO_TLS
+/* Who this device is: its X.509 certificate (first, then what leads to the
+   root) and private key. All is kept by pointer. ECDSA on the curves of the TLS
+   profile, or RSA; what nobody names is not linked. */
+typedef struct dynalock_identity {
+    void (*present)(
+        dynalock_tls *tls, const struct dynalock_identity *identity);
+    const br_x509_certificate *chain;
+    size_t chain_count;
+    const br_ec_private_key *ec_key;
+    const br_rsa_private_key *rsa_key;
+} dynalock_identity;
+DYNALOCK_API void dynalock_identity_ec(dynalock_identity *identity,
+    const br_x509_certificate *chain, size_t chain_count,
+    const br_ec_private_key *key);
+DYNALOCK_API void dynalock_identity_rsa(dynalock_identity *identity,
+    const br_x509_certificate *chain, size_t chain_count,
+    const br_rsa_private_key *key);
+#endif
+
+/* AWS IoT Core's credential provider: one request over the client's tls, with
+   this device's certificate. Zero the struct; all but `profile` is yours. Under
+   secure_transport, identity is NULL and the port has the certificate. */
+typedef struct dynalock_iot {
+#ifndef DYNALOCK_NO_TLS
+    dynalock_tls_profile profile; /* private, as is `own` */
+    const dynalock_tls_profile *own;
+    const dynalock_identity *identity;
+#endif
+    const char *host; /* "<prefix>.credentials.iot.<region>.amazonaws.com"
+                               (aws iot describe-endpoint --endpoint-type
+                               iot:CredentialProvider) */
+    uint16_t port;    /* 0: 443 */
+    const char *role_alias; /* 1..128 characters */
+    const char *thing;      /* NULL: the header is not sent */
+} dynalock_iot;
+DYNALOCK_API const dynalock_source *dynalock_source_iot(void);
+
 /* ---- helpers ---- */
 
 /* Widens 32-bit ticks that wrap. Zero the struct; call at least once per
@@ -1615,6 +1800,52 @@ DYNALOCK_API void dynalock_posix_platform(
 DYNALOCK_API void dynalock_posix_credentials(
     dynalock_credentials *credentials);
 
+/*
+What AWS users have on a host. The chain asks, in AWS' order: the environment;
+the profile in the shared credentials and config files; a container's endpoint
+if its variables are set; else the EC2 instance. What a profile or the
+environment may ask for and is not offered here (assume-role profiles, web
+identity, SSO, credential_process) ends it in CREDENTIALS_NOT_OFFERED: another
+identity must not take its place.
+
+    dynalock_posix_load(&aws);    (region, endpoint and bundle for the config)
+    dynalock_provider_init(&provider, dynalock_source_posix(), &aws, memory,
+        sizeof memory);
+
+Variables: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
+AWS_CREDENTIAL_EXPIRATION; AWS_PROFILE, AWS_SHARED_CREDENTIALS_FILE,
+AWS_CONFIG_FILE; AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and _FULL_URI,
+AWS_CONTAINER_AUTHORIZATION_TOKEN and _TOKEN_FILE (read anew for each fetch);
+AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT and
+_ENDPOINT_MODE. An empty value counts as none.
+*/
+#define DYNALOCK_POSIX_TEXT 1024
+typedef struct dynalock_posix_aws {
+    const char *profile; /* yours; NULL: AWS_PROFILE, else "default" */
+    /* set by load; NULL: none. Of AWS_REGION, AWS_DEFAULT_REGION, the profile's
+       region; AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, endpoint_url;
+       AWS_CA_BUNDLE, ca_bundle. */
+    const char *region;
+    const char *endpoint;
+    const char *ca_bundle;
+    /* Each source that was asked, and why it was passed over or failed. */
+    char report[768];
+    uint8_t at; /* private, as is the rest */
+    uint8_t ended;
+    dynalock_ec2 ec2;
+    dynalock_container container;
+    char host[DYNALOCK_HOST_SIZE];
+    char region_text[64];
+    char endpoint_text[DYNALOCK_POSIX_TEXT];
+    char bundle_text[DYNALOCK_POSIX_TEXT];
+    char authorization[8192];
+} dynalock_posix_aws;
+
+/* DYNALOCK_OK, also when there is no file. BAD_FILE: see report. */
+DYNALOCK_API dynalock_outcome dynalock_posix_load(
+    dynalock_posix_aws *aws) DYNALOCK_CHECKED;
+DYNALOCK_API const dynalock_source *dynalock_source_posix(void);
+
 #ifndef DYNALOCK_NO_TLS
 #ifndef DYNALOCK_ANCHORS
 #define DYNALOCK_ANCHORS 256
@@ -1635,6 +1866,23 @@ typedef struct dynalock_anchors {
    one, in it), BAD_BUFFER (raise DYNALOCK_ANCHORS or _ANCHOR_BYTES). */
 DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
     dynalock_anchors *anchors, const char *path) DYNALOCK_CHECKED;
+
+/* An identity from PEM files: its certificate and up to three more, and an EC
+   or RSA key that is not encrypted (PKCS#8 or raw). Belongs to the caller; must
+   outlive the clients that use it and must not be moved. NO_FILE, BAD_FILE,
+   BAD_BUFFER (over 8 KB). To wipe the key: memory is all that it takes. */
+typedef struct dynalock_posix_identity {
+    dynalock_identity identity;
+    size_t used;
+    br_x509_certificate chain[4];
+    br_ec_private_key ec_key;
+    br_rsa_private_key rsa_key;
+    br_skey_decoder_context decoder;
+    unsigned char bytes[8192];
+} dynalock_posix_identity;
+DYNALOCK_API dynalock_outcome dynalock_posix_load_identity(
+    dynalock_posix_identity *identity, const char *chain_path,
+    const char *key_path) DYNALOCK_CHECKED;
 #endif
 #endif /* DYNALOCK_POSIX */
 
@@ -2900,7 +3148,7 @@ static const dynalock_stream dl_plain = { dl_plain_open, dl_plain_write,
 
 /* A tls object begins with a pointer to its stream, so that a program which
    names none links none. */
-static const dynalock_stream *dl_stream(const dynalock_config *config)
+static DL_ALONG const dynalock_stream *dl_stream(const dynalock_config *config)
 {
     if (config->tls == NULL) return &dl_plain;
     return *(const dynalock_stream *const *)(const void *)config->tls;
@@ -4459,7 +4707,7 @@ static void dl_fail(dynalock_operation *operation, dynalock_outcome outcome)
     dl_finish(operation, outcome);
 }
 
-static dynalock_operation *dl_next_due(const dynalock_client *client)
+static DL_ALONG dynalock_operation *dl_next_due(const dynalock_client *client)
 {
     dynalock_operation *at, *first = NULL;
     uint64_t least = DL_NEVER;
@@ -9753,7 +10001,7 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
     X(DYNALOCK_HELD, "This lock is held already.")                            \
     X(DYNALOCK_NOT_HELD, "This lock is not held.")                            \
     X(DYNALOCK_NO_FILE, "The file cannot be read.")                           \
-    X(DYNALOCK_BAD_FILE, "The file holds no sound certificate.")              \
+    X(DYNALOCK_BAD_FILE, "The file is malformed, or holds no certificate.")   \
     X(DYNALOCK_BAD_BLOB,                                                      \
         "This is not a saved lock, is damaged, or is of another owner.")      \
     X(DYNALOCK_BUSY, "Another owner holds the lock.")                         \
@@ -9812,6 +10060,8 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
         "The temporary credentials have expired.")                            \
     X(DYNALOCK_DENIED,                                                        \
         "These credentials lack a right on the table: see detail.message.")   \
+    X(DYNALOCK_CREDENTIALS_NOT_OFFERED,                                       \
+        "The profile asks for a way to credentials that is not offered.")     \
     X(DYNALOCK_THROTTLED,                                                     \
         "The service is throttling or saw conflicting writes.")               \
     X(DYNALOCK_SERVICE_FAILED, "The service failed (5xx).")                   \
@@ -9842,6 +10092,1575 @@ DYNALOCK_API const char *dynalock_explain(dynalock_outcome outcome)
 #undef DL_SENTENCE
 }
 
+/* ===================================================================== */
+/* == credentials: those that are fetched, and fetched again              */
+/* ===================================================================== */
+
+/*
+The layers above know nothing of providers. A provider puts a stream before the
+client's that decides, when a connection is opened, what must come first: an
+exchange whose credentials are used up waits in `open` until others are there.
+It also adds an operation to the client's list when it is time to fetch some
+that no request waits for yet; all that this one does happens in `open` as well.
+
+One request to a source:
+
+    state      on                                   goes to
+    IDLE       the source asks                      OPEN
+    OPEN       the stream is open                   SEND
+    OPEN       failure, stop                        IDLE
+    SEND       all is sent                          RECEIVE
+    SEND       failure, stop                        IDLE
+    RECEIVE    answered, failure, stop              IDLE
+*/
+enum { DL_ASK_IDLE, DL_ASK_OPEN, DL_ASK_SEND, DL_ASK_RECEIVE };
+
+#define DL_RENEW_MS 300000u     /* before they expire; half of life at most */
+#define DL_UNTIL_MS 10000u      /* the same; a quarter at most */
+#define DL_SPREAD_MS 60000u     /* a fleet does not ask all at once */
+#define DL_PAUSE_MS 30000u      /* after a fetch that nobody waited for */
+#define DL_LIFE_LEAST_MS 900000 /* the shortest that AWS gives */
+/* The longest. (A clock that is years behind gives more.) */
+#define DL_LIFE_MOST_MS 43200000
+
+/* What `open` says when all was done in it, and when it was not the time for
+   it: not outcomes of any call. */
+#define DL_FETCHED DL_CONDITION_FAILED
+#define DL_NOT_NOW (-3)
+
+/* Arrays, not literals: what other sections have as well would otherwise stand
+   among the literals here, all of which the linker then keeps. */
+static const char dl_text_placeholder[] = "-";
+static const char dl_text_none[] = "";
+static const char dl_text_colon[] = ":";
+static const char dl_text_slash[] = "/";
+static const char dl_text_item[] = "Item";
+static const char dl_text_end[] = "}";
+static const char dl_text_message[] = "message";
+static const char dl_text_capital[] = "Message";
+static const char dl_text_plain[] = "http://";
+static const char dl_text_secure[] = "https://";
+static const char dl_text_host[] = ".-_";
+static const char dl_text_blanks[] = " \t\n\r";
+static const char dl_text_bracket[] = "]";
+
+static dynalock_provider *dl_provider(const dynalock_client *client)
+{
+    return (dynalock_provider *)client->config.refresh_context;
+}
+
+static char *dl_spare(const dynalock_provider *provider)
+{
+    return provider->memory + (provider->in_use ? 0 : provider->half);
+}
+
+/* ---- what was fetched ---- */
+
+/* For a header: no control character, no space. For a secret, which is in
+   none, spaces will do. */
+static int dl_is_printable(const char *text, size_t size, char least)
+{
+    while (size-- != 0) {
+        char c = *text++;
+
+        if (c < least || c > '~') return 0;
+    }
+    return 1;
+}
+
+/* Without the line's end that may follow it. */
+static size_t dl_count_token(const char *text)
+{
+    size_t size = strlen(text);
+
+    if (size != 0 && text[size - 1] == '\n') size--;
+    if (size != 0 && text[size - 1] == '\r') size--;
+    return size;
+}
+
+static int dl_is_sound(const dynalock_credentials *credentials)
+{
+    const char *token = credentials->token;
+
+    return dl_is_printable(
+               credentials->key_id, strlen(credentials->key_id), '!') &&
+           dl_is_printable(
+               credentials->secret, strlen(credentials->secret), ' ') &&
+           (token == NULL || dl_is_printable(token, strlen(token), '!'));
+}
+
+/* The spare half has become the one in use. */
+static void dl_provider_switch(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_credentials *fresh)
+{
+    provider->credentials = *fresh;
+    provider->in_use = !provider->in_use;
+    dl_wipe(dl_spare(provider), provider->half);
+    dl_take_credentials(client, &provider->credentials);
+}
+
+/* They live for so long from now on; 0: for ever. */
+static void dl_provider_date(
+    dynalock_client *client, dynalock_provider *provider, uint32_t life)
+{
+    uint32_t spread = dl_random(client, DL_SPREAD_MS);
+    uint32_t early = DL_RENEW_MS - spread;
+
+    provider->renew = DL_NEVER;
+    provider->until = DL_NEVER;
+    if (life == 0) return;
+    provider->renew = client->now + life - dl_least(early, life / 2);
+    provider->until = client->now + life - dl_least(DL_UNTIL_MS, life / 4);
+}
+
+/* The time by the source's own clock if it said, else by this device's: an
+   expiry is of the same clock. */
+static int64_t dl_source_unix_ms(const dynalock_client *client)
+{
+    const dynalock_response *response = &client->response;
+
+    if (response->date != 0 && (response->seen & DL_SEEN_AGE) == 0)
+        return (int64_t)response->date * 1000;
+    return (int64_t)dl_unix_ms(client);
+}
+
+/* Takes what stands in the spare half; fresh points there. */
+static dynalock_outcome dl_provider_take(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_credentials *fresh,
+    int64_t life)
+{
+    dynalock_outcome rc = dl_check_credentials(fresh);
+
+    if (rc != DYNALOCK_OK) return rc;
+    if (!dl_is_sound(fresh)) return DYNALOCK_BAD_ANSWER;
+    if (life < 0) return DYNALOCK_CREDENTIALS_EXPIRED;
+    if (life > DL_LIFE_MOST_MS) life = DL_LIFE_MOST_MS;
+    client->now = dl_now(client);
+    dl_provider_switch(client, provider, fresh);
+    dl_provider_date(client, provider, (uint32_t)life);
+    return DYNALOCK_OK;
+}
+
+/* Where it was copied to; NULL: it is NULL, or there is no room, which
+   span->total tells. */
+static const char *dl_provider_copy(dl_span *span, const char *text)
+{
+    char *at = span->at + span->used;
+
+    if (text == NULL) return NULL;
+    dl_put(&span->sink, text, strlen(text) + 1);
+    return at;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_provide(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_credentials *credentials,
+    int64_t expires_ms)
+{
+    dynalock_credentials fresh;
+    dynalock_outcome rc;
+    int64_t life = 0;
+    dl_span span;
+
+    if (client == NULL || provider == NULL || credentials == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    if (expires_ms != 0) life = expires_ms - (int64_t)dl_unix_ms(client);
+    if (expires_ms != 0 && life == 0) life = -1;
+    (void)dl_span_open(&span, dl_spare(provider), provider->half, 0);
+    fresh.key_id = dl_provider_copy(&span, credentials->key_id);
+    fresh.secret = dl_provider_copy(&span, credentials->secret);
+    fresh.token = dl_provider_copy(&span, credentials->token);
+    rc = DYNALOCK_BAD_BUFFER;
+    if (span.total == span.used)
+        rc = dl_provider_take(client, provider, &fresh, life);
+    if (rc != DYNALOCK_OK) dl_wipe(dl_spare(provider), provider->half);
+    return rc;
+}
+
+/* ---- a request to a source ---- */
+
+typedef struct dl_question {
+    const char *host; /* an IPv6 address without its brackets */
+    uint16_t port;
+    uint8_t secure; /* TLS, or the port's */
+    uint8_t is_json;
+    uint8_t is_nested; /* JSON: what counts is within "credentials" */
+    void (*put)(const dynalock_provider *provider, dl_sink *sink);
+} dl_question;
+
+/* Names the reason for the outcome that follows. */
+static dynalock_outcome dl_blame(dynalock_client *client,
+    const dynalock_provider *provider, dynalock_outcome outcome,
+    const char *why)
+{
+    dynalock_detail *detail = &client->detail;
+    const char *name = provider->source->name;
+
+    dl_copy_text(detail->type, sizeof detail->type, name, strlen(name));
+    dl_copy_text(detail->message, sizeof detail->message, why, strlen(why));
+    return outcome;
+}
+
+#ifndef DYNALOCK_NO_TLS
+/* Each host has its session; a host that asks who we are its profile, too. */
+static void dl_provider_swap_tls(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_tls *tls = client->config.tls;
+    br_ssl_session_parameters session = tls->session;
+    const dynalock_tls_profile *profile = tls->profile;
+
+    if (provider->profile != NULL) {
+        tls->profile = provider->profile;
+        provider->profile = profile;
+    }
+    tls->session = provider->session;
+    provider->session = session;
+    dl_wipe(&session, sizeof session);
+    dl_wipe(tls->buffer, sizeof tls->buffer); /* what came may be a secret */
+}
+
+static void dl_provider_swap(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    if (provider->stream != &dl_plain) dl_provider_swap_tls(client, provider);
+}
+#else
+static void dl_provider_swap(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    (void)client;
+    (void)provider;
+}
+#endif
+
+/* From the service's host to the source's. */
+static void dl_ask_begin(dynalock_client *client, dynalock_provider *provider,
+    const dl_question *question)
+{
+    const dynalock_config *config = &client->config;
+
+    provider->stream = &dl_plain;
+    if (question->secure) provider->stream = dl_stream(config);
+    provider->secure = config->secure_transport;
+    provider->port = client->port;
+    dl_copy(provider->host, client->host, sizeof provider->host);
+    client->config.secure_transport = question->secure && provider->secure;
+    client->port = question->port;
+    dl_copy_text(client->host, sizeof client->host, question->host,
+        strlen(question->host));
+    dl_provider_swap(client, provider);
+    provider->state = DL_ASK_OPEN;
+}
+
+/* And back. */
+static void dl_ask_end(dynalock_client *client, dynalock_provider *provider)
+{
+    if (provider->state == DL_ASK_IDLE) return;
+    provider->stream->close(client);
+    provider->state = DL_ASK_IDLE;
+    dl_provider_swap(client, provider);
+    client->config.secure_transport = provider->secure;
+    client->port = provider->port;
+    dl_copy(client->host, provider->host, sizeof client->host);
+    dl_wipe(&client->memory, sizeof client->memory);
+}
+
+static void dl_ask_fill(dynalock_client *client,
+    const dynalock_provider *provider, const dl_question *question)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    dl_span span;
+
+    question->put(provider, dl_span_open(&span, client->memory.window,
+                                sizeof client->memory.window, exchange->sent));
+    exchange->window_at = exchange->sent;
+    exchange->window_used = (uint16_t)span.used;
+    exchange->total = (uint32_t)span.total;
+}
+
+/* What a question to a nested answer calls "credentials" is the filter's
+   dl_text_item. */
+static void dl_answer_rename(dynalock_filter *filter)
+{
+    const char *name = filter->out + filter->start + 1;
+
+    if (filter->depth != 1 || filter->keep != DL_KEEP_NAME ||
+        !dl_equals(
+            name, (size_t)(filter->used - filter->start) - 1, "credentials"))
+        return;
+    filter->used = (uint16_t)(filter->start + 1);
+    dl_put_text(&filter->sink, dl_text_item);
+}
+
+static const char dl_name_id[] = "AccessKeyId";
+static const char dl_name_secret[] = "SecretAccessKey";
+static const char dl_name_token[] = "Token";
+static const char dl_name_expiry[] = "Expiration";
+static const char dl_name_code[] = "Code";
+static const char dl_nested_id[] = "accessKeyId";
+static const char dl_nested_secret[] = "secretAccessKey";
+static const char dl_nested_token[] = "sessionToken";
+static const char dl_nested_expiry[] = "expiration";
+
+/* The answer's texts stay in the spare half, wherever they come from. */
+static const dl_want dl_key_wants[] = {
+    { dl_name_id, 65535, DL_EXPECT_SCALAR },
+    { dl_name_secret, 65535, DL_EXPECT_SCALAR },
+    { dl_name_token, 65535, DL_EXPECT_SCALAR },
+    { dl_name_expiry, 65535, DL_EXPECT_SCALAR },
+    { dl_name_code, DL_TYPE_LIMIT, DL_EXPECT_TEXT },
+    { dl_text_message, DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
+    { dl_text_capital, DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
+    { NULL, 0, 0 },
+};
+static const dl_want dl_nested_wants[] = {
+    { dl_nested_id, 65535, DL_EXPECT_SCALAR },
+    { dl_nested_secret, 65535, DL_EXPECT_SCALAR },
+    { dl_nested_token, 65535, DL_EXPECT_SCALAR },
+    { dl_nested_expiry, 65535, DL_EXPECT_SCALAR },
+    { NULL, 0, 0 },
+};
+
+/* Behind a document there is nothing. */
+static int dl_answer_is_over(const dynalock_filter *filter)
+{
+    return filter->wants == dl_key_wants && filter->depth == 1 &&
+           filter->state == DL_JSON_AFTER;
+}
+
+static void dl_answer_byte(dynalock_filter *filter, char c)
+{
+    if (c == '"' && filter->state == DL_JSON_STRING) dl_answer_rename(filter);
+    if (dl_answer_is_over(filter) && !dl_is_in(c, dl_text_blanks))
+        dl_filter_bad(filter);
+    dl_put(&filter->sink, &c, 1);
+}
+
+static void dl_answer_take(dl_sink *sink, const void *data, size_t size)
+{
+    dynalock_answer *answer = (dynalock_answer *)(void *)sink;
+    const char *from = (const char *)data;
+
+    for (; size != 0; size--, from++) {
+        if (answer->filter != NULL) {
+            dl_answer_byte(answer->filter, *from);
+        } else {
+            if (answer->used < answer->size) answer->out[answer->used] = *from;
+            if (answer->used <= answer->size) answer->used++;
+        }
+    }
+}
+
+static void dl_answer_begin(dynalock_client *client,
+    dynalock_provider *provider, const dl_question *question)
+{
+    dynalock_answer *answer = &provider->answer;
+
+    answer->sink.take = dl_answer_take;
+    answer->filter = NULL;
+    answer->out = dl_spare(provider);
+    answer->size = provider->half;
+    answer->used = 0;
+    dl_response_begin(&client->response, &answer->sink);
+    if (!question->is_json) return;
+    answer->filter = &client->filter;
+    dl_filter_begin(&client->filter,
+        question->is_nested ? dl_nested_wants : dl_key_wants, answer->out,
+        (uint16_t)dl_least(answer->size, 65535));
+    if (!question->is_nested) dl_put_text(&client->filter.sink, "{\"Item\":");
+}
+
+/* 1: all has left. 0: not now. */
+static int32_t dl_ask_send(dynalock_client *client,
+    dynalock_provider *provider, const dl_question *question)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    int32_t n = 1;
+
+    while (exchange->sent < exchange->total) {
+        uint32_t at = exchange->sent - exchange->window_at;
+
+        if (at == exchange->window_used) {
+            dl_ask_fill(client, provider, question);
+            at = 0;
+        }
+        n = provider->stream->write(
+            client, client->memory.window + at, exchange->window_used - at);
+        if (n <= 0) return n;
+        exchange->sent += (uint32_t)n;
+    }
+    n = provider->stream->flush(client);
+    if (n < 0) return n;
+    return n == 0;
+}
+
+/* 1: answered. 0: not now. */
+static int32_t dl_ask_receive(
+    dynalock_client *client, const dynalock_provider *provider)
+{
+    dynalock_response *response = &client->response;
+    char chunk[DL_CHUNK];
+    int32_t n = 1;
+    int i;
+
+    for (i = 0; i < DL_TURNS && n > 0 && !dl_http_ended(response); i++) {
+        n = provider->stream->read(client, chunk, sizeof chunk);
+        if (n > 0) (void)dl_response_feed(response, chunk, (size_t)n);
+        if (n != DYNALOCK_EOF) continue;
+        dl_response_eof(response);
+        if (response->state == DL_HTTP_BAD) n = DYNALOCK_DISCONNECTED;
+    }
+    dl_wipe(chunk, sizeof chunk);
+    if (dl_http_ended(response) && n != DYNALOCK_DISCONNECTED) return 1;
+    if (n > 0) client->exchange.interest = DYNALOCK_READ | DYNALOCK_WRITE;
+    return n < 0 ? n : 0;
+}
+
+static int32_t dl_ask_step(dynalock_client *client,
+    dynalock_provider *provider, const dl_question *question)
+{
+    int32_t rc;
+
+    switch (provider->state) {
+    case DL_ASK_OPEN:
+        rc = provider->stream->open(client);
+        if (rc == DYNALOCK_AGAIN) return 0;
+        if (rc != 0) return rc;
+        provider->state = DL_ASK_SEND;
+        client->exchange.unix_ms = dl_unix_ms(client);
+        client->exchange.sent = 0;
+        dl_ask_fill(client, provider, question);
+        return 1;
+    case DL_ASK_SEND:
+        rc = dl_ask_send(client, provider, question);
+        if (rc <= 0) return rc;
+        provider->state = DL_ASK_RECEIVE;
+        client->exchange.interest = DYNALOCK_READ;
+        dl_answer_begin(client, provider, question);
+        return 1;
+    default: return dl_ask_receive(client, provider);
+    }
+}
+
+/* Asks a source's host. DYNALOCK_OK: answered, client->response.status says
+   how. */
+static dynalock_outcome dl_ask(dynalock_client *client,
+    dynalock_provider *provider, const dl_question *question)
+{
+    uint8_t state;
+    int32_t rc;
+
+    if (question->secure && !client->config.secure_transport &&
+        client->config.tls == NULL)
+        return dl_blame(client, provider, DYNALOCK_BAD_TLS, "needs TLS");
+    if (provider->state == DL_ASK_IDLE)
+        dl_ask_begin(client, provider, question);
+    do {
+        state = provider->state;
+        rc = dl_ask_step(client, provider, question);
+    } while (rc > 0 && state != DL_ASK_RECEIVE);
+    if (rc == 0) return DYNALOCK_AGAIN;
+    dl_ask_end(client, provider);
+    client->detail.http_status = rc > 0 ? client->response.status : 0;
+    if (rc < 0)
+        return dl_blame(
+            client, provider, (dynalock_outcome)rc, "no connection");
+    if (client->response.state == DL_HTTP_BAD)
+        return dl_blame(client, provider, DYNALOCK_BAD_ANSWER, "not HTTP");
+    return DYNALOCK_OK;
+}
+
+/* ---- the answer ---- */
+
+/* What a status but 200 means. */
+static dynalock_outcome dl_status_outcome(uint16_t status)
+{
+    switch (status) {
+    case 401: return DYNALOCK_CREDENTIALS_REFUSED;
+    case 403: return DYNALOCK_DENIED;
+    case 404: return DYNALOCK_CREDENTIALS_MISSING;
+    case 429:
+    case 503: return DYNALOCK_THROTTLED;
+    default: break;
+    }
+    if (status >= 500) return DYNALOCK_SERVICE_FAILED;
+    return status >= 400 ? DYNALOCK_SERVICE_REFUSED : DYNALOCK_BAD_ANSWER;
+}
+
+/* Two digits at a time, from a fixed place. */
+static int dl_read_parts(const char *text, uint32_t *part, unsigned count)
+{
+    static const uint8_t places[] = { 0, 5, 8, 11, 14, 17 };
+    unsigned i;
+
+    for (i = 0; i < count; i++)
+        if (!dl_read_word(text + places[i], i == 0 ? 4 : 2, &part[i]))
+            return 0;
+    return 1;
+}
+
+/* "2018-01-18T09:18:06Z", with a fraction perhaps, as Unix milliseconds. 0:
+   it is not. Years begin in March, as in dl_date. */
+static int64_t dl_read_time(const char *text, size_t size)
+{
+    uint32_t part[6], year, month;
+    size_t at = 19;
+    int64_t days;
+
+    if (size < 20 || text[4] != '-' || text[7] != '-' ||
+        (text[10] | 32) != 't' || text[13] != ':' || text[16] != ':' ||
+        !dl_read_parts(text, part, 6))
+        return 0;
+    if (text[at] == '.') at += 1 + dl_count(text + at + 1, "0123456789");
+    if (!dl_equals(text + at, size - at, "Z") &&
+        !dl_equals(text + at, size - at, "+00:00"))
+        return 0;
+    if (part[0] < 1970 || part[1] - 1 >= 12 || part[2] - 1 >= 31 ||
+        part[3] > 23 || part[4] > 59 || part[5] > 60)
+        return 0;
+    month = (part[1] + 9) % 12;
+    year = part[0] - (part[1] < 3);
+    days = (int64_t)(365 * year + year / 4 - year / 100 + year / 400 +
+                     (153 * month + 2) / 5 + part[2]) -
+           719469;
+    return (((days * 24 + part[3]) * 60 + part[4]) * 60 + part[5]) * 1000;
+}
+
+/* What the filter has kept, as a document. The tokens need no memory but the
+   client's. */
+static int dl_answer_parse(
+    dynalock_client *client, const dynalock_provider *provider)
+{
+    dl_json *json = &client->json;
+    dynalock_filter *filter = &client->filter;
+    jsmn_parser parser;
+
+    if (filter->wants == dl_key_wants) dl_put_text(&filter->sink, dl_text_end);
+    json->text = dl_spare(provider);
+    json->tokens = client->memory.answer.tokens;
+    json->count = 0;
+    if (filter->state != DL_JSON_DONE) return 0;
+    jsmn_init(&parser);
+    json->count = jsmn_parse(&parser, json->text, filter->used,
+        (jsmntok_t *)(void *)client->memory.answer.tokens, DYNALOCK_TOKENS);
+    return json->count > 0;
+}
+
+/* A member's text; NULL: there is none, or it was too long for the memory,
+   which is an outcome. */
+static const char *dl_answer_text(const dl_json *json, int object,
+    const char *name, size_t *size, dynalock_outcome *outcome)
+{
+    int token = dl_json_member(json, object, name);
+    dl_found found;
+
+    dl_json_text(json, token, &found);
+    if (size != NULL) *size = found.size;
+    if (token != 0 && found.text == NULL) *outcome = DYNALOCK_BAD_BUFFER;
+    if (found.text != NULL && strlen(found.text) != found.size)
+        *outcome = DYNALOCK_BAD_ANSWER;
+    return found.text;
+}
+
+/* How long they live. 0: they do not say. */
+static int64_t dl_answer_life(
+    const dynalock_client *client, const char *text, size_t size)
+{
+    int64_t expires = dl_read_time(text, size);
+    int64_t life = expires - dl_source_unix_ms(client);
+
+    if (expires == 0) return 0;
+    return life > 0 ? life : -1;
+}
+
+/* The service's words about what went wrong. */
+static dynalock_outcome dl_answer_refused(dynalock_client *client,
+    const dynalock_provider *provider, dynalock_outcome outcome,
+    const char *words)
+{
+    return dl_blame(client, provider, outcome,
+        words != NULL ? words : "the host has refused");
+}
+
+/* The texts of a JSON answer that has come well; *life in milliseconds. */
+static dynalock_outcome dl_answer_texts(dynalock_client *client,
+    const dynalock_provider *provider, const dl_want *wants,
+    dynalock_credentials *fresh, int64_t *life)
+{
+    const dl_json *json = &client->json;
+    int item = dl_json_member(json, 0, dl_text_item);
+    dynalock_outcome rc = DYNALOCK_OK;
+    const char *expiration;
+    size_t size;
+
+    if (item == 0)
+        return dl_blame(
+            client, provider, DYNALOCK_BAD_ANSWER, "no credentials in it");
+    fresh->key_id = dl_answer_text(json, item, wants[0].name, NULL, &rc);
+    fresh->secret = dl_answer_text(json, item, wants[1].name, NULL, &rc);
+    fresh->token = dl_answer_text(json, item, wants[2].name, NULL, &rc);
+    expiration = dl_answer_text(json, item, wants[3].name, &size, &rc);
+    if (rc == DYNALOCK_BAD_BUFFER)
+        return dl_blame(client, provider, rc,
+            "more than the provider's memory has room for");
+    if (rc != DYNALOCK_OK || fresh->token == NULL || fresh->token[0] == '\0' ||
+        dl_check_credentials(fresh) != DYNALOCK_OK)
+        return dl_blame(
+            client, provider, DYNALOCK_BAD_ANSWER, "incomplete credentials");
+    *life = DL_LIFE_LEAST_MS; /* where it need not be told */
+    if (expiration != NULL || wants != dl_nested_wants)
+        *life = dl_answer_life(client, expiration, size);
+    if (*life == 0)
+        return dl_blame(client, provider, DYNALOCK_BAD_ANSWER,
+            "no time of expiry, or not one");
+    return DYNALOCK_OK;
+}
+
+/* A 200 may hold an error all the same. */
+static dynalock_outcome dl_answer_check(
+    dynalock_client *client, const dynalock_provider *provider, int object)
+{
+    const dl_json *json = &client->json;
+    dynalock_outcome ignored;
+    const char *words, *code;
+
+    words = dl_answer_text(json, object, dl_text_message, NULL, &ignored);
+    if (words == NULL)
+        words = dl_answer_text(json, object, dl_text_capital, NULL, &ignored);
+    if (client->response.status != 200)
+        return dl_answer_refused(client, provider,
+            dl_status_outcome(client->response.status), words);
+    code = dl_answer_text(json, object, dl_name_code, NULL, &ignored);
+    if (code == NULL || dl_equals(code, strlen(code), "Success"))
+        return DYNALOCK_OK;
+    return dl_answer_refused(client, provider, DYNALOCK_CREDENTIALS_REFUSED,
+        words != NULL ? words : code);
+}
+
+/* Reads credentials from a JSON answer. */
+static dynalock_outcome dl_answer_read(
+    dynalock_client *client, dynalock_provider *provider, const dl_want *wants)
+{
+    dynalock_credentials fresh;
+    dynalock_outcome rc;
+    int64_t life = 0;
+    int nested = wants == dl_nested_wants;
+
+    rc = dl_answer_check(client, provider,
+        nested ? 0 : dl_json_member(&client->json, 0, dl_text_item));
+    if (rc == DYNALOCK_OK)
+        rc = dl_answer_texts(client, provider, wants, &fresh, &life);
+    if (rc != DYNALOCK_OK) return rc;
+    rc = dl_provider_take(client, provider, &fresh, life);
+    if (rc == DYNALOCK_CREDENTIALS_EXPIRED)
+        return dl_blame(client, provider, rc,
+            "they have expired already, or this device's clock is wrong");
+    if (rc != DYNALOCK_OK)
+        return dl_blame(client, provider, rc, "characters no header may have");
+    return rc;
+}
+
+/* The end of a source's last request. */
+static dynalock_outcome dl_answer_finish(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    const dl_want *wants = client->filter.wants;
+    dynalock_outcome rc;
+
+    if (dl_answer_parse(client, provider)) {
+        rc = dl_answer_read(client, provider, wants);
+    } else if (client->response.status == 200) {
+        rc = dl_blame(client, provider, DYNALOCK_BAD_ANSWER, "not JSON");
+    } else {
+        rc = dl_answer_refused(client, provider,
+            dl_status_outcome(client->response.status), NULL);
+    }
+    return rc;
+}
+
+/* ---- the stream in front ---- */
+
+static void dl_fetch_stop(dynalock_client *client, dynalock_provider *provider)
+{
+    if (provider->fetching && provider->source->stop != NULL)
+        provider->source->stop(client, provider);
+    dl_ask_end(client, provider);
+    provider->fetching = 0;
+    provider->step = 0;
+    dl_wipe(dl_spare(provider), provider->half);
+}
+
+/* 0: fetched. */
+static int32_t dl_fetch(dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_outcome rc;
+
+    if (!provider->fetching)
+        DL_LOG(client, DYNALOCK_LOG_REFRESH, provider->source->name);
+    provider->fetching = 1;
+    rc = provider->source->step(client, provider);
+    if (rc == DYNALOCK_AGAIN) return rc;
+    dl_fetch_stop(client, provider);
+    if (rc == DYNALOCK_OK && client->now < provider->until) return 0;
+    if (rc == DYNALOCK_OK) rc = DYNALOCK_CREDENTIALS_MISSING;
+    if (client->detail.type[0] == '\0')
+        (void)dl_blame(client, provider, rc, dl_text_none);
+    return rc;
+}
+
+/* Every lock that is held has more than twice the time left that this
+   connection may take. (A lock's deadline is the end of its hold, or before.)
+ */
+static int dl_may_fetch(const dynalock_client *client)
+{
+    const dynalock_operation *at = client->operations;
+    uint64_t budget = client->exchange.deadline - client->now;
+
+    for (; at != NULL; at = at->next)
+        if (at->steps->lease(client, at, 0) != 0 &&
+            at->deadline < client->now + 2 * budget)
+            return 0;
+    return 1;
+}
+
+/* Time for a fetch that nothing waits for: it comes after this request. */
+static void dl_fetch_later(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    if (client->now < provider->renew || provider->operation.client != NULL)
+        return;
+    (void)dl_start_operation(client, &provider->operation, DYNALOCK_FOREVER);
+}
+
+static int32_t dl_provided_open_own(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    int32_t rc;
+
+    if (!provider->fetching && !dl_may_fetch(client)) return DL_NOT_NOW;
+    rc = dl_fetch(client, provider);
+    return rc == 0 ? DL_FETCHED : rc;
+}
+
+static int32_t dl_provided_open(dynalock_client *client)
+{
+    dynalock_provider *provider = dl_provider(client);
+    int32_t rc;
+
+    if (client->exchange.operation == &provider->operation)
+        return dl_provided_open_own(client, provider);
+    if (client->now >= provider->until) {
+        rc = dl_fetch(client, provider);
+        if (rc != 0) return rc;
+        dl_exchange_allow(client, client->config.connect_ms, 0);
+    }
+    dl_fetch_later(client, provider);
+    return dl_stream(&client->config)->open(client);
+}
+
+static int32_t dl_provided_write(
+    dynalock_client *client, const void *data, size_t size)
+{
+    return dl_stream(&client->config)->write(client, data, size);
+}
+
+static int32_t dl_provided_flush(dynalock_client *client)
+{
+    return dl_stream(&client->config)->flush(client);
+}
+
+static int32_t dl_provided_read(
+    dynalock_client *client, void *data, size_t size)
+{
+    return dl_stream(&client->config)->read(client, data, size);
+}
+
+/* The one who is about to use the connection needs another. */
+static int dl_provided_is_stale(dynalock_client *client)
+{
+    dynalock_provider *provider = dl_provider(client);
+
+    if (client->now >= provider->until ||
+        dl_next_due(client) == &provider->operation)
+        return 1;
+    dl_fetch_later(client, provider);
+    return dl_stream(&client->config)->is_stale(client);
+}
+
+static void dl_provided_close(dynalock_client *client)
+{
+    dynalock_provider *provider = dl_provider(client);
+
+    if (!provider->fetching) dl_stream(&client->config)->close(client);
+    else (void)dl_blame(client, provider, DYNALOCK_NO_ANSWER, "not in time");
+    dl_fetch_stop(client, provider);
+}
+
+static void dl_provided_wipe(dynalock_client *client)
+{
+    dynalock_provider *provider = dl_provider(client);
+
+    dl_wipe(provider->memory, 2 * (size_t)provider->half);
+    dl_stream(&client->config)->wipe(client);
+    dl_wipe(provider, sizeof *provider);
+}
+
+static const dynalock_stream dl_provided = { dl_provided_open,
+    dl_provided_write, dl_provided_flush, dl_provided_read,
+    dl_provided_is_stale, dl_provided_close, dl_provided_wipe };
+
+/* ---- its operation ---- */
+
+static void dl_fetch_prepare(dynalock_operation *operation)
+{
+    (void)operation; /* `open` never lets it come so far */
+}
+
+static void dl_fetch_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    (void)operation;
+    (void)sink;
+}
+
+/* However it went: good credentials are still there, and the next request
+   after a pause brings another try. */
+static void dl_fetch_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_client *client = operation->client;
+    dynalock_provider *provider = (dynalock_provider *)(void *)operation;
+
+    if ((int)outcome != DL_FETCHED && (int)outcome != DL_NOT_NOW)
+        provider->renew =
+            client->now + DL_PAUSE_MS + dl_random(client, DL_PAUSE_MS);
+    dl_finish(operation, outcome);
+}
+
+static void dl_fetch_end(dynalock_operation *operation, unsigned why)
+{
+    (void)why;
+    (void)dl_exchange_abandon(operation);
+    dl_finish(operation, DYNALOCK_CANCELLED);
+}
+
+/* Behind every renewal, before all that can wait. */
+static uint64_t dl_fetch_rank(const dynalock_operation *operation)
+{
+    (void)operation;
+    return (uint64_t)1 << 62;
+}
+
+static const dynalock_steps dl_fetch_steps = { dl_fetch_prepare,
+    dl_fetch_answer, dl_fetch_end, dl_fetch_body, dl_fetch_rank,
+    dl_record_lease, 0 };
+
+/* Credentials were refused: the retry must have others. */
+static const dynalock_credentials *dl_provider_refused(void *context)
+{
+    dynalock_provider *provider = (dynalock_provider *)context;
+
+    provider->until = 0;
+    return &provider->credentials;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_provider_init(
+    dynalock_provider *provider, const dynalock_source *source, void *context,
+    void *memory, size_t size)
+{
+    if (provider == NULL || source == NULL || source->step == NULL ||
+        source->name == NULL || memory == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    memset(provider, 0, sizeof *provider);
+    if (size < 1024 || size > 131072) return DYNALOCK_BAD_BUFFER;
+    provider->source = source;
+    provider->context = context;
+    provider->memory = (char *)memory;
+    provider->half = (uint32_t)size / 2;
+    provider->credentials.key_id =
+        dl_text_placeholder; /* never sent: until is 0 */
+    provider->credentials.secret = dl_text_placeholder;
+    provider->operation.steps = &dl_fetch_steps;
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_set_provider(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    if (!dl_is_ready(client) || provider == NULL || provider->source == NULL ||
+        client->config.credentials != &provider->credentials)
+        return DYNALOCK_BAD_ARGUMENT;
+    client->config.refresh = dl_provider_refused;
+    client->config.refresh_context = provider;
+    client->stream = &dl_provided;
+    return DYNALOCK_OK;
+}
+
+/* ---- EC2 ---- */
+
+/* What a head's template says of the host. */
+static void dl_put_authority(
+    dl_sink *sink, const char *host, int bracketed, uint16_t port)
+{
+    dl_put_text(sink, bracketed ? "[" : dl_text_none);
+    dl_put_text(sink, host);
+    dl_put_text(sink, bracketed ? dl_text_bracket : dl_text_none);
+    if (port == 0) return;
+    dl_put_text(sink, dl_text_colon);
+    dl_put_decimal(sink, port);
+}
+
+static int dl_is_ipv6(const char *host)
+{
+    while (*host != '\0')
+        if (*host++ == ':') return 1;
+    return 0;
+}
+
+/* What a template's letters stand for, of a source. */
+static void dl_put_source_head(dl_sink *sink,
+    const dynalock_provider *provider, const char *head,
+    void (*put)(const dl_fields *, char, dl_sink *), uint32_t flags)
+{
+    dl_fields fields;
+
+    fields.put = put;
+    fields.context = provider;
+    fields.flags = flags;
+    dl_put_template(sink, head, &fields);
+}
+
+/*
+    state      on                                   goes to
+    TOKEN      the role is known                    KEYS
+    TOKEN      answered                             ROLE
+    ROLE       answered                             KEYS
+    ROLE       401, for the first time              TOKEN
+    KEYS       401, for the first time              TOKEN
+
+A failure and the end of KEYS are those of the fetch.
+*/
+enum { DL_EC2_TOKEN, DL_EC2_ROLE, DL_EC2_KEYS };
+
+#define DL_EC2_MS 2000u /* elsewhere nothing answers at its address */
+
+static const char dl_ec2_head[] =
+    "[PPUT /latest/api/token]"
+    "[GGET /latest/meta-data/iam/security-credentials/$r]"
+    " HTTP/1.1\r\nhost:$h\r\n"
+    "[Px-aws-ec2-metadata-token-ttl-seconds:60\r\ncontent-length:0\r\n]"
+    "[Gx-aws-ec2-metadata-token:$t\r\n]"
+    "connection:close\r\n\r\n";
+
+static const char *dl_ec2_host(const dynalock_ec2 *ec2)
+{
+    return ec2->host != NULL ? ec2->host : "169.254.169.254";
+}
+
+static const char *dl_ec2_role(const dynalock_ec2 *ec2)
+{
+    return ec2->role != NULL ? ec2->role : ec2->found;
+}
+
+static void dl_ec2_field(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_provider *provider =
+        (const dynalock_provider *)fields->context;
+    const dynalock_ec2 *ec2 = (const dynalock_ec2 *)provider->context;
+    const char *host = dl_ec2_host(ec2);
+
+    if (letter == 'h')
+        dl_put_authority(sink, host, dl_is_ipv6(host), ec2->port);
+    else if (letter == 't') dl_put_text(sink, ec2->token);
+    else if (provider->step == DL_EC2_KEYS)
+        dl_put_text(sink, dl_ec2_role(ec2));
+}
+
+static void dl_ec2_put(const dynalock_provider *provider, dl_sink *sink)
+{
+    dl_put_source_head(sink, provider, dl_ec2_head, dl_ec2_field,
+        provider->step == DL_EC2_TOKEN ? DL_FLAG('P') : DL_FLAG('G'));
+}
+
+/* The first line of a plain answer. BAD_ANSWER: not one word. */
+static dynalock_outcome dl_ec2_line(dynalock_client *client,
+    const dynalock_provider *provider, char *out, size_t capacity)
+{
+    const dynalock_answer *answer = &provider->answer;
+    size_t size = 0;
+    uint16_t status = client->response.status;
+
+    if (status != 200)
+        return dl_answer_refused(
+            client, provider, dl_status_outcome(status), NULL);
+    while (size < answer->used && size < answer->size &&
+           dl_is_printable(answer->out + size, 1, '!'))
+        size++;
+    if (size == 0)
+        return dl_blame(client, provider, DYNALOCK_BAD_ANSWER,
+            "an empty token or role name");
+    if (size >= capacity)
+        return dl_blame(client, provider, DYNALOCK_BAD_BUFFER,
+            "the token or role name is too long");
+    dl_copy_text(out, capacity, answer->out, size);
+    return DYNALOCK_OK;
+}
+
+/* The name goes into a path. */
+static dynalock_outcome dl_ec2_check_role(
+    dynalock_client *client, const dynalock_provider *provider)
+{
+    dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
+
+    if (ec2->found[dl_count_plain(ec2->found, "+=,.@_-")] == '\0')
+        return DYNALOCK_OK;
+    ec2->found[0] = '\0';
+    return dl_blame(
+        client, provider, DYNALOCK_BAD_ANSWER, "not the name of a role");
+}
+
+/* What follows an answer: AGAIN: the next request. */
+static dynalock_outcome dl_ec2_next(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
+    dynalock_outcome rc;
+
+    switch (provider->step) {
+    case DL_EC2_TOKEN:
+        rc = dl_ec2_line(client, provider, ec2->token, sizeof ec2->token);
+        provider->step =
+            dl_ec2_role(ec2)[0] != '\0' ? DL_EC2_KEYS : DL_EC2_ROLE;
+        break;
+    case DL_EC2_ROLE:
+        rc = dl_ec2_line(client, provider, ec2->found, sizeof ec2->found);
+        if (rc == DYNALOCK_OK) rc = dl_ec2_check_role(client, provider);
+        provider->step = DL_EC2_KEYS;
+        break;
+    default:
+        rc = dl_answer_finish(client, provider);
+        if (rc != DYNALOCK_OK) ec2->found[0] = '\0'; /* another role now? */
+        return rc;
+    }
+    return rc == DYNALOCK_OK ? DYNALOCK_AGAIN : rc;
+}
+
+static dynalock_outcome dl_ec2_step(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
+    dynalock_exchange *exchange = &client->exchange;
+    dl_question question = { NULL, 80, 0, 0, 0, dl_ec2_put };
+    dynalock_outcome rc;
+
+    question.host = dl_ec2_host(ec2);
+    if (ec2->port != 0) question.port = ec2->port;
+    if (provider->step == DL_EC2_TOKEN && provider->state == DL_ASK_IDLE)
+        exchange->deadline =
+            dl_least(exchange->deadline, client->now + DL_EC2_MS);
+    do {
+        question.is_json = provider->step == DL_EC2_KEYS;
+        rc = dl_ask(client, provider, &question);
+        if (rc != DYNALOCK_OK) return rc;
+        if (client->response.status == 401 && provider->step != DL_EC2_TOKEN &&
+            !ec2->again) {
+            ec2->again = 1;
+            provider->step = DL_EC2_TOKEN;
+            rc = DYNALOCK_AGAIN;
+        } else {
+            rc = dl_ec2_next(client, provider);
+        }
+    } while (rc == DYNALOCK_AGAIN);
+    return rc;
+}
+
+static void dl_ec2_stop(dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
+
+    (void)client;
+    ec2->again = 0;
+    dl_wipe(ec2->token, sizeof ec2->token);
+}
+
+DYNALOCK_API const dynalock_source *dynalock_source_ec2(void)
+{
+    static const char name[] = "EC2 metadata";
+    static const dynalock_source source = { name, dl_ec2_step, dl_ec2_stop };
+
+    return &source;
+}
+
+/* ---- containers ---- */
+
+/* Four numbers, 0 to 255, without leading zeros; 0: it is not that. */
+static int dl_read_ipv4(const char *text, uint32_t *address)
+{
+    uint32_t part, i;
+    size_t size;
+
+    *address = 0;
+    for (i = 0; i < 4; i++) {
+        size = dl_count(text, "0123456789");
+        if (size == 0 || size > 3 || (size > 1 && *text == '0') ||
+            !dl_read_word(text, size, &part) || part > 255)
+            return 0;
+        *address = *address << 8 | part;
+        text += size;
+        if (*text != (i < 3 ? '.' : '\0')) return 0;
+        text++;
+    }
+    return 1;
+}
+
+/* Plain HTTP goes to these alone. */
+static int dl_container_allows(const dynalock_container *container)
+{
+    const char *host = container->host;
+    uint32_t address;
+
+    if (container->secure) return 1;
+    if (container->bracketed)
+        return dl_equals(host, strlen(host), "::1") ||
+               dl_equals(host, strlen(host), "fd00:ec2::23");
+    return dl_read_ipv4(host, &address) &&
+           (address >> 24 == 127 || address == 0xa9feaa02 ||
+               address == 0xa9feaa17);
+}
+
+/* The host's name; returns what stands behind it. NULL: none that can be. */
+static const char *dl_container_host(
+    dynalock_container *container, const char *at)
+{
+    size_t size;
+
+    container->bracketed = *at == '[';
+    if (container->bracketed) at++;
+    size = dl_count_plain(at, container->bracketed ? ":." : dl_text_host);
+    if (size == 0 || size >= sizeof container->host) return NULL;
+    dl_copy_text(container->host, sizeof container->host, at, size);
+    at += size;
+    if (container->bracketed && *at++ != ']') return NULL;
+    return at;
+}
+
+/* ":8080", or nothing. */
+static const char *dl_container_port(
+    dynalock_container *container, const char *at)
+{
+    uint32_t port;
+    size_t size;
+
+    container->port = 0;
+    if (*at != ':') return at;
+    size = dl_count(at + 1, "0123456789");
+    if (!dl_read_word(at + 1, size, &port) || port - 1 >= 65535) return NULL;
+    container->port = (uint16_t)port;
+    return at + 1 + size;
+}
+
+static int dl_container_read_uri(dynalock_container *container)
+{
+    const char *at = container->uri;
+
+    container->secure = 0;
+    if (at == NULL || !dl_is_printable(at, strlen(at), '!')) return 0;
+    if (*at == '/') {
+        container->bracketed = 0;
+        container->port = 0;
+        dl_copy_text(
+            container->host, sizeof container->host, "169.254.170.2", 13);
+    } else {
+        container->secure = dl_begins(at, dl_text_secure) != NULL;
+        if (!container->secure && dl_begins(at, dl_text_plain) == NULL)
+            return 0;
+        at = dl_container_host(container, at + 7 + container->secure);
+        if (at != NULL) at = dl_container_port(container, at);
+        if (at == NULL || (*at != '/' && *at != '?' && *at != '\0')) return 0;
+    }
+    container->path = at;
+    return dl_container_allows(container);
+}
+
+static void dl_container_field(
+    const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_provider *provider =
+        (const dynalock_provider *)fields->context;
+    const dynalock_container *container =
+        (const dynalock_container *)provider->context;
+    const char *token = container->authorization;
+
+    if (letter == 'h')
+        dl_put_authority(
+            sink, container->host, container->bracketed, container->port);
+    else if (letter == 'u') {
+        if (container->path[0] != '/') dl_put_text(sink, dl_text_slash);
+        dl_put_text(sink, container->path);
+    } else dl_put(sink, token, dl_count_token(token));
+}
+
+static void dl_container_put(const dynalock_provider *provider, dl_sink *sink)
+{
+    const dynalock_container *container =
+        (const dynalock_container *)provider->context;
+
+    dl_put_source_head(sink, provider,
+        "GET $u HTTP/1.1\r\nhost:$h\r\naccept:application/json\r\n"
+        "[Aauthorization:$a\r\n]connection:close\r\n\r\n",
+        dl_container_field,
+        container->authorization != NULL ? DL_FLAG('A') : 0);
+}
+
+/* Once for each fetch. */
+static dynalock_outcome dl_container_begin(
+    dynalock_client *client, const dynalock_provider *provider)
+{
+    dynalock_container *container = (dynalock_container *)provider->context;
+    const char *token;
+
+    if (!dl_container_read_uri(container))
+        return dl_blame(client, provider, DYNALOCK_BAD_ENDPOINT,
+            "not a URI that credentials may come from");
+    if (container->authorize != NULL) {
+        container->authorization = container->authorize(container->context);
+        if (container->authorization == NULL)
+            return dl_blame(client, provider, DYNALOCK_NO_FILE,
+                "the authorization token cannot be read");
+    }
+    token = container->authorization;
+    if (token != NULL && !dl_is_printable(token, dl_count_token(token), ' '))
+        return dl_blame(client, provider, DYNALOCK_BAD_FILE,
+            "the authorization token has characters no header may have");
+    return DYNALOCK_OK;
+}
+
+static dynalock_outcome dl_container_step(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_container *container = (dynalock_container *)provider->context;
+    dl_question question = { NULL, 80, 0, 1, 0, dl_container_put };
+    dynalock_outcome rc = DYNALOCK_OK;
+
+    if (provider->state == DL_ASK_IDLE)
+        rc = dl_container_begin(client, provider);
+    if (rc != DYNALOCK_OK) return rc;
+    question.host = container->host;
+    question.secure = container->secure;
+    if (container->secure) question.port = 443;
+    if (container->port != 0) question.port = container->port;
+    rc = dl_ask(client, provider, &question);
+    return rc == DYNALOCK_OK ? dl_answer_finish(client, provider) : rc;
+}
+
+DYNALOCK_API const dynalock_source *dynalock_source_container(void)
+{
+    static const char name[] = "container";
+    static const dynalock_source source = { name, dl_container_step, NULL };
+
+    return &source;
+}
+
+/* ---- AWS IoT Core ---- */
+
+#ifndef DYNALOCK_NO_TLS
+
+static void dl_identity_present_ec(
+    dynalock_tls *tls, const dynalock_identity *identity)
+{
+    br_ssl_client_set_single_ec(&tls->client, identity->chain,
+        identity->chain_count, identity->ec_key, BR_KEYTYPE_SIGN,
+        BR_KEYTYPE_EC, tls->client.eng.iec, &br_ecdsa_i31_sign_asn1);
+}
+
+static void dl_identity_present_rsa(
+    dynalock_tls *tls, const dynalock_identity *identity)
+{
+    br_ssl_client_set_single_rsa(&tls->client, identity->chain,
+        identity->chain_count, identity->rsa_key, &br_rsa_i31_pkcs1_sign);
+}
+
+DYNALOCK_API void dynalock_identity_ec(dynalock_identity *identity,
+    const br_x509_certificate *chain, size_t chain_count,
+    const br_ec_private_key *key)
+{
+    memset(identity, 0, sizeof *identity);
+    identity->present = dl_identity_present_ec;
+    identity->chain = chain;
+    identity->chain_count = chain_count;
+    identity->ec_key = key;
+}
+
+DYNALOCK_API void dynalock_identity_rsa(dynalock_identity *identity,
+    const br_x509_certificate *chain, size_t chain_count,
+    const br_rsa_private_key *key)
+{
+    memset(identity, 0, sizeof *identity);
+    identity->present = dl_identity_present_rsa;
+    identity->chain = chain;
+    identity->chain_count = chain_count;
+    identity->rsa_key = key;
+}
+
+/* The client's own profile, and the certificate. */
+static void dl_iot_setup(dynalock_tls *tls)
+{
+    const dynalock_iot *iot = (const dynalock_iot *)(const void *)tls->profile;
+
+    iot->own->setup(tls);
+    iot->identity->present(tls, iot->identity);
+}
+
+#endif /* DYNALOCK_NO_TLS */
+
+static void dl_iot_field(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_provider *provider =
+        (const dynalock_provider *)fields->context;
+    const dynalock_iot *iot = (const dynalock_iot *)provider->context;
+
+    if (letter == 'h') dl_put_authority(sink, iot->host, 0, iot->port);
+    else dl_put_text(sink, letter == 'a' ? iot->role_alias : iot->thing);
+}
+
+static void dl_iot_put(const dynalock_provider *provider, dl_sink *sink)
+{
+    const dynalock_iot *iot = (const dynalock_iot *)provider->context;
+
+    dl_put_source_head(sink, provider,
+        "GET /role-aliases/$a/credentials HTTP/1.1\r\nhost:$h\r\n"
+        "[Tx-amzn-iot-thingname:$t\r\n]accept:application/json\r\n"
+        "connection:close\r\n\r\n",
+        dl_iot_field, iot->thing != NULL ? DL_FLAG('T') : 0);
+}
+
+static int dl_is_header_word(const char *text, size_t most)
+{
+    return text != NULL && text[0] != '\0' && strlen(text) <= most &&
+           dl_is_printable(text, strlen(text), '!');
+}
+
+static int dl_iot_is_sound(const dynalock_iot *iot)
+{
+    return dl_is_header_word(iot->host, DYNALOCK_HOST_SIZE - 1) &&
+           dl_is_header_word(iot->role_alias, 128) &&
+           (iot->thing == NULL || dl_is_header_word(iot->thing, 128));
+}
+
+#ifndef DYNALOCK_NO_TLS
+static int dl_iot_identify(
+    dynalock_client *client, dynalock_provider *provider, dynalock_iot *iot)
+{
+    const dynalock_tls *tls = client->config.tls;
+
+    if (tls == NULL) return iot->identity == NULL;
+    if (iot->identity == NULL) return 0;
+    iot->own = tls->profile;
+    iot->profile.setup = dl_iot_setup;
+    provider->profile = &iot->profile;
+    return 1;
+}
+#else
+static int dl_iot_identify(
+    dynalock_client *client, dynalock_provider *provider, dynalock_iot *iot)
+{
+    (void)client;
+    (void)provider;
+    (void)iot;
+    return 1;
+}
+#endif
+
+static dynalock_outcome dl_iot_begin(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_iot *iot = (dynalock_iot *)provider->context;
+
+    if (dl_iot_is_sound(iot) && dl_iot_identify(client, provider, iot))
+        return DYNALOCK_OK;
+    return dl_blame(client, provider, DYNALOCK_BAD_ARGUMENT,
+        "host, role alias, thing or identity cannot be");
+}
+
+static dynalock_outcome dl_iot_step(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    const dynalock_iot *iot = (const dynalock_iot *)provider->context;
+    dl_question question = { NULL, 443, 1, 1, 1, dl_iot_put };
+    dynalock_outcome rc = DYNALOCK_OK;
+
+    if (provider->state == DL_ASK_IDLE) rc = dl_iot_begin(client, provider);
+    if (rc != DYNALOCK_OK) return rc;
+    question.host = iot->host;
+    if (iot->port != 0) question.port = iot->port;
+    rc = dl_ask(client, provider, &question);
+    return rc == DYNALOCK_OK ? dl_answer_finish(client, provider) : rc;
+}
+
+DYNALOCK_API const dynalock_source *dynalock_source_iot(void)
+{
+    static const char name[] = "AWS IoT";
+    static const dynalock_source source = { name, dl_iot_step, NULL };
+
+    return &source;
+}
+
+/* ===================================================================== */
+/* == anchors: Amazon's roots                                             */
+/* ===================================================================== */
+
+#if !defined(DYNALOCK_NO_TLS) && !defined(DYNALOCK_NO_AMAZON)
+
+/* made by tools/gen_anchors */
+/* clang-format off */
+static const unsigned char dl_amazon_roots[] = {
+    /* Amazon Root CA 1 */
+    59,48,57,49,11,48,9,6,3,85,4,6,19,2,85,83,49,15,
+    48,13,6,3,85,4,10,19,6,65,109,97,122,111,110,49,25,48,
+    23,6,3,85,4,3,19,16,65,109,97,122,111,110,32,82,111,111,
+    116,32,67,65,32,49,0,1,0,178,120,128,113,202,120,213,227,113,
+    175,71,128,80,116,125,110,216,215,136,118,244,153,104,247,88,33,96,
+    249,116,132,1,47,172,2,45,134,211,160,67,122,78,178,164,208,54,
+    186,1,190,141,219,72,200,7,23,54,76,244,238,136,35,199,62,235,
+    55,245,181,25,248,73,104,176,222,215,185,118,56,29,97,158,164,254,
+    130,54,165,229,74,86,228,69,225,249,253,180,22,250,116,218,156,155,
+    53,57,47,250,176,32,80,6,108,122,208,128,178,166,249,175,236,71,
+    25,143,80,56,7,220,162,135,57,88,248,186,213,169,249,72,103,48,
+    150,238,148,120,94,111,137,163,81,192,48,134,102,161,69,102,186,84,
+    235,163,195,145,249,72,220,255,209,232,48,45,125,45,116,112,53,215,
+    136,36,247,158,196,89,110,187,115,135,23,242,50,70,40,184,67,250,
+    183,29,170,202,180,242,159,36,14,45,75,247,113,92,94,105,255,234,
+    149,2,203,56,138,174,80,56,111,219,251,45,98,27,197,199,30,84,
+    225,119,224,103,200,15,156,135,35,214,63,64,32,127,32,128,196,128,
+    76,62,59,36,38,142,4,174,108,154,200,170,13,
+    /* Amazon Root CA 2 */
+    59,48,57,49,11,48,9,6,3,85,4,6,19,2,85,83,49,15,
+    48,13,6,3,85,4,10,19,6,65,109,97,122,111,110,49,25,48,
+    23,6,3,85,4,3,19,16,65,109,97,122,111,110,32,82,111,111,
+    116,32,67,65,32,50,0,2,0,173,150,159,45,156,74,76,74,129,
+    121,81,153,236,138,203,107,96,81,19,188,77,109,6,252,176,8,141,
+    221,25,16,106,199,38,12,53,216,192,111,32,132,233,148,177,155,133,
+    3,195,91,219,74,232,200,248,144,118,217,91,79,227,76,232,6,54,
+    77,204,154,172,61,12,144,43,146,212,6,25,96,172,55,68,121,133,
+    129,130,173,90,55,224,13,204,157,166,76,82,118,234,67,157,183,4,
+    209,80,246,85,224,213,210,166,73,133,233,55,233,202,126,174,92,149,
+    77,72,154,63,174,32,90,109,136,149,217,52,184,82,26,67,144,176,
+    191,108,5,185,182,120,183,234,208,228,58,60,18,83,98,255,74,242,
+    123,190,53,5,169,18,52,227,243,100,116,98,44,61,0,73,90,40,
+    254,50,68,187,135,221,101,39,2,113,59,218,74,247,31,218,205,247,
+    33,85,144,79,15,236,174,130,225,159,107,217,69,211,187,240,95,135,
+    237,60,44,57,134,218,63,222,236,114,85,235,121,163,173,219,221,124,
+    176,186,28,206,252,222,79,53,118,207,15,248,120,31,106,54,81,70,
+    39,97,91,233,158,207,240,162,85,125,124,37,138,111,47,180,197,207,
+    132,46,43,253,13,81,16,108,251,95,27,188,27,126,197,174,59,152,
+    1,49,146,255,11,87,244,154,178,185,87,233,171,239,13,118,209,240,
+    238,244,206,134,167,224,110,233,180,105,161,223,105,246,51,198,105,46,
+    151,19,158,165,135,176,87,16,129,55,201,83,179,187,127,246,146,209,
+    156,208,24,244,146,110,218,131,79,166,99,153,76,165,251,94,239,33,
+    100,122,32,95,108,100,133,21,203,55,233,98,12,11,42,22,220,1,
+    46,50,218,62,75,245,158,58,246,23,64,148,239,158,145,8,134,250,
+    190,99,168,90,51,236,203,116,67,149,249,108,105,82,54,199,41,111,
+    252,85,3,92,31,251,159,189,71,235,231,73,71,149,11,78,137,34,
+    9,73,224,245,97,30,241,191,46,138,114,110,128,89,255,87,58,249,
+    117,50,163,78,95,236,237,40,98,217,77,115,242,204,129,23,96,237,
+    205,235,220,219,167,202,197,126,2,189,242,84,8,84,253,180,45,9,
+    44,23,84,74,152,209,84,225,81,103,8,210,237,110,126,111,63,210,
+    45,129,89,41,102,203,144,57,149,17,30,116,39,254,221,235,175,
+    /* Amazon Root CA 3 */
+    59,48,57,49,11,48,9,6,3,85,4,6,19,2,85,83,49,15,
+    48,13,6,3,85,4,10,19,6,65,109,97,122,111,110,49,25,48,
+    23,6,3,85,4,3,19,16,65,109,97,122,111,110,32,82,111,111,
+    116,32,67,65,32,51,23,0,65,4,41,151,167,198,65,127,192,13,
+    155,232,1,27,86,198,242,82,165,186,45,178,18,232,210,46,215,250,
+    201,197,216,170,109,31,115,129,59,59,152,107,57,124,51,165,197,78,
+    134,142,128,23,104,98,69,87,125,68,88,29,179,55,229,103,8,235,
+    102,222,
+    /* Amazon Root CA 4 */
+    59,48,57,49,11,48,9,6,3,85,4,6,19,2,85,83,49,15,
+    48,13,6,3,85,4,10,19,6,65,109,97,122,111,110,49,25,48,
+    23,6,3,85,4,3,19,16,65,109,97,122,111,110,32,82,111,111,
+    116,32,67,65,32,52,24,0,97,4,210,171,138,55,79,163,83,13,
+    254,193,138,123,75,168,123,70,75,99,176,98,246,45,27,219,8,113,
+    33,210,0,232,99,189,154,39,251,240,57,110,93,234,61,165,201,129,
+    170,163,91,32,152,69,93,22,219,253,232,16,109,227,156,224,227,189,
+    95,132,98,243,112,100,51,160,203,36,47,112,186,136,161,42,160,117,
+    248,129,174,98,6,196,129,219,57,110,41,176,30,250,46,92,
+    /* Starfield Services Root Certificate Authority - G2 */
+    155,48,129,152,49,11,48,9,6,3,85,4,6,19,2,85,83,49,
+    16,48,14,6,3,85,4,8,19,7,65,114,105,122,111,110,97,49,
+    19,48,17,6,3,85,4,7,19,10,83,99,111,116,116,115,100,97,
+    108,101,49,37,48,35,6,3,85,4,10,19,28,83,116,97,114,102,
+    105,101,108,100,32,84,101,99,104,110,111,108,111,103,105,101,115,44,
+    32,73,110,99,46,49,59,48,57,6,3,85,4,3,19,50,83,116,
+    97,114,102,105,101,108,100,32,83,101,114,118,105,99,101,115,32,82,
+    111,111,116,32,67,101,114,116,105,102,105,99,97,116,101,32,65,117,
+    116,104,111,114,105,116,121,32,45,32,71,50,0,1,0,213,12,58,
+    196,42,249,78,226,245,190,25,151,95,142,136,83,177,31,63,203,207,
+    159,32,19,109,41,58,200,15,125,60,247,107,118,56,99,217,54,96,
+    168,155,94,92,0,128,178,47,89,127,246,135,249,37,67,134,231,105,
+    27,82,154,144,225,113,227,216,45,13,78,111,246,200,73,217,182,243,
+    26,86,174,43,182,116,20,235,207,251,38,227,26,186,29,150,46,106,
+    59,88,148,137,71,86,255,37,160,147,112,83,131,218,132,116,20,195,
+    103,158,4,104,58,223,142,64,90,29,74,78,207,67,145,59,231,86,
+    214,0,112,203,82,238,123,125,174,58,231,188,49,249,69,246,194,96,
+    207,19,89,2,43,128,204,52,71,223,185,222,144,101,109,2,207,44,
+    145,166,166,231,222,133,24,73,124,102,78,163,58,109,169,181,238,52,
+    46,186,13,3,184,51,223,71,235,177,107,141,37,217,155,206,129,209,
+    69,70,50,150,112,135,222,2,14,73,67,133,182,108,115,187,100,234,
+    97,65,172,201,212,84,223,135,47,199,34,178,38,204,159,89,84,104,
+    159,252,190,42,47,196,85,28,117,64,96,23,133,2,85,57,139,127,
+    5,
+};
+/* clang-format on */
+/* end of what tools/gen_anchors made */
+
+/* BearSSL's pointers are to variables, though it only reads them. */
+static unsigned char *dl_constant(const unsigned char *at)
+{
+    return (unsigned char *)(uintptr_t)at;
+}
+
+/* Reads one; returns where the next begins. */
+static const unsigned char *dl_amazon_root(
+    br_x509_trust_anchor *anchor, const unsigned char *at)
+{
+    static const unsigned char exponent[] = { 1, 0, 1 };
+    size_t size;
+    unsigned kind;
+
+    memset(anchor, 0, sizeof *anchor);
+    anchor->flags = BR_X509_TA_CA;
+    anchor->dn.len = *at++;
+    anchor->dn.data = dl_constant(at);
+    at += anchor->dn.len;
+    kind = *at++;
+    size = (size_t)at[0] << 8 | at[1];
+    at += 2;
+    anchor->pkey.key_type = kind == 0 ? BR_KEYTYPE_RSA : BR_KEYTYPE_EC;
+    if (kind == 0) {
+        anchor->pkey.key.rsa.n = dl_constant(at);
+        anchor->pkey.key.rsa.nlen = size;
+        anchor->pkey.key.rsa.e = dl_constant(exponent);
+        anchor->pkey.key.rsa.elen = sizeof exponent;
+    } else {
+        anchor->pkey.key.ec.curve = (int)kind;
+        anchor->pkey.key.ec.q = dl_constant(at);
+        anchor->pkey.key.ec.qlen = size;
+    }
+    return at + size;
+}
+
+DYNALOCK_API size_t dynalock_amazon_anchors(br_x509_trust_anchor *list)
+{
+    const unsigned char *at = dl_amazon_roots;
+    size_t i;
+
+    for (i = 0; i < DYNALOCK_AMAZON_ANCHORS; i++)
+        at = dl_amazon_root(&list[i], at);
+    return i;
+}
+
+#endif
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
@@ -9858,6 +11677,7 @@ DYNALOCK_API const char *dynalock_explain(dynalock_outcome outcome)
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -10071,6 +11891,652 @@ DYNALOCK_API void dynalock_posix_credentials(dynalock_credentials *credentials)
     credentials->token = getenv("AWS_SESSION_TOKEN");
 }
 
+/* ---- the environment and the shared files ---- */
+
+/* An empty value is none. */
+static const char *dl_environment(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static const char *dl_environment_or(const char *name, const char *otherwise)
+{
+    const char *value = dl_environment(name);
+
+    return value != NULL ? value : otherwise;
+}
+
+#define DL_LINE_MOST 8192
+
+/* What of a profile is looked at. The first six are kept; of the others it
+   matters that they are there. */
+static const char *const dl_profile_names[] = {
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "region",
+    "endpoint_url",
+    "ca_bundle",
+    "credential_process",
+    "role_arn",
+    "web_identity_token_file",
+    "sso_session",
+    "sso_start_url",
+    "sso_account_id",
+};
+enum {
+    DL_PROFILE_ID,
+    DL_PROFILE_SECRET,
+    DL_PROFILE_TOKEN,
+    DL_PROFILE_REGION,
+    DL_PROFILE_ENDPOINT,
+    DL_PROFILE_BUNDLE,
+    DL_PROFILE_PROCESS,
+    DL_PROFILE_ROLE,
+    DL_PROFILE_WEB,
+    DL_PROFILE_SSO,
+    DL_PROFILE_ALL = 12
+};
+
+/*
+Two files, line by line; what belongs to the profile is kept. A line is, tried
+in this order: empty or a comment; a section; the continuation of the property
+above; a property.
+*/
+typedef struct dl_profile {
+    const char *name;
+    const char *path; /* of the file that is read */
+    int is_config;    /* it is the config file: [profile name] */
+    int found;        /* the profile is in some file */
+    int prefixed;     /* "[profile default]" was met: it beats "[default]" */
+    int in_section;   /* some section has begun */
+    int ours;         /* it is the profile's */
+    int property;     /* the one that a continuation belongs to; -1: none, or
+                          it has sub-properties; DL_PROFILE_ALL: any other */
+    int has_property; /* there is one above in this section */
+    unsigned line;    /* number */
+    size_t used[DL_PROFILE_ALL]; /* of the values; more than fits: cut */
+    char value[DL_PROFILE_PROCESS][DL_LINE_MOST];
+} dl_profile;
+
+static int dl_is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
+}
+
+/* Trims, in place; returns the new start. */
+static char *dl_trim(char *text, size_t *size)
+{
+    while (*size != 0 && dl_is_blank(text[*size - 1])) (*size)--;
+    while (*size != 0 && dl_is_blank(*text)) {
+        text++;
+        (*size)--;
+    }
+    return text;
+}
+
+static int dl_is_profile_name(const char *text, size_t size)
+{
+    size_t i;
+
+    for (i = 0; i < size; i++)
+        if (!dl_is_alphanumeric(text[i]) && !dl_is_in(text[i], "_-/.%@:+\\"))
+            return 0;
+    return size != 0;
+}
+
+static void dl_profile_forget(dl_profile *profile)
+{
+    dl_wipe(profile->value, sizeof profile->value);
+    memset(profile->used, 0, sizeof profile->used);
+}
+
+/* Is a section's name the profile's? */
+static int dl_profile_is_ours(
+    dl_profile *profile, const char *name, size_t size)
+{
+    static const char prefix[] = "profile";
+    size_t skip = sizeof prefix - 1;
+    int prefixed = size > skip && memcmp(name, prefix, skip) == 0 &&
+                   dl_is_blank(name[skip]);
+
+    if (prefixed && !profile->is_config) return 0;
+    if (prefixed) {
+        name += skip;
+        size -= skip;
+        while (size != 0 && dl_is_blank(*name)) {
+            name++;
+            size--;
+        }
+    } else if (profile->is_config &&
+               (!dl_equals(name, size, "default") || profile->prefixed)) {
+        return 0;
+    }
+    if (!dl_is_profile_name(name, size) ||
+        !dl_equals(name, size, profile->name))
+        return 0;
+    if (prefixed && !profile->prefixed) { /* it beats what [default] said */
+        profile->prefixed = 1;
+        dl_profile_forget(profile);
+    }
+    profile->found = 1;
+    return 1;
+}
+
+/* 0: fatal, as below. */
+static int dl_profile_section(dl_profile *profile, char *line, size_t size)
+{
+    size_t end = 0;
+
+    profile->in_section = 1;
+    profile->has_property = 0;
+    while (end < size && !dl_is_in(line[end], "#;]")) end++;
+    if (end == size || line[end] != ']') return 0;
+    end--;
+    line = dl_trim(line + 1, &end);
+    profile->ours = dl_profile_is_ours(profile, line, end);
+    return 1;
+}
+
+static void dl_profile_append(
+    dl_profile *profile, int property, const char *text, size_t size)
+{
+    size_t at = profile->used[property];
+    size_t room = DL_LINE_MOST - 1 > at ? DL_LINE_MOST - 1 - at : 0;
+
+    profile->used[property] += size;
+    if (property >= DL_PROFILE_PROCESS) return;
+    if (size > room) size = room;
+    memcpy(profile->value[property] + at, text, size);
+}
+
+static int dl_profile_continue(dl_profile *profile, char *line, size_t size)
+{
+    int property = profile->property;
+
+    if (!profile->has_property) return 0;
+    line = dl_trim(line, &size);
+    /* below an empty value stand sub-properties */
+    if (!profile->ours || property == DL_PROFILE_ALL ||
+        profile->used[property] == 0)
+        return 1;
+    dl_profile_append(profile, property, "\n", 1);
+    dl_profile_append(profile, property, line, size);
+    return 1;
+}
+
+/* A comment needs a blank before it. */
+static size_t dl_profile_value_size(const char *text, size_t size)
+{
+    size_t i;
+
+    for (i = 1; i < size; i++)
+        if (dl_is_in(text[i], "#;") && dl_is_blank(text[i - 1])) return i;
+    return size;
+}
+
+static int dl_profile_property(dl_profile *profile, char *line, size_t size)
+{
+    size_t equals = 0, value_size;
+    char *value;
+    int i;
+
+    while (equals < size && line[equals] != '=') equals++;
+    if (equals == size || !profile->in_section) return 0;
+    value = line + equals + 1;
+    value_size = dl_profile_value_size(value, size - equals - 1);
+    value = dl_trim(value, &value_size);
+    line = dl_trim(line, &equals);
+    profile->has_property = 1;
+    for (i = 0; i < DL_PROFILE_ALL; i++)
+        if (dl_equals(line, equals, dl_profile_names[i])) break;
+    profile->property = i;
+    if (i == DL_PROFILE_ALL || !profile->ours) return 1;
+    profile->used[i] = 0;
+    if (i < DL_PROFILE_PROCESS)
+        dl_wipe(profile->value[i], sizeof profile->value[i]);
+    dl_profile_append(profile, i, value, value_size);
+    return 1;
+}
+
+static int dl_profile_line(dl_profile *profile, char *line, size_t size)
+{
+    size_t trimmed = size;
+
+    (void)dl_trim(line, &trimmed);
+    if (trimmed == 0 || line[0] == '#' || line[0] == ';') return 1;
+    if (line[0] == '[') return dl_profile_section(profile, line, size);
+    if (dl_is_blank(line[0])) return dl_profile_continue(profile, line, size);
+    return dl_profile_property(profile, line, size);
+}
+
+/* Takes a file apart into lines. 0: one of them is fatal, or too long. */
+static int dl_profile_lines(dl_profile *profile, FILE *file)
+{
+    char line[DL_LINE_MOST];
+    size_t size = 0;
+    int c, well = 1;
+
+    do {
+        c = getc(file);
+        if (size == 0) profile->line++;
+        if (c != EOF && c != '\n') {
+            if (size == sizeof line) well = 0;
+            else line[size++] = (char)c;
+            continue;
+        }
+        if (well) well = dl_profile_line(profile, line, size);
+        size = 0;
+    } while (c != EOF && well);
+    dl_wipe(line, sizeof line);
+    return well;
+}
+
+/* ---- the report ---- */
+
+static void dl_report(dynalock_posix_aws *aws, const char *source,
+    const char *subject, const char *why)
+{
+    size_t used = strlen(aws->report);
+    dl_span span;
+    dl_sink *sink = dl_span_open(
+        &span, aws->report + used, sizeof aws->report - 1 - used, 0);
+
+    if (used != 0) dl_put_text(sink, "; ");
+    dl_put_text(sink, source);
+    dl_put_text(sink, ": ");
+    if (subject != NULL) {
+        dl_put_text(sink, subject);
+        dl_put_text(sink, " ");
+    }
+    dl_put_text(sink, why);
+    aws->report[used + span.used] = '\0';
+}
+
+/* Where a file is: the variable's, or below ~/.aws. */
+static int dl_profile_path(
+    char *out, size_t capacity, const char *variable, const char *otherwise)
+{
+    const char *path = dl_environment_or(variable, otherwise);
+    const char *home = dl_environment("HOME");
+    dl_span span;
+    dl_sink *sink = dl_span_open(&span, out, capacity - 1, 0);
+
+    if (path[0] == '~' && (path[1] == '/' || path[1] == '\0')) {
+        if (home == NULL) return 0;
+        dl_put_text(sink, home);
+        path++;
+    }
+    dl_put_text(sink, path);
+    out[span.used] = '\0';
+    return span.total == span.used;
+}
+
+static dynalock_outcome dl_profile_fatal(
+    dynalock_posix_aws *aws, const dl_profile *profile)
+{
+    char why[64];
+    dl_span span;
+    dl_sink *sink = dl_span_open(&span, why, sizeof why - 1, 0);
+
+    dl_put_text(sink, "is malformed in line ");
+    dl_put_decimal(sink, profile->line);
+    why[span.used] = '\0';
+    dl_report(aws, "profile", profile->path, why);
+    return DYNALOCK_BAD_FILE;
+}
+
+/* A file that is not there, or cannot be read, says nothing. */
+static dynalock_outcome dl_profile_file(dynalock_posix_aws *aws,
+    dl_profile *profile, const char *variable, const char *otherwise)
+{
+    char path[DYNALOCK_POSIX_TEXT];
+    FILE *file = NULL;
+    int well;
+
+    profile->path = path;
+    profile->in_section = profile->ours = profile->has_property = 0;
+    profile->line = 0;
+    if (!dl_profile_path(path, sizeof path, variable, otherwise)) {
+        dl_report(aws, "profile", otherwise, "has no place: HOME is not set");
+        return DYNALOCK_OK;
+    }
+    file = fopen(path, "r");
+    if (file == NULL) {
+        dl_report(aws, "profile", path,
+            errno == ENOENT ? "is not there" : "cannot be read");
+        return DYNALOCK_OK;
+    }
+    well = dl_profile_lines(profile, file);
+    if (ferror(file)) dl_report(aws, "profile", path, "cannot be read");
+    (void)fclose(file);
+    return well ? DYNALOCK_OK : dl_profile_fatal(aws, profile);
+}
+
+/* The config file first: what the other has replaces what it says. */
+static dynalock_outcome dl_profile_read(
+    dynalock_posix_aws *aws, dl_profile *profile)
+{
+    dynalock_outcome rc;
+
+    memset(profile, 0, sizeof *profile);
+    profile->name = aws->profile != NULL
+                        ? aws->profile
+                        : dl_environment_or("AWS_PROFILE", "default");
+    profile->is_config = 1;
+    rc = dl_profile_file(aws, profile, "AWS_CONFIG_FILE", "~/.aws/config");
+    profile->is_config = 0;
+    if (rc != DYNALOCK_OK) return rc;
+    return dl_profile_file(
+        aws, profile, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
+}
+
+static const char *dl_profile_text(const dl_profile *profile, int property)
+{
+    return profile->used[property] != 0 ? profile->value[property] : NULL;
+}
+
+static const char *dl_profile_setting(const dl_profile *profile, int property,
+    const char *given, char *out, size_t capacity)
+{
+    const char *text = dl_profile_text(profile, property);
+
+    if (given != NULL || text == NULL) return given;
+    dl_copy_text(out, capacity, text, strlen(text));
+    return out;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_posix_load(dynalock_posix_aws *aws)
+{
+    dl_profile profile;
+    dynalock_outcome rc;
+
+    if (aws == NULL) return DYNALOCK_BAD_ARGUMENT;
+    aws->report[0] = '\0';
+    rc = dl_profile_read(aws, &profile);
+    aws->region = dl_profile_setting(&profile, DL_PROFILE_REGION,
+        dl_environment_or("AWS_REGION", dl_environment("AWS_DEFAULT_REGION")),
+        aws->region_text, sizeof aws->region_text);
+    aws->endpoint = dl_profile_setting(&profile, DL_PROFILE_ENDPOINT,
+        dl_environment_or(
+            "AWS_ENDPOINT_URL_DYNAMODB", dl_environment("AWS_ENDPOINT_URL")),
+        aws->endpoint_text, sizeof aws->endpoint_text);
+    aws->ca_bundle = dl_profile_setting(&profile, DL_PROFILE_BUNDLE,
+        dl_environment("AWS_CA_BUNDLE"), aws->bundle_text,
+        sizeof aws->bundle_text);
+    dl_profile_forget(&profile);
+    return rc;
+}
+
+/* ---- the sources of the chain ---- */
+
+static dynalock_outcome dl_posix_missing(
+    dynalock_posix_aws *aws, const char *source, const char *why)
+{
+    dl_report(aws, source, NULL, why);
+    return DYNALOCK_CREDENTIALS_MISSING;
+}
+
+/* dynalock_provide, and its outcome in the report. */
+static dynalock_outcome dl_posix_provide(dynalock_client *client,
+    dynalock_provider *provider, const char *source,
+    const dynalock_credentials *found, int64_t expires_ms)
+{
+    dynalock_outcome rc =
+        dynalock_provide(client, provider, found, expires_ms);
+
+    if (rc != DYNALOCK_OK)
+        dl_report((dynalock_posix_aws *)provider->context, source, NULL,
+            rc == DYNALOCK_BAD_BUFFER ? "too long for the provider's memory"
+            : rc == DYNALOCK_CREDENTIALS_EXPIRED
+                ? "expired"
+                : "characters no header may have");
+    return rc;
+}
+
+static dynalock_outcome dl_posix_environment(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    const char *expires = dl_environment("AWS_CREDENTIAL_EXPIRATION");
+    dynalock_credentials found;
+    int64_t expires_ms = 0;
+
+    found.key_id = dl_environment("AWS_ACCESS_KEY_ID");
+    found.secret = dl_environment("AWS_SECRET_ACCESS_KEY");
+    found.token = dl_environment("AWS_SESSION_TOKEN");
+    if (found.key_id == NULL)
+        return dl_posix_missing(
+            aws, "environment", "AWS_ACCESS_KEY_ID is not set");
+    if (found.secret == NULL)
+        return dl_posix_missing(
+            aws, "environment", "AWS_SECRET_ACCESS_KEY is not set");
+    if (expires != NULL) expires_ms = dl_read_time(expires, strlen(expires));
+    if (expires != NULL && expires_ms == 0) {
+        dl_report(
+            aws, "environment", "AWS_CREDENTIAL_EXPIRATION", "is not a time");
+        return DYNALOCK_BAD_ANSWER;
+    }
+    return dl_posix_provide(
+        client, provider, "environment", &found, expires_ms);
+}
+
+/* A profile that names another way gets no other identity instead. */
+static dynalock_outcome dl_profile_offered(
+    dynalock_posix_aws *aws, const dl_profile *profile)
+{
+    int i, has_keys = profile->used[DL_PROFILE_ID] != 0 &&
+                      profile->used[DL_PROFILE_SECRET] != 0;
+
+    for (i = has_keys ? DL_PROFILE_ROLE : DL_PROFILE_PROCESS;
+         i < DL_PROFILE_ALL; i++) {
+        if (profile->used[i] == 0) continue;
+        dl_report(aws, "profile", profile->name, "asks for");
+        dl_report(aws, "not offered", NULL, dl_profile_names[i]);
+        return DYNALOCK_CREDENTIALS_NOT_OFFERED;
+    }
+    if (has_keys) return DYNALOCK_OK;
+    dl_report(aws, "profile", profile->name,
+        profile->found ? "has no keys" : "is in no file");
+    aws->ended = !profile->found && (aws->profile != NULL ||
+                                        dl_environment("AWS_PROFILE") != NULL);
+    return DYNALOCK_CREDENTIALS_MISSING;
+}
+
+static dynalock_outcome dl_posix_profile(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    dl_profile profile;
+    dynalock_credentials found;
+    dynalock_outcome rc = dl_profile_read(aws, &profile);
+
+    if (rc == DYNALOCK_OK) rc = dl_profile_offered(aws, &profile);
+    found.key_id = profile.value[DL_PROFILE_ID];
+    found.secret = profile.value[DL_PROFILE_SECRET];
+    found.token = dl_profile_text(&profile, DL_PROFILE_TOKEN);
+    if (rc == DYNALOCK_OK)
+        rc = dl_posix_provide(client, provider, "profile", &found, 0);
+    dl_profile_forget(&profile);
+    return rc;
+}
+
+static dynalock_outcome dl_posix_web_identity(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+
+    (void)client;
+    if (dl_environment("AWS_WEB_IDENTITY_TOKEN_FILE") == NULL)
+        return DYNALOCK_CREDENTIALS_MISSING; /* nobody asks for it */
+    dl_report(
+        aws, "not offered", "AWS_WEB_IDENTITY_TOKEN_FILE", "(web identity)");
+    return DYNALOCK_CREDENTIALS_NOT_OFFERED;
+}
+
+/* Sources of other sections: their own context for the step. */
+static dynalock_outcome dl_posix_delegate(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_source *source, void *context)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    const dynalock_source *chain = provider->source;
+    dynalock_outcome rc;
+
+    provider->source = source;
+    provider->context = context;
+    rc = source->step(client, provider);
+    provider->source = chain;
+    provider->context = aws;
+    if (rc != DYNALOCK_OK && rc != DYNALOCK_AGAIN)
+        dl_report(aws, source->name, NULL, client->detail.message);
+    return rc;
+}
+
+/* The token's file changes: it is read for every fetch. */
+static const char *dl_posix_authorize(void *context)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)context;
+    const char *path =
+        dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+    FILE *file;
+    size_t size;
+
+    if (path == NULL)
+        return dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    file = fopen(path, "r");
+    if (file == NULL) return NULL;
+    size = fread(aws->authorization, 1, sizeof aws->authorization, file);
+    if (ferror(file) || size == sizeof aws->authorization) size = 0;
+    (void)fclose(file);
+    aws->authorization[size] = '\0';
+    return size != 0 ? aws->authorization : NULL;
+}
+
+static dynalock_outcome dl_posix_container(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    dynalock_container *container = &aws->container;
+
+    container->uri =
+        dl_environment_or("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            dl_environment("AWS_CONTAINER_CREDENTIALS_FULL_URI"));
+    if (container->uri == NULL)
+        return dl_posix_missing(aws, "container", "its variables are not set");
+    if (provider->state == DL_ASK_IDLE) container->authorization = NULL;
+    container->authorize = NULL;
+    container->context = aws;
+    if (dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") != NULL ||
+        dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN") != NULL)
+        container->authorize = dl_posix_authorize;
+    aws->ended = 1; /* who has these variables is not on EC2 as such */
+    return dl_posix_delegate(
+        client, provider, dynalock_source_container(), container);
+}
+
+/* The base URL of the metadata service, if it has been moved. */
+static int dl_posix_ec2_endpoint(dynalock_posix_aws *aws)
+{
+    const char *uri = dl_environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+    const char *mode =
+        dl_environment("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
+    dynalock_container *parts = &aws->container;
+    const char *rest = NULL;
+
+    memset(&aws->ec2, 0, offsetof(dynalock_ec2, again));
+    if (uri == NULL) {
+        if (mode != NULL && dl_begins(mode, "ipv6") != NULL)
+            aws->ec2.host = "fd00:ec2::254";
+        return 1;
+    }
+    if (dl_begins(uri, "http://") != NULL)
+        rest = dl_container_host(parts, uri + 7);
+    if (rest != NULL) rest = dl_container_port(parts, rest);
+    if (rest == NULL || (rest[0] != '\0' && strcmp(rest, "/") != 0)) return 0;
+    dl_copy_text(
+        aws->host, sizeof aws->host, parts->host, strlen(parts->host));
+    aws->ec2.host = aws->host;
+    aws->ec2.port = parts->port;
+    return 1;
+}
+
+static dynalock_outcome dl_posix_ec2(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    const char *disabled = dl_environment("AWS_EC2_METADATA_DISABLED");
+    const char *end = NULL;
+
+    if (disabled != NULL) end = dl_begins(disabled, "true");
+    if (end != NULL && disabled[4] == '\0')
+        return dl_posix_missing(
+            aws, "EC2 metadata", "AWS_EC2_METADATA_DISABLED is true");
+    if (!dl_posix_ec2_endpoint(aws)) {
+        dl_report(aws, "EC2 metadata", "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            "is not http://host[:port]");
+        return DYNALOCK_BAD_ENDPOINT;
+    }
+    return dl_posix_delegate(
+        client, provider, dynalock_source_ec2(), &aws->ec2);
+}
+
+/* ---- the chain ---- */
+
+static dynalock_outcome (*const dl_posix_chain[])(
+    dynalock_client *client, dynalock_provider *provider) = {
+    dl_posix_environment,
+    dl_posix_profile,
+    dl_posix_web_identity,
+    dl_posix_container,
+    dl_posix_ec2,
+};
+
+static dynalock_outcome dl_posix_step(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    dynalock_outcome rc = DYNALOCK_CREDENTIALS_MISSING;
+
+    if (aws->at == 0) aws->report[0] = '\0';
+    for (;;) {
+        rc = dl_posix_chain[aws->at](client, provider);
+        if (rc == DYNALOCK_AGAIN || rc == DYNALOCK_OK) return rc;
+        if (rc != DYNALOCK_CREDENTIALS_MISSING || aws->ended ||
+            aws->at + 1u == DL_COUNT(dl_posix_chain))
+            break;
+        aws->at++;
+    }
+    return dl_blame(client, provider, rc, aws->report);
+}
+
+static void dl_posix_stop(dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+
+    if (provider->state != DL_ASK_IDLE) {
+        dl_report(aws,
+            dl_posix_chain[aws->at] == dl_posix_ec2 ? "EC2 metadata"
+                                                    : "container",
+            NULL, "not in time");
+        (void)dl_blame(client, provider, DYNALOCK_NO_ANSWER, aws->report);
+    }
+    dl_wipe(aws->authorization, sizeof aws->authorization);
+    dl_wipe(aws->ec2.token, sizeof aws->ec2.token);
+    aws->ec2.again = 0;
+    aws->at = 0;
+    aws->ended = 0;
+}
+
+DYNALOCK_API const dynalock_source *dynalock_source_posix(void)
+{
+    static const dynalock_source source = { "credentials chain", dl_posix_step,
+        dl_posix_stop };
+
+    return &source;
+}
+
 #ifndef DYNALOCK_NO_TLS
 
 /* One certificate on its way from PEM text to an anchor. */
@@ -10202,6 +12668,132 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
     if (reader.outcome == DYNALOCK_OK && anchors->count == before)
         return DYNALOCK_BAD_FILE;
     return reader.outcome;
+}
+
+/* ---- an identity ---- */
+
+typedef struct dl_identity_reader {
+    dynalock_posix_identity *to;
+    size_t start; /* of the object under way */
+    dynalock_outcome outcome;
+} dl_identity_reader;
+
+static void dl_identity_der(void *context, const void *data, size_t size)
+{
+    dl_identity_reader *reader = (dl_identity_reader *)context;
+    dynalock_posix_identity *to = reader->to;
+
+    if (size > sizeof to->bytes - to->used) {
+        reader->outcome = DYNALOCK_BAD_BUFFER;
+        return;
+    }
+    memcpy(to->bytes + to->used, data, size);
+    to->used += size;
+}
+
+static void dl_identity_object(
+    dl_identity_reader *reader, const char *name, int is_key)
+{
+    dynalock_posix_identity *to = reader->to;
+    dynalock_identity *identity = &to->identity;
+    br_x509_certificate *next = &to->chain[identity->chain_count];
+    size_t size = to->used - reader->start;
+
+    if (is_key) {
+        if (strstr(name, "PRIVATE KEY") != NULL)
+            br_skey_decoder_push(
+                &to->decoder, to->bytes + reader->start, size);
+        dl_wipe(to->bytes + reader->start, size); /* the decoder has it */
+        to->used = reader->start;
+    } else if (strcmp(name, "CERTIFICATE") != 0) {
+        to->used = reader->start;
+    } else if (identity->chain_count == DL_COUNT(to->chain)) {
+        reader->outcome = DYNALOCK_BAD_BUFFER;
+    } else {
+        next->data = to->bytes + reader->start;
+        next->data_len = size;
+        identity->chain_count++;
+    }
+}
+
+static void dl_identity_text(dl_identity_reader *reader,
+    br_pem_decoder_context *pem, const char *text, size_t size, int is_key)
+{
+    while (size != 0 && reader->outcome == DYNALOCK_OK) {
+        size_t n = br_pem_decoder_push(pem, text, size);
+
+        text += n;
+        size -= n;
+        switch (br_pem_decoder_event(pem)) {
+        case BR_PEM_BEGIN_OBJ:
+            reader->start = reader->to->used;
+            br_pem_decoder_setdest(pem, dl_identity_der, reader);
+            break;
+        case BR_PEM_END_OBJ:
+            dl_identity_object(reader, br_pem_decoder_name(pem), is_key);
+            break;
+        case BR_PEM_ERROR: reader->outcome = DYNALOCK_BAD_FILE; break;
+        default: break;
+        }
+    }
+}
+
+static dynalock_outcome dl_identity_file(
+    dynalock_posix_identity *to, const char *path, int is_key)
+{
+    dl_identity_reader reader;
+    br_pem_decoder_context pem;
+    char text[1024];
+    ssize_t n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) return DYNALOCK_NO_FILE;
+    memset(&reader, 0, sizeof reader);
+    reader.to = to;
+    br_pem_decoder_init(&pem);
+    while (
+        reader.outcome == DYNALOCK_OK && (n = read(fd, text, sizeof text)) > 0)
+        dl_identity_text(&reader, &pem, text, (size_t)n, is_key);
+    (void)close(fd);
+    dl_wipe(text, sizeof text);
+    dl_wipe(&pem, sizeof pem);
+    return n < 0 ? DYNALOCK_NO_FILE : reader.outcome;
+}
+
+static dynalock_outcome dl_identity_key(dynalock_posix_identity *to)
+{
+    const br_ec_private_key *ec = br_skey_decoder_get_ec(&to->decoder);
+    const br_rsa_private_key *rsa = br_skey_decoder_get_rsa(&to->decoder);
+    size_t count = to->identity.chain_count;
+
+    if (count == 0) return DYNALOCK_BAD_FILE;
+    if (ec != NULL) { /* its number stays in the decoder */
+        to->ec_key = *ec;
+        dynalock_identity_ec(&to->identity, to->chain, count, &to->ec_key);
+    } else if (rsa != NULL) {
+        to->rsa_key = *rsa;
+        dynalock_identity_rsa(&to->identity, to->chain, count, &to->rsa_key);
+    } else {
+        return DYNALOCK_BAD_FILE;
+    }
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_posix_load_identity(
+    dynalock_posix_identity *identity, const char *chain_path,
+    const char *key_path)
+{
+    dynalock_outcome rc;
+
+    if (identity == NULL || chain_path == NULL || key_path == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    memset(identity, 0, sizeof *identity);
+    br_skey_decoder_init(&identity->decoder);
+    rc = dl_identity_file(identity, chain_path, 0);
+    if (rc == DYNALOCK_OK) rc = dl_identity_file(identity, key_path, 1);
+    if (rc == DYNALOCK_OK) rc = dl_identity_key(identity);
+    if (rc != DYNALOCK_OK) dl_wipe(identity, sizeof *identity);
+    return rc;
 }
 
 #endif /* DYNALOCK_NO_TLS */

@@ -67,6 +67,7 @@ class World:
         base = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)}
         base.update(harness.CREDENTIALS, AWS_ENDPOINT_URL=self.servers.url["https"])
         base.update(AWS_CA_BUNDLE=str(harness.BUILD / "pki/ca.pem"), DYNALOCK_TABLE="locks")
+        base.update(HOME=str(self.folder), AWS_EC2_METADATA_DISABLED="true")
         base.update(changes)
         return {name: value for name, value in base.items() if value is not None}
 
@@ -238,8 +239,28 @@ def test_credentials(world):
     world.refused(CREDENTIALS, "secret", *run, changes={"AWS_SECRET_ACCESS_KEY": "wrong"})
     world.servers.control("fault denied")
     world.refused(CREDENTIALS, "init --policy", *run)
-    world.servers.control("fault expired-token")
+    world.servers.control("fault expired-token x5")  # new ones are asked for once
     world.refused(CREDENTIALS, "fresh ones", *run)
+
+
+def test_profile(world):
+    """Credentials, region and endpoint from the files that AWS' tools read."""
+    keys = harness.CREDENTIALS
+    (world.folder / ".aws").mkdir()
+    (world.folder / ".aws/credentials").write_text(
+        "[edge]\n"
+        f"aws_access_key_id = {keys['AWS_ACCESS_KEY_ID']}\n"
+        f"aws_secret_access_key = {keys['AWS_SECRET_ACCESS_KEY']}\n"
+    )
+    (world.folder / ".aws/config").write_text(
+        f"[profile edge]\nregion = us-east-1\nendpoint_url = {world.servers.url['https']}\n"
+        "[profile assumed]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = edge\n"
+    )
+    nothing = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_ENDPOINT_URL": None}
+    world.run("run", world.key, "--", "true", changes={**nothing, "AWS_PROFILE": "edge"})
+    endpoint = {"AWS_ENDPOINT_URL": world.servers.url["https"]}
+    run = ["run", "-n", world.key, "--", "true"]
+    world.refused(CREDENTIALS, "role_arn", *run, changes={**nothing, **endpoint, "AWS_PROFILE": "assumed"})
 
 
 def test_clock_and_tls(world):
@@ -251,7 +272,7 @@ def test_clock_and_tls(world):
         url = world.servers.url[f"https-{name}" if f"https-{name}" in world.servers.url else name]
         world.refused(CLOCK_OR_TLS, "certificate|TLS", *run, changes={"AWS_ENDPOINT_URL": url})
     world.refused(CLOCK_OR_TLS, "--ca", *run, changes={"AWS_CA_BUNDLE": "/no/such/file"})
-    world.refused(CLOCK_OR_TLS, "no sound cert.*--ca", *run, changes={"AWS_CA_BUNDLE": "/dev/null"})
+    world.refused(CLOCK_OR_TLS, "certificate.*--ca", *run, changes={"AWS_CA_BUNDLE": "/dev/null"})
 
 
 # ---- run -----------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ literals, so that none is merged with dynalock.h's.
     WITH_LIST       and dynalock_list
     WITH_CALL       and requests of its own, with a fence
     WITH_TABLE      and making and checking a table
+    WITH_EC2        and credentials from an EC2 instance
+    WITH_IOT        and credentials from AWS IoT, with an EC key
     WITH_LAYOUT=f   and the layout that f returns
 */
 #include "dynalock.h"
@@ -47,6 +49,21 @@ extern char fence[DYNALOCK_FENCE_CLAUSE_SIZE];
 extern dynalock_table table;
 #endif
 
+#if defined(WITH_EC2) || defined(WITH_IOT)
+extern dynalock_provider provider;
+extern char memory[4096];
+#endif
+#ifdef WITH_EC2
+extern dynalock_ec2 source;
+#endif
+#ifdef WITH_IOT
+extern dynalock_iot source;
+extern dynalock_identity identity;
+extern br_x509_certificate chain[];
+extern br_ec_private_key key;
+extern br_x509_trust_anchor roots[];
+#endif
+
 int main(void)
 {
 #ifdef WITH_TLS
@@ -56,7 +73,20 @@ int main(void)
 #ifdef WITH_LAYOUT
     config.layout = WITH_LAYOUT();
 #endif
+#ifdef WITH_EC2
+    outcome = dynalock_provider_init(
+        &provider, dynalock_source_ec2(), &source, memory, sizeof memory);
+#endif
+#ifdef WITH_IOT
+    outcome = (int)dynalock_amazon_anchors(roots);
+    dynalock_identity_ec(&identity, chain, 1, &key);
+    outcome = dynalock_provider_init(
+        &provider, dynalock_source_iot(), &source, memory, sizeof memory);
+#endif
     outcome = dynalock_client_init(&client, &config);
+#if defined(WITH_EC2) || defined(WITH_IOT)
+    outcome = dynalock_set_provider(&client, &provider);
+#endif
     outcome = dynalock_lock_init(&lock, &options);
     outcome = dynalock_acquire(&client, &lock, DYNALOCK_FOREVER);
     outcome = dynalock_renew(&client, &lock);
