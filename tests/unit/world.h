@@ -96,6 +96,9 @@ struct world {
     uint8_t lock_moves[WORLD_STATES][WORLD_STATES];
     uint8_t exchange_moves[WORLD_STATES][WORLD_STATES];
     const dynalock_operation *table; /* NULL, or looked at too */
+    const dynalock_provider *provider;
+    uint8_t ask_was;
+    uint8_t ask_moves[WORLD_STATES][WORLD_STATES];
     uint8_t table_was;
     uint8_t table_moves[WORLD_STATES][WORLD_STATES];
     /* carries out what is not about the item: last_operation, last_body, and
@@ -120,6 +123,9 @@ static void world_look(world *w)
     if (w->table != NULL && w->table->state != w->table_was)
         w->table_moves[w->table_was][w->table->state] = 1;
     if (w->table != NULL) w->table_was = w->table->state;
+    if (w->provider != NULL && w->provider->state != w->ask_was)
+        w->ask_moves[w->ask_was][w->provider->state] = 1;
+    if (w->provider != NULL) w->ask_was = w->provider->state;
     if (w->client.exchange.state != w->exchange_was)
         w->exchange_moves[w->exchange_was][w->client.exchange.state] = 1;
     w->exchange_was = w->client.exchange.state;
