@@ -3,6 +3,7 @@ Credentials that are fetched: when, how often, what a failure does, and what
 stays in memory. The source here is one of the test's own; the sources of
 dynalock.h are in test_sources.c.
 */
+#define DYNALOCK_LOG 4
 #include "world.h"
 
 #define HOUR 3600000u
@@ -471,6 +472,38 @@ static void test_close_wipes_all(void **state)
     assert_false(is_anywhere("token-of-the-first"));
 }
 
+static char logged[65536];
+
+static void note(void *context, dynalock_log_id id, const char *text)
+{
+    size_t used = strlen(logged);
+
+    (void)context;
+    (void)snprintf(
+        logged + used, sizeof logged - used, "%d %s\n", (int)id, text);
+}
+
+/* Neither in the log, nor in the words of a failure. */
+static void test_nothing_secret_is_told(void **state)
+{
+    (void)state;
+    logged[0] = '\0';
+    w.platform.log = note;
+    source.token = "token-of-the-first";
+    acquire();
+    world_run(&w, HOUR);
+    w.faults[w.fault_at] = FAULT_EXPIRED_TOKEN;
+    assert_int_equal(dynalock_renew(&w.client, &lock), DYNALOCK_OK);
+    source.token = "token of spaces";
+    w.faults[w.fault_at] = FAULT_EXPIRED_TOKEN;
+    assert_int_equal(dynalock_renew(&w.client, &lock), DYNALOCK_BAD_ANSWER);
+    assert_non_null(strstr(logged, "204 the test\n"));
+    assert_null(strstr(logged, "hush"));
+    assert_null(strstr(logged, "token"));
+    assert_false(is_within(&w.client.detail, sizeof w.client.detail, "hush"));
+    assert_false(is_within(&w.client.detail, sizeof w.client.detail, "token"));
+}
+
 static void test_what_was_refused_is_wiped(void **state)
 {
     (void)state;
@@ -511,6 +544,7 @@ int main(void)
         TEST(bad_arguments),
         TEST(what_is_replaced_is_wiped),
         TEST(close_wipes_all),
+        TEST(nothing_secret_is_told),
         TEST(what_was_refused_is_wiped),
     };
 
