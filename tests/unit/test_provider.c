@@ -457,6 +457,16 @@ static void test_what_is_replaced_is_wiped(void **state)
     assert_false(is_anywhere("token-of-the-first"));
 }
 
+/* Outside of a fetch, too. */
+static void test_what_is_given_anew_is_wiped(void **state)
+{
+    (void)state;
+    assert_int_equal(give("A", "secret-of-old", NULL, 0), DYNALOCK_OK);
+    assert_true(is_anywhere("secret-of-old"));
+    assert_int_equal(give("B", "new", NULL, 0), DYNALOCK_OK);
+    assert_false(is_anywhere("secret-of-old"));
+}
+
 static void test_close_wipes_all(void **state)
 {
     size_t i;
@@ -543,6 +553,7 @@ int main(void)
         TEST(provide_checks_what_it_gets),
         TEST(bad_arguments),
         TEST(what_is_replaced_is_wiped),
+        TEST(what_is_given_anew_is_wiped),
         TEST(close_wipes_all),
         TEST(nothing_secret_is_told),
         TEST(what_was_refused_is_wiped),
