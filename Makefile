@@ -28,7 +28,7 @@ SOURCES = build/sources/sources
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs simulate contend firmware mutants interop lint vectors sizes bench clean
+.PHONY: help setup demo test programs simulate contend firmware mutants interop lint vectors sizes bench cli install footprint clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -59,6 +59,7 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
 	    --counts tests/options.py tests/honesty.py \
 	    --alone tests/harness_test.py tests/examples_test.py \
+	    tests/cli_test.py \
 	    'tests/conformance/contend.py --seconds 25' \
 	    --together --cmocka $(foreach server,dynoxide dynalite,\
 	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %')) \
@@ -66,7 +67,7 @@ test: setup ## run every test; the last line is `N passed, N failed`
 
 programs: build/simulate build/model_pipe $(UNIT_PLAIN) $(UNIT_SANITIZED) \
     $(CONFORMANCE) $(CONTENDER) $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS) \
-    $(SOURCES)
+    $(SOURCES) build/dynalock
 
 RUNS = 300
 SEED = 1
@@ -95,6 +96,22 @@ SERVER = dynoxide
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
 
+cli: ## the command dynalock, in build/; STATIC=1: with musl, of itself
+	@tests/setup.sh $(if $(STATIC),static,command)
+	@$(MAKE) --no-print-directory $(COMMAND)
+
+COMMAND = $(if $(STATIC),build/static/dynalock,build/dynalock)
+PREFIX = /usr/local
+INTO = $(DESTDIR)$(PREFIX)
+
+install: cli ## the command, its manual and its completion [PREFIX, DESTDIR]
+	@install -d $(INTO)/bin $(INTO)/share/man/man1 \
+	    $(INTO)/share/bash-completion/completions
+	@install $(COMMAND) $(INTO)/bin/dynalock
+	@install -m 644 examples/dynalock/dynalock.1 $(INTO)/share/man/man1
+	@install -m 644 examples/dynalock/completion.bash \
+	    $(INTO)/share/bash-completion/completions/dynalock
+
 interop: ## contend with other libraries, for real [4]
 	@tests/setup.sh interop$(if $(GO),-go)
 	@$(MAKE) --no-print-directory build/interop/device
@@ -102,6 +119,10 @@ interop: ## contend with other libraries, for real [4]
 	@javac -cp 'build/interop/java/*' -d build/interop/classes \
 	    tests/interop/JavaSide.java
 	@tests/interop.py
+
+footprint: setup ## the command, static: its size and memory, and all its tests
+	@$(MAKE) --no-print-directory cli STATIC=1
+	@tests/cli_test.py --program build/static/dynalock
 
 firmware: ## the library as firmware on emulated boards [1]
 	@tests/setup.sh firmware
@@ -174,6 +195,39 @@ build/fuzz/%: tests/fuzz/fuzz_%.c $(HEADERS)
 
 build/examples/%: examples/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS),-lbearssl -pthread)
+
+# ---- the command ----
+
+CLI = $(wildcard examples/dynalock/*.c)
+CLI_HEADERS = $(wildcard examples/dynalock/*.h) dynalock.h
+CLI_FLAGS = -std=c99 -D_DEFAULT_SOURCE= -Wall -Wextra -Os -I. \
+    -ffunction-sections -fdata-sections -Wl,--gc-sections
+
+build/dynalock: $(CLI) $(CLI_HEADERS)
+	@mkdir -p $(@D) && rm -f $@
+	@$(CC) $(CLI_FLAGS) -g $(CLI) -lbearssl -o $@
+
+# musl, and BearSSL from its sources: nothing of the host's libraries.
+BEARSSL = build/sources/bearssl
+STATIC_FLAGS = $(CLI_FLAGS) -static -s -fno-asynchronous-unwind-tables \
+    -Wl,-z,noseparate-code,--build-id=none
+
+build/static/dynalock: $(CLI) $(CLI_HEADERS) build/static/bearssl.a \
+    build/include/jsmn.h
+	@rm -f $@
+	@musl-gcc $(STATIC_FLAGS) -isystem build/include $(CLI) \
+	    build/static/bearssl.a -o $@
+
+build/sources/versions:
+	@tests/setup.sh static
+
+build/static/bearssl.a: build/sources/versions
+	@mkdir -p build/static/bearssl && rm -f $@
+	@cd build/static/bearssl && musl-gcc -Os -ffunction-sections \
+	    -fdata-sections -fno-asynchronous-unwind-tables \
+	    -I../../sources/bearssl/src -I../../sources/bearssl/inc \
+	    -c ../../sources/bearssl/src/*.c ../../sources/bearssl/src/*/*.c
+	@ar rcs $@ build/static/bearssl/*.o
 
 build/tsan/%: examples/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -fsanitize=thread,-lbearssl -pthread)

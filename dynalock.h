@@ -5616,12 +5616,12 @@ static void dl_acquire_seen(
         return;
     }
     dl_observe(lock, item);
-    /* Free, mine from an earlier try, or watched through though refused: then
-       only the fence was behind, and has now caught up. After a refusal once;
-       others may be as quick. */
+    /* Free, mine from an earlier try, or watched through: while a look was
+       under way, or though refused; then only the fence was behind, and has
+       now caught up. After a refusal once; others may be as quick. */
     if ((lock->memory & DL_HURRIED) == 0 &&
         (item->kind != DL_ITEM_LIVE || whose != DL_WHOSE_OTHER ||
-            (refused && dl_watch_left(lock) == 0))) {
+            dl_watch_left(lock) == 0)) {
         if (refused) lock->memory |= DL_HURRIED;
         dl_turn_to(lock, DL_LOCK_ACQUIRE);
         return;
@@ -6213,7 +6213,7 @@ static const char dl_go_write[] =
     "'UpdateExpression':'"
     "SET " DL_VERSION "=:r,#s=:s[A,#o=:o,#t=:n,deleteOnRelease=:i,#d=:d]"
     "[B[J,#d=:d]][L," DL_LEASE "=:l]" DL_SET_FENCE "[F,isReleased=:i]" DL_IF
-    "isReleased=:y AND attribute_exists(#o)" DL_OR_MINE "[E AND " DL_FENCE
+    "isReleased=:y AND NOT " DL_IS_MISSING "(#o)" DL_OR_MINE "[E AND " DL_FENCE
     "=:f AND isReleased=:i][G AND " DL_FENCE "<=:f]"
     "','ExpressionAttributeNames':{'#o':'owner','#s':'timestamp'"
     "[A,'#k':$P,'#t':'ttl','#d':'data'][B[J,'#d':'data']]}" DL_VALUES
@@ -6240,16 +6240,16 @@ static void dl_go_put(const dl_fields *fields, char letter, dl_sink *sink)
     }
 }
 
-/* The literal of attribute isReleased: 't', 'f', or 0. */
+/* The literal of attribute isReleased: 't', 'f', or 0. What is missing stands
+   at 0, the root, which is no literal and has no such member. */
 static char dl_go_released(const dl_json *json)
 {
     int at = dl_json_member(json, 0, "Item");
     const jsmntok_t *t;
 
     at = dl_json_member(json, at, "isReleased");
-    if (at != 0) at = dl_json_member(json, at, "BOOL");
-    t = dl_json_token(json, at);
-    return at != 0 && t->type == JSMN_PRIMITIVE ? json->text[t->start] : '\0';
+    t = dl_json_token(json, dl_json_member(json, at, "BOOL"));
+    return t->type == JSMN_PRIMITIVE ? json->text[t->start] : '\0';
 }
 
 static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
@@ -6257,7 +6257,7 @@ static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
     dl_item_kind kind = dl_judge_item(client, item);
     char released = dl_go_released(&client->json);
 
-    if (kind == DL_ITEM_FREE || item->found[DL_FOUND_OWNER].text == NULL ||
+    if (item->found[DL_FOUND_OWNER].text == NULL ||
         item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
         return DL_ITEM_FOREIGN;
     if (!item->found[DL_FOUND_VERSION].there) {
@@ -6269,12 +6269,16 @@ static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
     return released == 'f' ? kind : DL_ITEM_FOREIGN;
 }
 
-/* Written, but a put may be under way: look again after a while. */
+/* Written, but a put may be under way: look again after a while, which must
+   leave something of the lease. */
 static void dl_go_granted(dynalock_lock *lock)
 {
+    uint32_t ms = lock->sent_lease_ms / 2;
+
+    if (ms > DL_PUT_RACE_MS) ms = DL_PUT_RACE_MS;
     lock->memory |= DL_UNANSWERED;
     dl_turn_to(lock, DL_LOCK_CONFIRM);
-    lock->operation.due += DL_PUT_RACE_MS;
+    lock->operation.due += ms;
 }
 
 DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_go(void)

@@ -353,7 +353,7 @@ def first_violation(program, world):
     if result.returncode == 0:
         return None
     lines = result.stdout.splitlines()
-    told = [line for line in lines if line.startswith(("VIOLATION", "model:"))]
+    told = [line for line in lines if line.startswith(("VIOLATION", "model:", "a figure"))]
     return told[0] if told else f"ended with {result.returncode}"
 
 

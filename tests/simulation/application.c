@@ -404,6 +404,11 @@ static uint64_t next_wake(device *d)
     at = d->world->now + (((uint64_t)ms * 1000) << 20) / d->rate + 1;
     for (i = 0; i < d->task_count; i++)
         if (app_wake(&d->tasks[i]) < at) at = app_wake(&d->tasks[i]);
+    if (has(d->world, WORLD_EDGE) && !one_in(&d->world->chance, 4)) {
+        uint64_t early = d->world->now + draw(&d->world->chance, 20 * MS);
+
+        if (early < at) at = early; /* one may look sooner than told */
+    }
     return at;
 }
 

@@ -70,7 +70,8 @@ static void strike(device *d)
     if (strikes(w, WORLD_PAUSE, 1500))
         pause_device(d, draw(&w->chance, 5 * SECOND));
     if (strikes(w, WORLD_EDGE, 150))
-        pause_device(d, draw(&w->chance, 3 * SECOND));
+        pause_device(d,
+            draw(&w->chance, one_in(&w->chance, 2) ? 3 * SECOND : 300 * MS));
     if (!strikes(w, WORLD_CRASH, 4000)) return;
     crash_device(d);
     _longjmp(w->here, 1); /* for good: boot begins anew */
@@ -141,6 +142,9 @@ static int32_t hook_read(void *context, void *data, size_t size)
     size_t there;
 
     strike(d);
+    /* what comes meanwhile is read with an old clock in hand */
+    if (d->answer_size == 0 && strikes(w, WORLD_EDGE, 30))
+        pause_device(d, draw(&w->chance, 400 * MS));
     there = d->answer_size - d->answer_at;
     if (there == 0) return d->peer_closed ? (int32_t)DYNALOCK_EOF : 0;
     if (size > there) size = there;

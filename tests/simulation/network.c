@@ -7,13 +7,26 @@
 
 FILE *record;
 
+/* Quick, so that every millisecond of the margins counts; or too late, or just
+   in time. Coarse clocks are met anywhere between two steps. */
+static uint64_t edge_delay_us(world *w)
+{
+    switch (draw(&w->chance, 40)) {
+    case 0: return draw(&w->chance, 3 * SECOND);
+    case 1: return draw(&w->chance, 300 * MS);
+    case 2:
+    case 3:
+    case 4:
+    case 5: return 50 + draw(&w->chance, has(w, WORLD_TICK) ? 100 * MS : 300);
+    default: return 50 + draw(&w->chance, 300);
+    }
+}
+
 uint64_t delay_us(world *w)
 {
     uint64_t x = draw(&w->chance, 1000);
 
-    if (has(w, WORLD_EDGE) && !is_quiet(w))
-        return one_in(&w->chance, 20) ? draw(&w->chance, 3 * SECOND)
-                                      : 50 + draw(&w->chance, 300);
+    if (has(w, WORLD_EDGE) && !is_quiet(w)) return edge_delay_us(w);
     if (is_quiet(w) || !has(w, WORLD_DELAY))
         return 500 + draw(&w->chance, 8 * MS);
     if (x < 800) return 500 + draw(&w->chance, 10 * MS);
@@ -80,6 +93,10 @@ static size_t carry_out(world *w, const event *e, char *answer)
         w->model, &w->options, server_ms(w), e->text, e->size, answer);
     (void)look(w, key, &after);
     judge_write(w, key, &before, &after);
+    /* what is over by its TTL may go just when it is taken */
+    if (has(w, WORLD_TTL) && one_in(&w->chance, 4))
+        push(w, w->now + draw(&w->chance, 3 * SECOND), EVENT_EXPIRE, NULL)
+            ->value = 1;
     return size;
 }
 

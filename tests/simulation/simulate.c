@@ -226,7 +226,6 @@ static void expire_items(world *w)
         judge_expiry(w, i);
         total.deleted++;
     }
-    push(w, w->now + draw(&w->chance, 600 * SECOND), EVENT_EXPIRE, NULL);
 }
 
 /* In the quiet end holders die one by one, to see how soon that is noticed;
@@ -277,7 +276,12 @@ static void handle(world *w, event *e)
     case EVENT_OPEN: handle_device(w, e); break;
     case EVENT_SERVE: serve(w, e); break;
     case EVENT_ANSWER: deliver(w, e); break;
-    case EVENT_EXPIRE: expire_items(w); break;
+    case EVENT_EXPIRE:
+        expire_items(w);
+        if (e->value == 0)
+            push(w, w->now + draw(&w->chance, 600 * SECOND), EVENT_EXPIRE,
+                NULL);
+        break;
     case EVENT_KILL: kill_holders(w); break;
     case EVENT_ROTATE: rotate_token(w); break;
     case EVENT_OPERATOR:
