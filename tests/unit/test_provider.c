@@ -3,6 +3,7 @@ Credentials that are fetched: when, how often, what a failure does, and what
 stays in memory. The source here is one of the test's own; the sources of
 dynalock.h are in test_sources.c.
 */
+#define DYNALOCK_LOG 4
 #include "world.h"
 
 #define HOUR 3600000u
@@ -456,6 +457,16 @@ static void test_what_is_replaced_is_wiped(void **state)
     assert_false(is_anywhere("token-of-the-first"));
 }
 
+/* Outside of a fetch, too. */
+static void test_what_is_given_anew_is_wiped(void **state)
+{
+    (void)state;
+    assert_int_equal(give("A", "secret-of-old", NULL, 0), DYNALOCK_OK);
+    assert_true(is_anywhere("secret-of-old"));
+    assert_int_equal(give("B", "new", NULL, 0), DYNALOCK_OK);
+    assert_false(is_anywhere("secret-of-old"));
+}
+
 static void test_close_wipes_all(void **state)
 {
     size_t i;
@@ -469,6 +480,38 @@ static void test_close_wipes_all(void **state)
         assert_int_equal(((const char *)&provider)[i], 0);
     assert_false(is_anywhere("hush-1-hush"));
     assert_false(is_anywhere("token-of-the-first"));
+}
+
+static char logged[65536];
+
+static void note(void *context, dynalock_log_id id, const char *text)
+{
+    size_t used = strlen(logged);
+
+    (void)context;
+    (void)snprintf(
+        logged + used, sizeof logged - used, "%d %s\n", (int)id, text);
+}
+
+/* Neither in the log, nor in the words of a failure. */
+static void test_nothing_secret_is_told(void **state)
+{
+    (void)state;
+    logged[0] = '\0';
+    w.platform.log = note;
+    source.token = "token-of-the-first";
+    acquire();
+    world_run(&w, HOUR);
+    w.faults[w.fault_at] = FAULT_EXPIRED_TOKEN;
+    assert_int_equal(dynalock_renew(&w.client, &lock), DYNALOCK_OK);
+    source.token = "token of spaces";
+    w.faults[w.fault_at] = FAULT_EXPIRED_TOKEN;
+    assert_int_equal(dynalock_renew(&w.client, &lock), DYNALOCK_BAD_ANSWER);
+    assert_non_null(strstr(logged, "204 the test\n"));
+    assert_null(strstr(logged, "hush"));
+    assert_null(strstr(logged, "token"));
+    assert_false(is_within(&w.client.detail, sizeof w.client.detail, "hush"));
+    assert_false(is_within(&w.client.detail, sizeof w.client.detail, "token"));
 }
 
 static void test_what_was_refused_is_wiped(void **state)
@@ -510,7 +553,9 @@ int main(void)
         TEST(provide_checks_what_it_gets),
         TEST(bad_arguments),
         TEST(what_is_replaced_is_wiped),
+        TEST(what_is_given_anew_is_wiped),
         TEST(close_wipes_all),
+        TEST(nothing_secret_is_told),
         TEST(what_was_refused_is_wiped),
     };
 

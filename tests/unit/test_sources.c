@@ -514,18 +514,49 @@ static void test_container_refusal_has_words(void **state)
     assert_blamed(DYNALOCK_SERVICE_REFUSED, "container", "no such task");
 }
 
+static void assert_no_trace(const char *secret)
+{
+    const char *at = (const char *)&w.client;
+    size_t i, size = strlen(secret);
+
+    assert_true(was_said(secret));
+    for (i = 0; i + size <= sizeof w.client; i++)
+        assert_true(memcmp(at + i, secret, size) != 0);
+}
+
 static void test_container_authorization_leaves_no_trace(void **state)
 {
-    size_t i;
-    static const char secret[] = "Bearer-very-secret";
-    const char *at = (const char *)&w.client;
-
-    (void)state;
-    container.authorization = secret;
+    container.authorization = "Bearer-very-secret";
     assert_int_equal(acquire(), DYNALOCK_OK);
-    assert_true(was_said(secret));
-    for (i = 0; i + sizeof secret <= sizeof w.client; i++)
-        assert_true(memcmp(at + i, secret, sizeof secret - 1) != 0);
+    assert_no_trace(container.authorization);
+    /* nor where nothing else was sent behind it */
+    (void)begin_container(state);
+    container.authorization = "Bearer-very-secret";
+    s.keys_status = 403;
+    s.keys = "";
+    assert_int_equal(acquire(), DYNALOCK_DENIED);
+    assert_no_trace(container.authorization);
+}
+
+/* A modem does TLS to the service, and none to a link-local host. */
+static void test_ec2_beside_secure_transport(void **state)
+{
+    (void)state;
+    w.config.endpoint = "https://table.test:8000";
+    w.config.secure_transport = 1;
+    world_ready(&w, &lock);
+    assert_int_equal(dynalock_set_provider(&w.client, &provider), DYNALOCK_OK);
+    s.silent = 1;
+    assert_int_equal(
+        dynalock_start_acquire(&w.client, &lock, 0), DYNALOCK_AGAIN);
+    (void)dynalock_poll(&w.client);
+    assert_string_equal(w.host, "169.254.169.254");
+    assert_int_equal(w.secure, 0);
+    dynalock_cancel(&w.client, &lock.operation);
+    s.silent = 0;
+    assert_int_equal(acquire(), DYNALOCK_OK);
+    assert_string_equal(w.host, "table.test");
+    assert_int_equal(w.secure, 1);
 }
 
 /* ---- AWS IoT ---- */
@@ -625,6 +656,7 @@ int main(void)
         EC2(a_token_of_five_kilobytes),
         EC2(single_bytes),
         EC2(every_hook_may_fail),
+        EC2(ec2_beside_secure_transport),
         CONTAINER(container_relative),
         CONTAINER(container_allows),
         CONTAINER(container_https_needs_tls),

@@ -164,10 +164,11 @@ static void add_moves(
 static void serve_keys(world *of)
 {
     static const char *const answers[] = {
-        "HTTP/1.1 200 X\r\nContent-Length: 6"
-        "\r\n\r\ntoken1",
+        "HTTP/1.1 200 X\r\nContent-Length: 1\r\n\r\nt",
         "HTTP/1.1 401 X\r\nContent-Length: 0\r\n\r\n",
-        "HTTP/1.1 200 X\r\nContent-Length: 60\r\n\r\nhalf", "nonsense\r\n", ""
+        "HTTP/1.1 200 X\r\nContent-Length: 60\r\n\r\nhalf",
+        "nonsense\r\n",
+        "",
     };
 
     of->answer_size = (size_t)snprintf(
