@@ -123,7 +123,7 @@ MUSTS = {  # most bytes, and the cores it is asked of
     PAINTED: (5 * KB, M3),
 }
 # Said plainly rather than hidden: what does not reach its must yet. It may not grow all the same.
-MISSED = {(FLASH, "Cortex-M3")}
+MISSED = {(figure, "Cortex-M3") for figure in (FLASH, ALL, FLASH_TLS)}
 TOLERANCE = 1.02
 PATHS = {}  # by figure: who is on the stack when it is deepest, for build/sizes.json
 SLACK = 16  # bytes that what a feature adds may grow by: on so few, 2 % is an instruction
