@@ -34,6 +34,7 @@ help: ## print this table
 	@echo '[1] UPDATE=1 puts the figures into README.md, CHECK=1 compares'
 	@echo '[2] RUNS=n SEED=s DEVICES=d WORLD=a,b TRACE=1'
 	@echo '[3] SECONDS=n SERVER=dynoxide|dynalite'
+	@echo '[4] GO=1 fetches the Go libraries, too, instead of playing them'
 
 setup:
 	@tests/setup.sh test
@@ -90,8 +91,9 @@ SERVER = dynoxide
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
 
-interop: build/interop/device ## contend with other libraries, for real
-	@tests/setup.sh interop
+interop: ## contend with other libraries, for real [4]
+	@tests/setup.sh interop$(if $(GO),-go)
+	@$(MAKE) --no-print-directory build/interop/device
 	@mkdir -p build/interop/classes
 	@javac -cp 'build/interop/java/*' -d build/interop/classes \
 	    tests/interop/JavaSide.java
@@ -176,7 +178,7 @@ threads = tests/harness.py -- sh -c \
     "exec $(THREADS) 3 \$$DYNALOCK_TEST_HTTPS \$$DYNALOCK_TEST_CA"
 
 build/interop/device: tests/interop/device.c $(HEADERS)
-	$(call compile,$(CC) $(CFLAGS) -DDYNALOCK_NO_TLS)
+	$(call compile,$(CC) $(CFLAGS) -DDYNALOCK_NO_TLS $(SANITIZE))
 
 build/bench/%: tests/bench/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -O2,-Wl$(comma)--as-needed -lbearssl)

@@ -172,6 +172,22 @@ Whoever was holding is a stranger to the new life, and waits a lease for
 itself. dynalock_save() and dynalock_restore() spare that with a few bytes of
 flash, DYNALOCK_SAME_OWNER without, where an owner's name is used once.
 
+WRITES THAT A STALE HOLDER CANNOT MAKE
+
+A holder may sleep between dynalock_remaining_ms() and its write, for longer
+than its lease. What it writes must then be refused by whoever is written to.
+Where that is DynamoDB too, dynalock_call() sends any operation of it over the
+client's connection, and there are two ways to make a write stand or fall with
+the lock: dynalock_fence_condition() ties it to the lock's own item, in one
+transaction; dynalock_fence_clause() is for an item that remembers the highest
+fence that wrote to it. examples/fenced_write.c shows the second.
+
+THE TABLE
+
+dynalock_table_create() makes the table that a config asks for, and does
+nothing to one that is there and fits; dynalock_table_check() says what of it
+does not fit. Neither is needed where somebody else looks after the table.
+
 SEVERAL THREADS
 
 With enter and leave, a mutex, several threads may call one client, each for
@@ -201,6 +217,9 @@ DYNALOCK_TLS_BUFFER       837..16709, 16709    TLS record buffer; under 16709
                                                (not every server obeys)
 DYNALOCK_CLOCK_STEP_MS    1..1000, 10          the coarsest step of
                                                monotonic_ms
+DYNALOCK_CURSOR_SIZE      128..32768, 1024     twice the longest key of a table
+                                               that is listed, as JSON
+                                               ({"key":{"S":"..."}})
 DYNALOCK_LOG              0..4, 0              what is told to platform.log: 1
                                                errors, 2 warnings too, 3 news,
                                                4 every request; 0 costs nothing
@@ -218,7 +237,9 @@ CONTENTS (search for the words)
     == sigv4        == http         == stream       == json
     == request      == layout       == lock         == layouts
     == alarm        == save         == read         == tidy
-    == seal         == group        == semaphore    == client
+    == watch        == break        == list         == seal
+    == group        == semaphore    == reader       == call
+    == fence        == table        == region       == client
     == posix        == licence
 */
 
@@ -258,7 +279,9 @@ CONTENTS (search for the words)
 #ifndef DYNALOCK_CLOCK_STEP_MS
 #define DYNALOCK_CLOCK_STEP_MS 10
 #endif
-
+#ifndef DYNALOCK_CURSOR_SIZE
+#define DYNALOCK_CURSOR_SIZE 1024
+#endif
 #ifndef DYNALOCK_LOG
 #define DYNALOCK_LOG 0
 #endif
@@ -283,6 +306,9 @@ CONTENTS (search for the words)
 #endif
 #if DYNALOCK_CLOCK_STEP_MS < 1 || DYNALOCK_CLOCK_STEP_MS > 1000
 #error "DYNALOCK_CLOCK_STEP_MS must be 1..1000"
+#endif
+#if DYNALOCK_CURSOR_SIZE < 128 || DYNALOCK_CURSOR_SIZE > 32768
+#error "DYNALOCK_CURSOR_SIZE must be 128..32768"
 #endif
 #if DYNALOCK_LOG < 0 || DYNALOCK_LOG > 4
 #error "DYNALOCK_LOG must be 0..4"
@@ -315,6 +341,9 @@ CONTENTS (search for the words)
 #define DYNALOCK_JOIN2(name, size) DYNALOCK_JOIN2_(name, size)
 #define dynalock_tls_init                                                     \
     DYNALOCK_JOIN2(dynalock_tls_init, DYNALOCK_TLS_BUFFER)
+#define dynalock_list DYNALOCK_JOIN2(dynalock_list, DYNALOCK_CURSOR_SIZE)
+#define dynalock_start_list                                                   \
+    DYNALOCK_JOIN2(dynalock_start_list, DYNALOCK_CURSOR_SIZE)
 
 /* ===================================================================== */
 /* == interface                                                          */
@@ -346,7 +375,7 @@ Conventions, said once:
 How a call ended. Only DYNALOCK_OK grants anything. DYNALOCK_AGAIN comes from
 dynalock_start_*, dynalock_poll, dynalock_result and the open hook alone. All
 others are negative, in groups by who can mend it. "Any" below means any call
-that talks to the service: acquire, renew, release, read.
+that talks to the service: acquire, renew, release, read, tidy, call, table_*.
 */
 /* clang-format off */
 typedef enum dynalock_outcome {
@@ -357,13 +386,15 @@ typedef enum dynalock_outcome {
     DYNALOCK_BAD_ARGUMENT = -10,   /* NULL, or a hook is missing: all        */
     DYNALOCK_BAD_KEY = -11,        /* empty, over 2048 bytes (sort key 1024),
                                       not UTF-8: lock_init, read; a bad name
-                                      of an attribute: client_init           */
-    DYNALOCK_BAD_TABLE = -12,      /* not 3..255 of A-Za-z0-9_.-:
-                                      client_init, lock_init, read           */
+                                      of an attribute: client_init; one with
+                                      quotes, backslashes or control
+                                      characters: list                       */
+    DYNALOCK_BAD_TABLE = -12,      /* not 3..255 of A-Za-z0-9_.-: client_init,
+                                      lock_init, read, table_*               */
     DYNALOCK_BAD_LEASE = -13,      /* no use left within the margin, or over
                                       24 days: client_init, acquire, renew   */
     DYNALOCK_BAD_REGION = -14,     /* missing, or not an AWS region name:
-                                      client_init                            */
+                                      client_init; has no such host: use_fips*/
     DYNALOCK_BAD_ENDPOINT = -15,   /* not http(s)://host[:port], or the host
                                       is too long: client_init               */
     DYNALOCK_BAD_OWNER = -16,      /* empty, not UTF-8 or over
@@ -372,7 +403,9 @@ typedef enum dynalock_outcome {
                                       http with one, or no trust anchor:
                                       client_init                            */
     DYNALOCK_BAD_BUFFER = -18,     /* the caller's memory is too small:
-                                      posix_anchors                          */
+                                      posix_anchors, fence_*; too small for
+                                      the names of the table's keys: list.
+                                      call: done, but the answer did not fit */
     DYNALOCK_NO_ENTROPY = -19,     /* the entropy hook failed: client_init,
                                       acquire, any over TLS                  */
     DYNALOCK_IN_USE = -20,         /* this object has a call under way: all
@@ -408,7 +441,13 @@ typedef enum dynalock_outcome {
     DYNALOCK_DANGER = -39,         /* held, but not for longer than the alarm's
                                       safe_ms: check, notify                 */
     DYNALOCK_KEPT = -40,           /* held, released less than an hour ago, or
-                                      not there: tidy                        */
+                                      not there: tidy; not any more what was
+                                      shown: break                           */
+    DYNALOCK_KEY_TOO_LONG = -41,   /* a page ends at a key that does not fit
+                                      DYNALOCK_CURSOR_SIZE: what lies behind
+                                      it is not listed: list                 */
+    DYNALOCK_CONDITION = -42,      /* a condition of the caller's own did not
+                                      hold, nothing was written: call        */
 
     /* The network. */
     DYNALOCK_UNREACHABLE = -50,    /* no connection (detail.port_error): any */
@@ -448,7 +487,11 @@ typedef enum dynalock_outcome {
 
     /* The table. */
     DYNALOCK_TABLE_MISSING = -90,  /* no such table in this region: any      */
-    DYNALOCK_TABLE_SHAPE = -91     /* its keys have other names or types: any*/
+    DYNALOCK_TABLE_SHAPE = -91,    /* its keys have other names or types: any*/
+    DYNALOCK_TABLE_NOT_READY = -92,/* it is being created or deleted, or cannot
+                                      be used: table_*                       */
+    DYNALOCK_TABLE_TTL = -93       /* TTL is off, or on an attribute that is
+                                      not the config's: table_*              */
 } dynalock_outcome;
 /* clang-format on */
 
@@ -654,7 +697,7 @@ struct dynalock_lock {
     uint64_t base;      /* before the last request was sent */
     uint64_t until;     /* end of the hold; 0: not held */
     uint64_t token;     /* fence of the hold */
-    uint64_t fence;     /* sent last by this acquisition */
+    uint64_t fence;     /* sent last */
     uint64_t top_fence; /* highest seen or granted for this key */
     uint64_t watch_since;
     uint64_t watch_fence;
@@ -742,6 +785,12 @@ typedef struct dynalock_utf8 {
 
 #define DYNALOCK_DEPTH 96 /* one more than containers within another */
 
+typedef struct dynalock_want { /* see dl_root_wants */
+    const char *name;          /* NULL ends the list */
+    uint16_t limit; /* of the value's text, quotes and shape included */
+    uint8_t expect;
+} dynalock_want;
+
 typedef struct dynalock_filter {
     dynalock_sink sink; /* takes the document */
     uint8_t state;
@@ -761,9 +810,33 @@ typedef struct dynalock_filter {
     uint16_t surrogate;  /* first half of a pair */
     uint32_t code_point; /* of the escape, behind a leading 1 */
     char *out;
-    const struct dl_want *wants; /* attributes of the item to keep */
-    char open[DYNALOCK_DEPTH];   /* the brackets at depths 1, 2 ... */
+    const dynalock_want *wants; /* attributes of the item to keep */
+    char open[DYNALOCK_DEPTH];  /* the brackets at depths 1, 2 ... */
 } dynalock_filter;
+
+/* Makes documents of an answer's items. */
+typedef struct dynalock_splitter {
+    uint8_t part;      /* dl_part */
+    uint8_t seen;      /* bits: the parts that were met */
+    uint16_t out_size; /* memory for an item */
+    uint16_t key_size; /* memory for the key that the answer ends with */
+    uint16_t key_used; /* more than there is: it was too long */
+    char *out;
+    char *key;
+    const dynalock_want *wants;                       /* of an item */
+    void (*each)(struct dynalock_splitter *splitter); /* an item is whole */
+    dynalock_filter filter;                           /* the item under way */
+} dynalock_splitter;
+/* See == reader. */
+typedef struct dynalock_reader {
+    dynalock_sink sink; /* takes the answer */
+    dynalock_filter *filter;
+    const char *names; /* see == reader */
+    void (*found)(struct dynalock_reader *reader, uint32_t path,
+        const char *text, size_t size);
+    uint32_t path;
+    uint8_t lent; /* the filter keeps a text for the reader */
+} dynalock_reader;
 
 typedef struct dynalock_exchange {
     uint8_t state;
@@ -814,7 +887,7 @@ struct dynalock_client {
     const dynalock_stream *stream;
     dynalock_config config;
     dynalock_signing signing;
-    const struct dl_want *wants; /* the layout's: what of an item is read */
+    const dynalock_want *wants; /* the layout's: what of an item is read */
     uint32_t random;
     uint32_t acquisitions;
     int32_t worst;   /* outcome of what has ended, for close */
@@ -966,11 +1039,261 @@ DYNALOCK_API dynalock_outcome dynalock_release_all(
 DYNALOCK_API dynalock_outcome dynalock_read(dynalock_client *client,
     const dynalock_name *name, dynalock_record *record) DYNALOCK_CHECKED;
 
+/* About when the lock with this fence was granted, in Unix milliseconds; 0: not
+   known (no fence). That is when the granted device signed its request, by its
+   own clock: signatures hold that to within 5 minutes of the service's (15 at
+   some), Date over TLS to about 3 s. It is too late where the fence had to
+   exceed an earlier one of a device whose clock was ahead, and for a lock that
+   was released it may be that of a later try. For the eye: nothing follows from
+   it. */
+DYNALOCK_API int64_t dynalock_granted_ms(uint64_t fence);
+
+/*
+Follows an item: the caller sets `changed` and `context`; the object must
+outlive the watch. `record` is what stood there at the last look (dynalock_data:
+once for each call of changed); `unchanged_ms` for how long that very record was
+seen, heartbeats included, from the answer that first showed it to the request
+that last found it. Only that, longer than record.lease_ms, suggests a dead
+holder: no single look does, and no time stamp.
+
+`changed` is called within a step, at the first look and after every change of
+owner, fence, status, or of the version number where that means another
+acquisition; before_ms is for how long the record before was seen unchanged.
+Heartbeats only update the record. (Those of an item without a fence, which the
+AWS client for Java has made, cannot be told from another acquisition: they are
+changes.) A release and a new grant between two looks are one change. It must
+not block, nor call this client.
+*/
+typedef struct dynalock_watch {
+    dynalock_record record; /* first: &watch.record.operation */
+    uint32_t unchanged_ms;
+    void (*changed)(
+        void *context, const struct dynalock_watch *watch, uint32_t before_ms);
+    void *context;
+    uint8_t looked; /* private, as all below */
+    uint8_t sure;   /* the next look is consistent */
+    uint64_t asked;
+    uint64_t since;
+} dynalock_watch;
+
+/* Looks every config.poll_ms (and up to a quarter more), half as dear as a
+   consistent read; what seems to have changed is confirmed by one of these.
+   Goes on until dynalock_cancel, over all that passes (after a pause: see WHEN
+   THINGS FAIL); anything else ends it with its outcome. DYNALOCK_AGAIN: it
+   watches. With poll_ms DYNALOCK_FOREVER it looks but once. BAD_ARGUMENT
+   (`changed` is NULL), BAD_KEY, BAD_TABLE, IN_USE, CLOCK_UNSET. */
+DYNALOCK_API dynalock_outcome dynalock_start_watch(dynalock_client *client,
+    const dynalock_name *name, dynalock_watch *watch) DYNALOCK_CHECKED;
+
+/*
+Gives back somebody else's lock by force: marks the item released, as its holder
+would, if it still has the version number that was shown (record.rvn of a read,
+a watch or a listing; it is copied, and may stand in `memory`). THE HOLDER IS
+ROBBED: until its next renewal tells it LOST_RELEASED it believes that it holds
+the lock, and works; only a resource that checks fences is safe from it. Break
+what is known to be dead, or wait a lease: that is what acquire does.
+DYNALOCK_OK: that acquisition is over. KEPT: the item has changed meanwhile, if
+only by a heartbeat; `memory` has what stands there now, to be shown again.
+After any other outcome it may have been broken all the same: read. The fence
+stays, and so rises with the next grant. BAD_ARGUMENT: rvn is empty or too long,
+or the layout is not the standard one.
+*/
+DYNALOCK_API dynalock_outcome dynalock_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn,
+    dynalock_record *memory) DYNALOCK_CHECKED;
+
+/* An item of a listing. The texts end in NUL and last during the call only;
+   they may hold more NULs, hence the sizes. */
+typedef struct dynalock_listed {
+    const char *key;      /* NULL: too long for the client's memory */
+    const char *sort_key; /* NULL: too long, or the config names none */
+    uint32_t key_size;    /* DYNALOCK_TOO_LONG; about 530 bytes fit with the
+                             default sizes, more with a larger
+                             DYNALOCK_DATA_SIZE */
+    uint32_t sort_key_size;
+    dynalock_status status; /* not DYNALOCK_ABSENT */
+    uint32_t lease_ms;      /* 0: none, as in a record */
+    uint64_t fence;
+    const char *owner; /* "": none, or too long */
+    const char *rvn;
+    uint8_t again; /* 1: an answer was cut or damaged and is being read anew;
+                      this item may have been reported before */
+} dynalock_listed;
+
+/*
+Lists a table, page by page and in fixed memory, whatever its items hold. The
+caller sets the first three; the object must outlive the listing. `each` is
+called for every item, in no order, within a step: it must not block, nor call
+this client, and ends the listing by returning nonzero. It is called while an
+answer is still under way: what it is told may yet prove damaged (over TLS it is
+sound), and then comes again. Items that come or go meanwhile are seen or not.
+*/
+typedef struct dynalock_listing {
+    dynalock_operation operation; /* private */
+    int (*each)(void *context, const dynalock_listed *item);
+    void *context;
+    uint16_t page;  /* items asked for at a time; 0: 50. Locks that are held
+                       are renewed between two pages */
+    uint32_t count; /* calls of each so far */
+    uint8_t begun;  /* private, as all below */
+    uint8_t stopped;
+    uint16_t passed; /* items of this page */
+    uint16_t shown;  /* items of this page in an earlier try */
+    uint16_t cursor_size;
+    int32_t ending; /* outcome, when stopped */
+    dynalock_want wants[8];
+    dynalock_splitter splitter;
+    char cursor[DYNALOCK_CURSOR_SIZE]; /* key to go on behind, then the next */
+} dynalock_listing;
+
+/* table: NULL: the client's. DYNALOCK_OK: all was listed, or `each` has ended
+   it. TABLE_SHAPE: the keys are not the config's. KEY_TOO_LONG: see there. Each
+   page has as many tries, and as long, as a read. BAD_ARGUMENT (another layout
+   than the standard one, too), BAD_TABLE, BAD_KEY, BAD_BUFFER, IN_USE. The
+   right to Scan is needed; it costs what reading all of the table costs, large
+   items included. */
+DYNALOCK_API dynalock_outcome dynalock_list(dynalock_client *client,
+    const char *table, dynalock_listing *listing) DYNALOCK_CHECKED;
+
 /* Deletes the item at a name if it was released more than an hour ago.
    DYNALOCK_OK: deleted. KEPT: not. Whoever never tidies needs a TTL, or lives
    with the items. */
 DYNALOCK_API dynalock_outcome dynalock_tidy(dynalock_client *client,
     const dynalock_name *name, dynalock_record *memory) DYNALOCK_CHECKED;
+
+/* ---- writes of the caller's own, fenced ---- */
+
+/*
+Any operation of DynamoDB, with the caller's own body. Zero it, fill in the
+first part; what points somewhere must last until the call has ended. The body
+is `body`, or what put_body writes by dynalock_put: it is called several times
+and must write the same bytes each time.
+*/
+typedef struct dynalock_request {
+    dynalock_operation operation; /* private */
+    const char *target;           /* "PutItem" */
+    const char *body;             /* JSON; NULL: put_body */
+    void (*put_body)(dynalock_sink *sink, void *context);
+    void *context;      /* for put_body */
+    char *answer;       /* takes the answer's JSON; NULL: nobody wants it */
+    uint32_t capacity;  /* of answer, in bytes */
+    uint8_t repeatable; /* 1: it may be carried out twice */
+
+    /* Afterwards. */
+    uint8_t unanswered; /* how many copies were sent and not answered: each may
+                           have been carried out, or may be yet */
+    uint32_t size;      /* of the whole answer, also of a refusal; what is over
+                           the capacity is missing. A NUL follows if there is
+                           room. */
+
+    uint8_t reasons; /* private */
+    dynalock_reader reader;
+} dynalock_request;
+
+/* For put_body. */
+DYNALOCK_API void dynalock_put(
+    dynalock_sink *sink, const void *data, size_t size);
+
+/*
+Signs and sends the request over the client's connection; heartbeats of held
+locks go first. DYNALOCK_OK: the service has done it. CONDITION: a condition
+did not hold, in a transaction too. BAD_BUFFER: done, but the answer did not
+fit. BAD_ARGUMENT: no target of letters and digits, no body. IN_USE. All that
+"any" can have. detail.http_status, type and message have the service's words.
+
+What may have been carried out is sent again only if it is repeatable; what the
+service has refused for a moment (throttling, conflicts, the clock, the
+credentials), or what has not left, is sent again anyway. So are Get*
+operations, which change nothing. When a call fails with `unanswered` not 0,
+the write may have been done, or may be yet; a CONDITION may then be the mark
+of an earlier copy.
+*/
+DYNALOCK_API dynalock_outcome dynalock_call(
+    dynalock_client *client, dynalock_request *request) DYNALOCK_CHECKED;
+
+/*
+Writes a member for the TransactItems of a TransactWriteItems, which lets the
+whole transaction fail (CONDITION) unless the lock is still held as it is now:
+
+    {"ConditionCheck":{...}}
+
+It stays good over renewals, and is good for this hold only. It takes about 450
+bytes and the names, the key and the owner in it. NOT_HELD, LOST_*, IN_USE,
+BAD_BUFFER, BAD_ARGUMENT.
+*/
+DYNALOCK_API dynalock_outcome dynalock_fence_condition(
+    const dynalock_client *client, const dynalock_lock *lock, char *buffer,
+    size_t size) DYNALOCK_CHECKED;
+
+/*
+Writes members for a PutItem, UpdateItem or DeleteItem of an item that has the
+highest fence of its writers in an attribute "fence", of type N: a holder with
+a lower fence is refused (CONDITION). The write itself must set that attribute,
+to the value :fence. The text is open at its end, for more values and the
+braces:
+
+    "ConditionExpression":"attribute_not_exists(fence) OR fence<=:fence",
+    "ExpressionAttributeValues":{":fence":{"N":"1700000000000"}
+
+DYNALOCK_FENCE_CLAUSE_SIZE bytes are enough. Outcomes as for fence_condition.
+*/
+#define DYNALOCK_FENCE_CLAUSE_SIZE 160
+DYNALOCK_API dynalock_outcome dynalock_fence_clause(
+    const dynalock_client *client, const dynalock_lock *lock, char *buffer,
+    size_t size) DYNALOCK_CHECKED;
+
+/* ---- the table ---- */
+
+/* Memory for a look at a table. All private. */
+typedef struct dynalock_table {
+    dynalock_operation operation;
+    dynalock_reader reader;
+    int32_t failure; /* outcome when the deadline passes */
+    uint8_t creating;
+    uint8_t patient; /* 0: does not wait for the table to be active */
+    uint8_t fits;    /* bits: config names that the text under way is */
+    char kind;       /* of the list's element under way: H, R, S, N, B */
+    uint8_t key_fits[2];
+    char key_type[2][2]; /* of the config's names; "": none has them */
+    char text[48];       /* the name under way; all names are cut to fit */
+    char key[2][48];     /* partition key and sort key; "": none */
+    char status[40];     /* of the table, or of its TTL */
+} dynalock_table;
+
+/*
+Does the table fit the client's config? Its state, the names and types of its
+keys, and its TTL attribute: TTL must be on for config.ttl_attribute, unless
+no_ttl, and for no other. `name` is the table's, NULL: the client's.
+
+TABLE_MISSING. TABLE_NOT_READY, TABLE_SHAPE, TABLE_TTL: detail.message says
+what is found and what is wanted. BAD_TABLE, BAD_ARGUMENT, IN_USE. Needs the
+rights dynamodb:DescribeTable and DescribeTimeToLive.
+*/
+DYNALOCK_API dynalock_outcome dynalock_table_check(dynalock_client *client,
+    const char *name, dynalock_table *memory) DYNALOCK_CHECKED;
+
+/*
+The same, but creates the table if there is none (its keys as the config has
+them, billed on demand), waits until it can be used, and turns TTL on if it is
+off and the config asks for it. Never changes anything else, so that it may be
+called at every boot, by many at once. wait_ms: longest time for all of it, or
+DYNALOCK_FOREVER; 0: does not wait for the table, TABLE_NOT_READY means "call
+again". A table is ready some ten seconds after its creation. Needs
+dynamodb:CreateTable and UpdateTimeToLive as well.
+*/
+DYNALOCK_API dynalock_outcome dynalock_table_create(dynalock_client *client,
+    const char *name, dynalock_table *memory,
+    uint32_t wait_ms) DYNALOCK_CHECKED;
+
+/* ---- the region's host ---- */
+
+/* After client_init, before the first call: the region's host with FIPS 140
+   validated cryptography, which in GovCloud is the usual one. (What this device
+   does itself is validated for nothing.) BAD_ENDPOINT: the config has an
+   endpoint of its own. IN_USE: a connection is open. BAD_REGION: none in China.
+   BAD_ARGUMENT. */
+DYNALOCK_API dynalock_outcome dynalock_use_fips(
+    dynalock_client *client) DYNALOCK_CHECKED;
 
 /* How long the lock is certainly held from now on; 0: not. */
 DYNALOCK_API uint32_t dynalock_remaining_ms(
@@ -1086,6 +1409,19 @@ DYNALOCK_API dynalock_outcome dynalock_start_read(dynalock_client *client,
     const dynalock_name *name, dynalock_record *record) DYNALOCK_CHECKED;
 DYNALOCK_API dynalock_outcome dynalock_start_tidy(dynalock_client *client,
     const dynalock_name *name, dynalock_record *memory) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn,
+    dynalock_record *memory) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_list(dynalock_client *client,
+    const char *table, dynalock_listing *listing) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_call(
+    dynalock_client *client, dynalock_request *request) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_table_check(
+    dynalock_client *client, const char *name,
+    dynalock_table *memory) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_table_create(
+    dynalock_client *client, const char *name, dynalock_table *memory,
+    uint32_t wait_ms) DYNALOCK_CHECKED;
 
 /*
 One step of all that is due: answers, renewals, waiters, releases. Never
@@ -1324,6 +1660,14 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
 #define DL_APART __attribute__((noinline))
 #else
 #define DL_APART
+#endif
+
+/* Always inlined: it has one caller in the plain lock, which another one, in a
+   feature that is not linked, must not make longer. */
+#if defined(__GNUC__) || defined(__clang__)
+#define DL_ALONG __inline__ __attribute__((always_inline))
+#else
+#define DL_ALONG
 #endif
 
 /* jsmn's own conversions are its own affair. Only strings that our filter has
@@ -2608,13 +2952,25 @@ static void dl_tls_setup_hash(
     br_x509_minimal_set_hash(&tls->x509, id, hash);
 }
 
+/* The generator's state goes on: seeding it again would be a seventh of a
+   resumed handshake. */
+static void dl_tls_zero(br_ssl_client_context *client)
+{
+    br_hmac_drbg_context generator = client->eng.rng;
+    int seeded = client->eng.rng_init_done;
+
+    br_ssl_client_zero(client);
+    client->eng.rng = generator;
+    client->eng.rng_init_done = seeded;
+}
+
 /* Constant-time AES and GHASH; 31-bit integers (small and fast wherever there
    is a 32-bit multiplication). */
 static void dl_tls_setup(dynalock_tls *tls, const br_ec_impl *curves)
 {
     br_ssl_engine_context *engine = &tls->client.eng;
 
-    br_ssl_client_zero(&tls->client);
+    dl_tls_zero(&tls->client);
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
     br_ssl_engine_set_suites(engine, dl_tls_suites, DL_COUNT(dl_tls_suites));
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION);
@@ -2749,29 +3105,42 @@ static int32_t dl_tls_pump(dynalock_client *client, unsigned wanted)
     return 0;
 }
 
-/* Every handshake starts from a fresh context: BearSSL must be given time and
-   entropy each time, and a reset forgets errors. */
+#define DL_TLS_SEEDED 2 /* of BearSSL's rng_init_done */
+
+static int32_t dl_tls_seed(dynalock_client *client)
+{
+    br_ssl_engine_context *engine = &client->config.tls->client.eng;
+    const dynalock_platform *platform = client->config.platform;
+    uint8_t seed[32];
+
+    if (engine->rng_init_done == DL_TLS_SEEDED) return 0;
+    if (platform->entropy(platform->context, seed, sizeof seed) < 0)
+        return DYNALOCK_NO_ENTROPY;
+    br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
+    dl_wipe(seed, sizeof seed);
+    return 0;
+}
+
+/* Every handshake starts from a fresh context (a reset would forget errors),
+   but for the generator. BearSSL must be told the time each time. */
 static int32_t dl_tls_start(dynalock_client *client)
 {
     dynalock_tls *tls = client->config.tls;
-    const dynalock_platform *platform = client->config.platform;
     br_ssl_engine_context *engine = &tls->client.eng;
     uint64_t days = dl_unix_ms(client);
     uint32_t seconds;
-    uint8_t seed[32];
+    int32_t rc;
 
     if (days == 0) return DYNALOCK_CLOCK_UNSET;
     (void)dl_divide(&days, 1000);
-    if (platform->entropy(platform->context, seed, sizeof seed) < 0)
-        return DYNALOCK_NO_ENTROPY;
     tls->profile->setup(tls);
     seconds = dl_divide(&days, 43200); /* divisors are 16 bits: half days */
     seconds += (days & 1) != 0 ? 43200 : 0;
     br_x509_minimal_set_time(
         &tls->x509, (uint32_t)(days >> 1) + 719528, seconds);
     br_ssl_engine_set_buffer(engine, tls->buffer, sizeof tls->buffer, 0);
-    br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
-    dl_wipe(seed, sizeof seed);
+    rc = dl_tls_seed(client);
+    if (rc != 0) return rc;
     br_ssl_engine_set_session_parameters(engine, &tls->session);
     if (!br_ssl_client_reset(&tls->client, client->host, 1))
         return dl_tls_failed(client);
@@ -2871,14 +3240,21 @@ static int32_t dl_tls_read(dynalock_client *client, void *data, size_t size)
 }
 
 /* In half duplex the one buffer must be free before we send: data, an alert
-   or an end that came since the last answer means a new connection. */
+   or an end that came since the last answer means a new connection. A goodbye
+   is answered: without that, some servers forget the session. */
 static int dl_tls_is_stale(dynalock_client *client)
 {
     br_ssl_engine_context *engine = &client->config.tls->client.eng;
     unsigned state = br_ssl_engine_current_state(engine);
 
     if ((state & BR_SSL_SENDAPP) == 0) return 1;
-    return (state & BR_SSL_RECVREC) != 0 && dl_tls_receive(client) != 0;
+    if ((state & BR_SSL_RECVREC) == 0) return 0;
+    switch (dl_tls_receive(client)) {
+    case 0: return 0;
+    case 1: (void)dl_tls_pump(client, 0); break; /* answers a goodbye */
+    default: break;
+    }
+    return 1;
 }
 
 /* Says goodbye without waiting for the answer: some servers keep a session
@@ -2946,11 +3322,7 @@ texts are cut instead. Malformed JSON, a wanted name met twice and nesting
 over 95 levels end in BAD. Escapes are normalised: \" and \\ remain, \b stands
 for NUL, which would end the text for jsmn; all else becomes UTF-8.
 */
-typedef struct dl_want {
-    const char *name; /* NULL ends the list */
-    uint16_t limit;   /* of the value's text, quotes and shape included */
-    uint8_t expect;
-} dl_want;
+typedef dynalock_want dl_want;
 
 enum { /* dl_expect: what a value must be to be kept */
     DL_EXPECT_OBJECT,
@@ -3362,11 +3734,12 @@ static void dl_filter_take(dl_sink *sink, const void *data, size_t size)
         dl_filter_byte((dynalock_filter *)(void *)sink, *from++);
 }
 
-static void dl_filter_begin(
+/* Another document; whoever stands in front of the filter stays there. */
+static DL_ALONG void dl_filter_again(
     dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
 {
-    memset(filter, 0, sizeof *filter);
-    filter->sink.take = dl_filter_take;
+    memset(
+        &filter->state, 0, sizeof *filter - offsetof(dynalock_filter, state));
     filter->wants = wants;
     filter->out = out;
     filter->size = size;
@@ -3374,12 +3747,19 @@ static void dl_filter_begin(
     filter->state = DL_JSON_VALUE;
 }
 
+static DYNALOCK_MAYBE_UNUSED void dl_filter_begin(
+    dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
+{
+    filter->sink.take = dl_filter_take;
+    dl_filter_again(filter, wants, out, size);
+}
+
 /* ---- what was kept ---- */
 
 typedef dynalock_json dl_json;
 
-static void dl_json_parse(dl_json *json, const dynalock_filter *filter,
-    dynalock_token *tokens, unsigned capacity)
+static DL_ALONG void dl_json_parse(dl_json *json,
+    const dynalock_filter *filter, dynalock_token *tokens, unsigned capacity)
 {
     jsmn_parser parser;
 
@@ -3455,7 +3835,7 @@ static void dl_json_attribute(const dl_json *json, int item, const char *name,
    linked. */
 struct dynalock_steps {
     /* The connection is ready: name signing.target and settle what the body
-       will say. */
+       will say. response.body may lead to the filter by way of a reader. */
     void (*prepare)(dynalock_operation *operation);
     /* The exchange has ended; exchange.fate says what may have happened. */
     void (*answer)(dynalock_operation *operation, dynalock_outcome outcome);
@@ -3694,6 +4074,11 @@ static void dl_exchange_send_first(dynalock_client *client)
         dl_exchange_end(client, DYNALOCK_CLOCK_UNSET);
         return;
     }
+    /* what the answer goes into; prepare may put a reader of its own before */
+    dl_response_begin(&client->response, &client->filter.sink);
+    dl_filter_begin(&client->filter,
+        client->wants + operation->steps->passed_over,
+        client->memory.answer.text, sizeof client->memory.answer.text);
     operation->steps->prepare(operation);
     dl_exchange_sign(client);
     exchange->state = DL_EXCHANGE_SEND;
@@ -3874,10 +4259,6 @@ static void dl_exchange_receive_first(dynalock_client *client)
     exchange->state = DL_EXCHANGE_RECEIVE;
     exchange->interest = DYNALOCK_READ;
     DL_LOG(client, DYNALOCK_LOG_SENT, client->signing.target);
-    dl_response_begin(&client->response, &client->filter.sink);
-    dl_filter_begin(&client->filter,
-        client->wants + exchange->operation->steps->passed_over,
-        client->memory.answer.text, sizeof client->memory.answer.text);
 }
 
 static int dl_exchange_send(dynalock_client *client)
@@ -4730,14 +5111,14 @@ static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 /* What is signed further ahead of the service's clock is refused. */
 #define DL_SIGNED_AHEAD_MS 300000u
 
-/* A hybrid clock: rises over everything seen or granted for this key, and with
-   time, so that it rises over a deletion of the item too. Within an acquisition
-   it rises over what was sent, which may have been written; but not over what a
-   wrong clock made and the service refused: fences would then run ahead of
+/* A hybrid clock: rises over everything seen, granted or sent for this key, and
+   with time, so that it rises over a deletion of the item too. What was sent
+   may be written late, and must not win then; but what a wrong clock made and
+   the service refused does not count: fences would then run ahead of
    everybody's time for ever. */
 static void dl_raise_fence(dynalock_lock *lock)
 {
-    uint64_t sent = lock->counter > 1 ? lock->fence : 0;
+    uint64_t sent = lock->fence;
 
     lock->fence = lock->operation.client->exchange.unix_ms;
     if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
@@ -5434,9 +5815,10 @@ and theirs is taken so much later than it says: wall clocks may differ by the
 grace. A release sets it to a day ago instead of deleting the item: to the
 others that is as free, the fence stays, and the DynamoDB TTL deletes it. Groups
 besides those of == layout: [Y chainsaws. $5 is when chainsaws renewed last; its
-release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H, $G).
+release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H,
+$G).
 */
-#define DL_GRACE_MS 2000
+#define DL_GRACE_MS 4000 /* DL_CLOCK_SLACK_MS, and a Date's second */
 #define DL_DAY_MS 86400000u
 /* What ended longer ago is no time but a duration: the DynamoDB TTL does not
    believe it either. */
@@ -5500,6 +5882,8 @@ static dl_item_kind dl_judge_expiry(
 
     dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
         client->wants[DL_FOUND_RELEASED + 1].name, "N", &found);
+    if (item->found[DL_FOUND_VERSION].text == NULL)
+        item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
     (void)dl_divide(&ms, 1000);
     now = (uint32_t)ms;
     if (!dl_read_fence(item) || !dl_read_second(&found, &end) ||
@@ -5629,6 +6013,7 @@ static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
         item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
         return DL_ITEM_FOREIGN;
     if (!item->found[DL_FOUND_VERSION].there) {
+        item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
         item->lease_ms = (uint32_t)DL_LEASE_MOST;
         kind = DL_ITEM_LIVE;
     }
@@ -5874,7 +6259,7 @@ static void dl_record_prepare(dynalock_operation *operation)
     operation->client->signing.target = "GetItem";
 }
 
-static void dl_record_data(
+static DL_ALONG void dl_record_data(
     const dynalock_client *client, dynalock_record *record)
 {
     const char *type = client->config.layout->data_type;
@@ -5895,20 +6280,27 @@ DL_ASSERT_STATIC(an_item_kind_is_a_status,
         (int)DL_ITEM_LIVE == (int)DYNALOCK_LOCKED &&
         (int)DL_ITEM_FOREIGN == (int)DYNALOCK_FOREIGN);
 
+static DL_ALONG void dl_record_copy(const dynalock_client *client,
+    dynalock_record *record, const dl_item *item)
+{
+    record->status = (dynalock_status)item->kind;
+    record->lease_ms = item->lease_ms;
+    record->fence = item->fence != DL_NO_FENCE ? item->fence : 0;
+    dl_copy_text(record->owner, sizeof record->owner,
+        item->found[DL_FOUND_OWNER].text, item->found[DL_FOUND_OWNER].size);
+    dl_copy_text(record->rvn, sizeof record->rvn,
+        item->found[DL_FOUND_VERSION].text,
+        item->found[DL_FOUND_VERSION].size);
+    dl_record_data(client, record);
+}
+
 static void dl_record_fill(
     const dynalock_client *client, dynalock_record *record)
 {
     dl_item item;
 
     dl_read_item(client, &item);
-    record->status = (dynalock_status)item.kind;
-    record->lease_ms = item.lease_ms;
-    record->fence = item.fence != DL_NO_FENCE ? item.fence : 0;
-    dl_copy_text(record->owner, sizeof record->owner,
-        item.found[DL_FOUND_OWNER].text, item.found[DL_FOUND_OWNER].size);
-    dl_copy_text(record->rvn, sizeof record->rvn,
-        item.found[DL_FOUND_VERSION].text, item.found[DL_FOUND_VERSION].size);
-    dl_record_data(client, record);
+    dl_record_copy(client, record, &item);
 }
 
 static void dl_record_answer(
@@ -6028,6 +6420,697 @@ static dynalock_outcome dl_start_tidy(
     dynalock_outcome rc = dl_start_read(client, object, wait_ms);
 
     if (rc == DYNALOCK_AGAIN) operation->steps = &dl_tidy_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == watch: follow an item                                               */
+/* ===================================================================== */
+
+/* What was found goes into the caller's record. */
+static void dl_record_show(dynalock_record *record, const dl_item *item)
+{
+    dl_record_copy(record->operation.client, record, item);
+}
+
+static void dl_watch_prepare(dynalock_operation *operation)
+{
+    dynalock_watch *watch = (dynalock_watch *)(void *)operation;
+
+    watch->asked = operation->client->now;
+    dl_record_prepare(operation);
+}
+
+/* Does a record's text show what was found, cut to fit as it may be? */
+static int dl_shows(const char *copy, size_t capacity, const dl_found *found)
+{
+    size_t size = found->size < capacity ? found->size : capacity - 1;
+
+    return (size == 0 || memcmp(copy, found->text, size) == 0) &&
+           copy[size] == '\0';
+}
+
+enum { /* dl_news: what a look has brought */
+    DL_NEWS_NONE,
+    DL_NEWS_OLDER,   /* a read that was not consistent: no news */
+    DL_NEWS_RENEWED, /* the same acquisition, after a heartbeat */
+    DL_NEWS_CHANGED
+};
+
+/* A fence belongs to one acquisition; where there is none, the version number
+   alone tells. */
+static int dl_watch_news(const dynalock_record *record, const dl_item *item)
+{
+    const dl_found *version = &item->found[DL_FOUND_VERSION];
+    uint64_t fence = item->fence != DL_NO_FENCE ? item->fence : 0;
+
+    if ((int)record->status != (int)item->kind || record->fence != fence ||
+        !dl_shows(
+            record->owner, sizeof record->owner, &item->found[DL_FOUND_OWNER]))
+        return DL_NEWS_CHANGED;
+    if (dl_shows(record->rvn, sizeof record->rvn, version))
+        return DL_NEWS_NONE;
+    if (item->kind != DL_ITEM_LIVE || fence == 0) return DL_NEWS_CHANGED;
+    if (version->size == DL_VERSION_SIZE &&
+        strlen(record->rvn) == DL_VERSION_SIZE &&
+        memcmp(version->text, record->rvn, DL_VERSION_SIZE - 8) == 0 &&
+        memcmp(version->text, record->rvn, DL_VERSION_SIZE) < 0)
+        return DL_NEWS_OLDER;
+    return DL_NEWS_RENEWED;
+}
+
+static void dl_watch_next(dynalock_watch *watch)
+{
+    dynalock_operation *operation = &watch->record.operation;
+    dynalock_client *client = operation->client;
+    uint32_t poll_ms = client->config.poll_ms;
+
+    watch->sure = 0;
+    operation->attempts = 0;
+    operation->due =
+        client->now + poll_ms + dl_random(client, poll_ms / 4 + 1);
+}
+
+/* The new record counts from when it was received, and the old one up to when
+   it was last asked for: what is told is never too long. */
+static void dl_watch_turn(
+    dynalock_watch *watch, const dl_item *item, int news, uint64_t now)
+{
+    uint32_t before_ms = watch->unchanged_ms;
+
+    dl_record_show(&watch->record, item);
+    watch->since = now;
+    watch->unchanged_ms = 0;
+    watch->looked = 1;
+    if (news == DL_NEWS_CHANGED)
+        watch->changed(watch->context, watch, before_ms);
+}
+
+/* Looks need not be consistent; but a change that one of them shows could be
+   the past: it is told when a consistent one shows it, too. */
+static void dl_watch_look(dynalock_watch *watch)
+{
+    dynalock_operation *operation = &watch->record.operation;
+    uint64_t now = operation->client->now;
+    int news, sure = watch->sure;
+    dl_item item;
+
+    dl_read_item(operation->client, &item);
+    news =
+        watch->looked ? dl_watch_news(&watch->record, &item) : DL_NEWS_CHANGED;
+    dl_watch_next(watch);
+    if (news == DL_NEWS_CHANGED && !sure) {
+        watch->sure = 1;
+        operation->due = now;
+    } else if (news >= DL_NEWS_RENEWED) {
+        dl_watch_turn(watch, &item, news, now);
+    } else if (news == DL_NEWS_NONE && watch->asked > watch->since) {
+        watch->unchanged_ms =
+            (uint32_t)dl_least(watch->asked - watch->since, DYNALOCK_FOREVER);
+    }
+}
+
+static void dl_watch_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    if (outcome == DYNALOCK_OK)
+        dl_watch_look((dynalock_watch *)(void *)operation);
+    else if (dl_is_passing(operation->client, outcome))
+        dl_back_off(operation, outcome);
+    else dl_finish(operation, outcome);
+}
+
+static void dl_watch_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    const dynalock_watch *watch =
+        (const dynalock_watch *)(const void *)operation;
+
+    dl_put_request(
+        sink, operation, dl_read_put, watch->sure ? DL_FLAG('C') : 0);
+}
+
+static const dynalock_steps dl_watch_steps = { dl_watch_prepare,
+    dl_watch_answer, dl_record_end, dl_watch_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+static dynalock_outcome dl_start_watch(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_watch *watch = (dynalock_watch *)object;
+    dynalock_outcome rc = dl_start_read(client, object, wait_ms);
+
+    watch->looked = 0;
+    watch->sure = 1;
+    watch->unchanged_ms = 0;
+    if (rc == DYNALOCK_AGAIN) watch->record.operation.steps = &dl_watch_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == break: mark somebody else's lock released                           */
+/* ===================================================================== */
+
+static void dl_break_prepare(dynalock_operation *operation)
+{
+    operation->client->signing.target = "UpdateItem";
+}
+
+#define DL_MARK "released:"
+#define DL_MARK_SIZE (sizeof DL_MARK + DL_VERSION_SIZE - 9)
+
+/* What stands in the version's place once it is released: for one of ours what
+   its holder would write, who then finds its own release done. */
+static void dl_break_mark(char mark[DL_MARK_SIZE], const char *rvn)
+{
+    size_t size = sizeof DL_MARK - 1;
+
+    memcpy(mark, DL_MARK, size);
+    if (strlen(rvn) == DL_VERSION_SIZE && rvn[DL_VERSION_SIZE - 9] == ':') {
+        memcpy(mark + size, rvn, DL_VERSION_SIZE - 9);
+        size += DL_VERSION_SIZE - 9;
+    }
+    mark[size] = '\0';
+}
+
+/* The fence stays: the next grant exceeds it. (A copy of the holder's acquire
+   that is still on its way may take the lock again, as after any release; with
+   another fence than the holder was granted, so that nobody holds it.) */
+static const char dl_break_write[] =
+    "'UpdateExpression':'SET " DL_RELEASED "=:y," DL_VERSION "=:m',"
+    "'ConditionExpression':'" DL_VERSION "=:r AND NOT " DL_RELEASED "=:y',"
+    "'ExpressionAttributeValues':"
+    "{':y':{'S':'1'},':m':{'S':'$M'},':r':{'S':'$R'}},"
+    "'ReturnValuesOnConditionCheckFailure':'ALL_OLD'";
+
+static void dl_break_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_record *record = (const dynalock_record *)fields->context;
+    char mark[DL_MARK_SIZE];
+
+    dl_break_mark(mark, record->rvn);
+    if (letter == 'X') dl_put_template(sink, dl_break_write, fields);
+    else if (letter == 'M') dl_put_contents(sink, mark);
+    else if (letter == 'R') dl_put_contents(sink, record->rvn);
+    else if (letter <= '9')
+        dl_put_text(sink, dl_record_wants[letter - '0'].name);
+    else dl_read_put(fields, letter, sink);
+}
+
+static void dl_break_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    dl_put_request(sink, operation, dl_break_put, DL_FLAG('X'));
+}
+
+/* The item as it stands now. With the mark of the version that was shown, that
+   acquisition is over: an earlier copy of this request was carried out, or the
+   holder was faster. */
+static void dl_break_judge(dynalock_record *record)
+{
+    dynalock_operation *operation = &record->operation;
+    char mark[DL_MARK_SIZE];
+    dl_item item;
+
+    dl_read_item(operation->client, &item);
+    dl_break_mark(mark, record->rvn);
+    dl_record_show(record, &item);
+    dl_finish(operation,
+        item.kind == DL_ITEM_FREE && dl_equals(mark, strlen(mark), record->rvn)
+            ? DYNALOCK_OK
+            : DYNALOCK_KEPT);
+}
+
+static void dl_kept_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    if (outcome == DYNALOCK_OK)
+        dl_break_judge((dynalock_record *)(void *)operation);
+    else if (dl_is_worth_trying(operation, outcome))
+        dl_back_off(operation, outcome);
+    else dl_finish(operation, outcome);
+}
+
+static const dynalock_steps dl_kept_steps = { dl_record_prepare,
+    dl_kept_answer, dl_record_end, dl_record_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+/* Some servers do not show the item with a refusal: then it is read. */
+static void dl_break_refused(dynalock_record *record)
+{
+    dynalock_operation *operation = &record->operation;
+
+    if (dl_json_member(&operation->client->json, 0, "Item") != 0) {
+        dl_break_judge(record);
+        return;
+    }
+    operation->steps = &dl_kept_steps;
+    operation->due = operation->client->now;
+}
+
+static void dl_break_done(dynalock_record *record)
+{
+    char mark[DL_MARK_SIZE];
+
+    dl_break_mark(mark, record->rvn);
+    memcpy(record->rvn, mark, strlen(mark) + 1);
+    record->status = DYNALOCK_RELEASED;
+    dl_finish(&record->operation, DYNALOCK_OK);
+}
+
+static void dl_break_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_record *record = (dynalock_record *)(void *)operation;
+
+    if ((int)outcome == DL_CONDITION_FAILED) dl_break_refused(record);
+    else if (outcome == DYNALOCK_OK) dl_break_done(record);
+    else if (dl_is_worth_trying(operation, outcome))
+        dl_back_off(operation, outcome);
+    else dl_finish(operation, outcome);
+}
+
+static const dynalock_steps dl_break_steps = { dl_break_prepare,
+    dl_break_answer, dl_record_end, dl_break_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+static dynalock_outcome dl_start_break(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_operation *operation = (dynalock_operation *)object;
+    dynalock_outcome rc = dl_start_read(client, object, wait_ms);
+
+    if (rc == DYNALOCK_AGAIN) operation->steps = &dl_break_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == list: the items of a table, page by page                            */
+/* ===================================================================== */
+
+/* ---- the splitter ---- */
+
+/*
+All of an answer goes through the client's filter, which checks its syntax, has
+no use for "Items" and keeps what an error says. The splitter goes by that
+filter's state: each object within "Items" it also hands to a filter of its own,
+as the document {"Item":{...}}; and the object at "LastEvaluatedKey" it copies
+as it stands. Neither may be of another shape, or come twice.
+
+    part     on                                     goes to
+    OTHER    the name LastEvaluatedKey, Items       KEY, ITEMS
+    KEY      another name of the root               OTHER, ITEMS
+    ITEMS    another name of the root               OTHER, KEY
+*/
+enum { /* dl_part; the depth at which its objects begin */
+    DL_PART_OTHER,
+    DL_PART_KEY,
+    DL_PART_ITEMS
+};
+
+/* What a filter needs to read either name behind others. */
+#define DL_SPLIT_ROOM (sizeof ",'LastEvaluatedKey'" + DL_RESERVE)
+
+static const char dl_split_start[] = "{\"Item\":";
+
+/* A name of the root has ended, but for its quote. */
+static void dl_split_name(dynalock_splitter *splitter, dynalock_filter *whole)
+{
+    const char *name = whole->out + whole->start + 1;
+    size_t size = (size_t)(whole->used - whole->start) - 1;
+
+    splitter->part = DL_PART_OTHER;
+    if (whole->keep != DL_KEEP_NAME) { /* too long for either, or unread */
+        if (whole->used + DL_SPLIT_ROOM > whole->size) dl_filter_bad(whole);
+        return;
+    }
+    if (dl_equals(name, size, "Items")) splitter->part = DL_PART_ITEMS;
+    if (dl_equals(name, size, "LastEvaluatedKey"))
+        splitter->part = DL_PART_KEY;
+    if (splitter->part == DL_PART_OTHER) return;
+    if ((splitter->seen >> splitter->part & 1) != 0) dl_filter_bad(whole);
+    splitter->seen = (uint8_t)(splitter->seen | 1 << splitter->part);
+}
+
+static void dl_split_keep(dynalock_splitter *splitter, char c)
+{
+    if (splitter->part == DL_PART_ITEMS) {
+        dl_filter_byte(&splitter->filter, c);
+        return;
+    }
+    if (splitter->key_used < splitter->key_size)
+        splitter->key[splitter->key_used] = c;
+    if (splitter->key_used <= splitter->key_size) splitter->key_used++;
+}
+
+static void dl_split_begin(dynalock_splitter *splitter)
+{
+    if (splitter->part != DL_PART_ITEMS) return;
+    dl_filter_begin(
+        &splitter->filter, splitter->wants, splitter->out, splitter->out_size);
+    dl_put_text(&splitter->filter.sink, dl_split_start);
+}
+
+static void dl_split_end(dynalock_splitter *splitter, dynalock_filter *whole)
+{
+    if (splitter->part != DL_PART_ITEMS) return;
+    dl_filter_byte(&splitter->filter, '}');
+    if (splitter->filter.state == DL_JSON_DONE) splitter->each(splitter);
+    else dl_filter_bad(whole); /* an attribute twice */
+}
+
+/* Did this byte, met in this state and at this depth, begin a value? White
+   space changes neither, a bracket that closes comes out. */
+static int dl_split_is_value(
+    const dynalock_filter *whole, unsigned state, unsigned depth)
+{
+    if (state != DL_JSON_VALUE && state != DL_JSON_VALUE0) return 0;
+    return whole->depth > depth ||
+           (whole->depth == depth && whole->state != state);
+}
+
+/* A value begins within a part, at the depth of its objects or above. 0: it is
+   of another kind than belongs there. */
+static int dl_split_value(
+    dynalock_splitter *splitter, unsigned depth, char first)
+{
+    if (depth < splitter->part) return first == '[';
+    if (first == '{') dl_split_begin(splitter);
+    return first == '{';
+}
+
+static void dl_split_byte(
+    dynalock_splitter *splitter, dynalock_filter *whole, char c)
+{
+    unsigned depth = whole->depth, state = whole->state;
+
+    if (c == '"' && depth == 1 && state == DL_JSON_STRING && whole->in_name)
+        dl_split_name(splitter, whole);
+    dl_filter_byte(whole, c);
+    if (depth <= splitter->part && dl_split_is_value(whole, state, depth) &&
+        !dl_split_value(splitter, depth, c))
+        dl_filter_bad(whole);
+    if (whole->state == DL_JSON_BAD || splitter->part == DL_PART_OTHER) return;
+    if (depth <= splitter->part && whole->depth <= splitter->part) return;
+    dl_split_keep(splitter, c);
+    if (whole->depth == splitter->part) dl_split_end(splitter, whole);
+}
+
+/* ---- an item ---- */
+
+/* Of the answer's memory, what the client's filter needs for an error. */
+#define DL_ENVELOPE                                                           \
+    (DL_TYPE_LIMIT + DL_MESSAGE_LIMIT +                                       \
+        sizeof "{'__type':,'message':" + DL_SPLIT_ROOM)
+#define DL_ITEM_ROOM (DYNALOCK_ANSWER_SIZE - DL_ENVELOPE)
+
+DL_ASSERT_STATIC(an_item_has_tokens_enough,
+    DYNALOCK_TOKENS >= 3 +
+                           4 * sizeof(((dynalock_listing *)NULL)->wants) /
+                               sizeof(dynalock_want) -
+                           4);
+
+/* A key's text; 0: there is none, as the config has it. One that was too long
+   for the filter has become `true`. */
+static int dl_list_key(const dl_json *json, int item, const char *name,
+    const char **text, uint32_t *size)
+{
+    dl_found found;
+    int value = dl_json_member(json, item, name);
+
+    *text = NULL;
+    *size = DYNALOCK_TOO_LONG;
+    if (value == 0) return 0;
+    if (dl_json_token(json, value)->type != JSMN_OBJECT) return 1;
+    dl_json_text(json, dl_json_member(json, value, "S"), &found);
+    *text = found.text;
+    *size = (uint32_t)found.size;
+    return found.text != NULL;
+}
+
+static const char *dl_list_text(const dl_found *found)
+{
+    return found->text != NULL ? found->text : "";
+}
+
+/* 0: the table's keys are not those of the config. */
+static int dl_list_fill(const dynalock_client *client, dynalock_listed *listed)
+{
+    const dynalock_config *config = &client->config;
+    const dl_json *json = &client->json;
+    int at = dl_json_member(json, 0, "Item");
+    dl_item item;
+
+    memset(listed, 0, sizeof *listed);
+    dl_read_item(client, &item);
+    listed->status = (dynalock_status)item.kind;
+    listed->lease_ms = item.lease_ms;
+    listed->fence = item.fence != DL_NO_FENCE ? item.fence : 0;
+    listed->owner = dl_list_text(&item.found[DL_FOUND_OWNER]);
+    listed->rvn = dl_list_text(&item.found[DL_FOUND_VERSION]);
+    return dl_list_key(
+               json, at, config->key_name, &listed->key, &listed->key_size) &&
+           (config->sort_key_name == NULL ||
+               dl_list_key(json, at, config->sort_key_name, &listed->sort_key,
+                   &listed->sort_key_size));
+}
+
+static void dl_list_stop(dynalock_listing *listing, dynalock_outcome outcome)
+{
+    listing->stopped = 1;
+    listing->ending = outcome;
+}
+
+static void dl_list_each(dynalock_splitter *splitter)
+{
+    dynalock_listing *listing =
+        (dynalock_listing *)(void *)((char *)splitter -
+                                     offsetof(dynalock_listing, splitter));
+    dynalock_client *client = listing->operation.client;
+    dynalock_listed listed;
+
+    if (listing->stopped) return;
+    dl_json_parse(&client->json, &splitter->filter,
+        client->memory.answer.tokens, DYNALOCK_TOKENS);
+    if (!dl_list_fill(client, &listed)) {
+        dl_list_stop(listing, DYNALOCK_TABLE_SHAPE);
+        return;
+    }
+    listed.again = listing->passed < listing->shown;
+    listing->passed++;
+    listing->count++;
+    if (listing->each(listing->context, &listed) != 0)
+        dl_list_stop(listing, DYNALOCK_OK);
+}
+
+/* Stands before the client's filter while a listing's answer comes in. */
+static void dl_list_take(dl_sink *sink, const void *data, size_t size)
+{
+    dynalock_client *client =
+        (dynalock_client *)(void *)((char *)sink -
+                                    offsetof(dynalock_client, filter));
+    dynalock_listing *listing =
+        (dynalock_listing *)(void *)client->exchange.operation;
+    const char *from = (const char *)data;
+
+    if (!listing->begun) {
+        client->filter.size = DL_ENVELOPE;
+        client->filter.limit = DL_ENVELOPE;
+        listing->begun = 1;
+    }
+    while (size-- != 0)
+        dl_split_byte(&listing->splitter, &client->filter, *from++);
+}
+
+/* ---- a page ---- */
+
+static void dl_list_prepare(dynalock_operation *operation)
+{
+    dynalock_client *client = operation->client;
+    dynalock_listing *listing = (dynalock_listing *)(void *)operation;
+    dynalock_splitter *splitter = &listing->splitter;
+
+    client->signing.target = "Scan";
+    client->filter.sink.take = dl_list_take;
+    listing->begun = 0;
+    listing->passed = 0;
+    splitter->part = DL_PART_OTHER;
+    splitter->seen = 0;
+    splitter->out = client->memory.answer.text + DL_ENVELOPE;
+    splitter->out_size = DL_ITEM_ROOM;
+    splitter->key = listing->cursor + listing->cursor_size;
+    splitter->key_size =
+        (uint16_t)(sizeof listing->cursor - listing->cursor_size);
+    splitter->key_used = 0;
+    splitter->wants = listing->wants;
+    splitter->each = dl_list_each;
+}
+
+static void dl_list_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_listing *listing =
+        (const dynalock_listing *)fields->context;
+
+    if (letter == 'N') dl_put_decimal(sink, listing->page);
+    else if (letter == 'E')
+        dl_put(sink, listing->cursor, listing->cursor_size);
+    else if (letter <= '9')
+        dl_put_text(sink, dl_record_wants[letter - '0'].name);
+    else dl_read_put(fields, letter, sink);
+}
+
+static void dl_list_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    static const char text[] =
+        "{'TableName':$T,'Limit':$N,'ProjectionExpression':'#k[Q,#s]," DL_OWNER
+        "," DL_VERSION "," DL_RELEASED "," DL_FENCE "," DL_LEASE
+        "','ExpressionAttributeNames':{'#k':$P[Q,'#s':$Q]}"
+        "[E,'ExclusiveStartKey':$E]}";
+    const dynalock_listing *listing =
+        (const dynalock_listing *)(const void *)operation;
+    dl_fields fields;
+
+    fields.put = dl_list_put;
+    fields.context = listing;
+    fields.flags = 0;
+    if (listing->cursor_size != 0) fields.flags |= DL_FLAG('E');
+    if (operation->client->config.sort_key_name != NULL)
+        fields.flags |= DL_FLAG('Q');
+    dl_put_template(sink, text, &fields);
+}
+
+/* The key that the page has ended with is where the next one goes on. One that
+   leads nowhere would list for ever. */
+static dynalock_outcome dl_list_turn(dynalock_listing *listing)
+{
+    const dynalock_splitter *splitter = &listing->splitter;
+    uint16_t size = splitter->key_used;
+
+    if (listing->stopped) return (dynalock_outcome)listing->ending;
+    if ((splitter->seen >> DL_PART_ITEMS & 1) == 0) return DYNALOCK_BAD_ANSWER;
+    if (size == 0) return DYNALOCK_OK;
+    if (size > splitter->key_size) return DYNALOCK_KEY_TOO_LONG;
+    if (size == listing->cursor_size &&
+        memcmp(listing->cursor, splitter->key, size) == 0)
+        return DYNALOCK_BAD_ANSWER;
+    memmove(listing->cursor, splitter->key, size);
+    listing->cursor_size = size;
+    return DYNALOCK_AGAIN;
+}
+
+static void dl_list_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_client *client = operation->client;
+    dynalock_listing *listing = (dynalock_listing *)(void *)operation;
+
+    client->filter.sink.take = dl_filter_take;
+    if (outcome == DYNALOCK_OK || listing->stopped)
+        outcome = dl_list_turn(listing);
+    if (outcome == DYNALOCK_AGAIN) {
+        listing->shown = 0;
+        operation->attempts = 0;
+        operation->due = client->now;
+        operation->deadline = dl_deadline(client, 0);
+    } else if (dl_is_worth_trying(operation, outcome)) {
+        if (listing->shown < listing->passed) listing->shown = listing->passed;
+        dl_back_off(operation, outcome);
+    } else {
+        dl_finish(operation, outcome);
+    }
+}
+
+static void dl_list_end(dynalock_operation *operation, unsigned why)
+{
+    operation->client->filter.sink.take = dl_filter_take;
+    dl_record_end(operation, why);
+}
+
+static const dynalock_steps dl_list_steps = { dl_list_prepare, dl_list_answer,
+    dl_list_end, dl_list_body, dl_record_rank, dl_record_lease, 1 };
+
+/* ---- a listing ---- */
+
+/* What filters find by its text must stand in an answer as in the config. */
+static int dl_list_is_plain(const char *name)
+{
+    for (; *name != '\0'; name++)
+        if ((uint8_t)*name < 0x20 || dl_is_in(*name, "\"\\")) return 0;
+    return 1;
+}
+
+/* Memory of an item that a name takes, with ,"": around it. */
+static uint32_t dl_list_name(const char *name)
+{
+    return (uint32_t)strlen(name) + 4;
+}
+
+static void dl_list_want(
+    dynalock_want **want, const char *name, uint32_t limit)
+{
+    (*want)->name = name;
+    (*want)->limit = (uint16_t)limit;
+    (*want)->expect = DL_EXPECT_ATTRIBUTE;
+    ++*want;
+}
+
+/* What a lock's attributes leave of the memory is for the keys, shared as their
+   greatest sizes are. */
+static dynalock_outcome dl_list_wants(
+    const dynalock_config *config, dynalock_listing *listing)
+{
+    const dl_want *from = dl_record_wants + 1;
+    dynalock_want *want = listing->wants;
+    const char *sort = config->sort_key_name;
+    uint32_t taken = sizeof dl_split_start + 4 + DL_RESERVE, room;
+
+    taken += dl_list_name(config->key_name);
+    if (sort != NULL) taken += dl_list_name(sort);
+    for (; from->name != NULL; from++) {
+        taken += dl_list_name(from->name) + from->limit;
+        dl_list_want(&want, from->name, from->limit);
+    }
+    if (!dl_list_is_plain(config->key_name) ||
+        (sort != NULL && !dl_list_is_plain(sort)))
+        return DYNALOCK_BAD_KEY;
+    if (taken + 64 > DL_ITEM_ROOM) return DYNALOCK_BAD_BUFFER;
+    room = ((uint32_t)DL_ITEM_ROOM - taken) / 3;
+    dl_list_want(&want, config->key_name, sort != NULL ? 2 * room : 3 * room);
+    if (sort != NULL) dl_list_want(&want, sort, room);
+    want->name = NULL;
+    return DYNALOCK_OK;
+}
+
+/* A listing's memory may hold anything before its first use, but for what the
+   caller sets. */
+static dynalock_outcome dl_list_init(const dynalock_client *client,
+    const char *table, dynalock_listing *listing)
+{
+    const dynalock_operation *at = client->operations;
+
+    for (; at != NULL; at = at->next)
+        if (at == &listing->operation) return DYNALOCK_IN_USE;
+    memset(&listing->operation, 0, sizeof listing->operation);
+    listing->operation.name.table = table;
+    if (listing->page == 0) listing->page = 50;
+    listing->count = 0;
+    listing->stopped = 0;
+    listing->shown = 0;
+    listing->passed = 0;
+    listing->cursor_size = 0;
+    return DYNALOCK_AGAIN;
+}
+
+static dynalock_outcome dl_start_list(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_operation *operation = (dynalock_operation *)object;
+    dynalock_outcome rc = dl_check_table(dl_table(client, operation));
+
+    if (client->config.layout != dynalock_standard())
+        rc = DYNALOCK_BAD_ARGUMENT;
+    if (rc == DYNALOCK_OK)
+        rc = dl_list_wants(&client->config, (dynalock_listing *)object);
+    if (rc == DYNALOCK_OK) rc = dl_start_operation(client, operation, wait_ms);
+    operation->steps = &dl_list_steps;
     return rc;
 }
 
@@ -6166,6 +7249,15 @@ static void dl_glance_later(dynalock_operation *operation)
     operation->deadline = operation->client->now + DL_GLANCE_MS;
 }
 
+/* Not one that was cancelled meanwhile. */
+static int dl_group_asks_for(
+    const dynalock_group *group, const dynalock_lock *lock)
+{
+    return lock->operation.client == group->operation.client &&
+           lock->operation.state == DL_LOCK_ACQUIRE &&
+           lock->operation.deadline == DL_NEVER;
+}
+
 /* ---- its request ---- */
 
 /* Each lock of the transaction as if it asked alone, but for the item that its
@@ -6174,22 +7266,25 @@ static void dl_group_body(const dynalock_operation *operation, dl_sink *sink)
 {
     const dynalock_group *group =
         (const dynalock_group *)(const void *)operation;
+    const char *before = "";
     uint32_t i;
 
     if (operation->state == DL_GROUP_LOOK) {
-        dl_put_request(sink, &group->locks[group->at]->operation, dl_read_put,
-            DL_FLAG('C'));
+        dl_put_request(sink, operation, dl_read_put, DL_FLAG('C'));
         return;
     }
     dl_put_text(sink, "{\"TransactItems\":[");
     for (i = 0; i < group->count; i++) {
         const dynalock_lock *lock = group->locks[i];
 
-        dl_put_text(sink, i == 0 ? "{\"Update\":" : ",{\"Update\":");
+        if (!dl_group_asks_for(group, lock)) continue;
+        dl_put_text(sink, before);
+        dl_put_text(sink, "{\"Update\":");
         dl_put_request(sink, &lock->operation,
             operation->client->config.layout->put,
             dl_lock_flags(lock) & ~DL_FLAG('O'));
         dl_put_text(sink, "}");
+        before = ",";
     }
     dl_put_text(sink, "]}");
 }
@@ -6203,12 +7298,14 @@ static void dl_group_prepare(dynalock_operation *operation)
     uint32_t i;
 
     operation->client->signing.target = "GetItem";
+    operation->name = group->locks[group->at]->operation.name;
     if (operation->state == DL_GROUP_LOOK) return;
     operation->client->signing.target = "TransactWriteItems";
     for (i = 0; i < group->count; i++) {
         dynalock_lock *lock = group->locks[i];
 
-        if (lock->operation.client != operation->client) continue;
+        if (!dl_group_asks_for(group, lock)) continue;
+        dl_number_request(lock);
         dl_prepare_acquire(lock);
         lock->memory |= DL_UNANSWERED;
     }
@@ -6249,14 +7346,6 @@ static void dl_group_give_up(dynalock_group *group, dynalock_outcome outcome)
     }
     if (group->at == 0) dl_finish(&group->operation, result);
     else dl_group_join(group, result);
-}
-
-static int dl_group_asks_for(
-    const dynalock_group *group, const dynalock_lock *lock)
-{
-    return lock->operation.client == group->operation.client &&
-           lock->operation.state == DL_LOCK_ACQUIRE &&
-           lock->operation.deadline == DL_NEVER;
 }
 
 /* One that was cancelled meanwhile gives back what it has got. */
@@ -6319,6 +7408,10 @@ static void dl_group_seen(dynalock_group *group)
     dl_item item;
     int whose;
 
+    if (!dl_group_asks_for(group, lock)) {
+        dl_group_give_up(group, DYNALOCK_CANCELLED);
+        return;
+    }
     dl_read_item(group->operation.client, &item);
     whose = dl_whose(lock, &item);
     if (item.kind != DL_ITEM_FOREIGN) dl_observe(lock, &item);
@@ -6582,10 +7675,13 @@ static dynalock_outcome dl_start_group_acquire(
     if (rc == DYNALOCK_OK) rc = dl_group_gather(client, group);
     if (rc != DYNALOCK_AGAIN) return rc;
     group->operation.steps = &dl_group_steps;
+    group->at = 0;
     group->memory = wait_ms == 0 ? DL_COUNTED : 0;
     group->failure = DYNALOCK_NO_ANSWER;
     rc = dl_start_operation(client, &group->operation, wait_ms);
     group->until = group->operation.deadline;
+    /* other layouts have more to do after each write */
+    if (client->config.layout->granted != dl_hold) dl_group_next(group);
     return rc;
 }
 
@@ -6654,25 +7750,25 @@ static dynalock_lock *dl_permit(const dynalock_semaphore *semaphore)
     return &semaphore->permits[semaphore->at].lock;
 }
 
-/* After a round: when somebody may have released, or a watch may be over. */
+/* After a round: when somebody may have released, or a watch is over. */
 static void dl_semaphore_pause(dynalock_semaphore *semaphore)
 {
     dynalock_client *client = semaphore->operation.client;
     uint32_t poll_ms = client->config.poll_ms, i;
-    uint64_t wait = (uint64_t)poll_ms + dl_random(client, poll_ms / 4 + 1);
+    uint64_t again =
+        client->now + poll_ms + dl_random(client, poll_ms / 4 + 1);
 
     for (i = 0; i < semaphore->count; i++) {
-        dynalock_lock *lock = &semaphore->permits[i].lock;
+        const dynalock_lock *lock = &semaphore->permits[i].lock;
+        uint64_t end =
+            lock->watch_since + dl_watch_ms(client, lock->watch_lease_ms);
 
-        if (lock->claim == NULL || lock->operation.client != NULL) continue;
-        lock->operation.client = client; /* only to ask for its watch */
-        wait = dl_least(wait, dl_watch_left(lock));
-        lock->operation.client = NULL;
+        if (lock->claim != NULL && end > client->now)
+            again = dl_least(again, end);
     }
     semaphore->left = semaphore->count;
     semaphore->operation.state = DL_SEMAPHORE_PAUSE;
-    semaphore->operation.deadline =
-        dl_least(client->now + wait, semaphore->until);
+    semaphore->operation.deadline = dl_least(again, semaphore->until);
 }
 
 /* Starts the call of the permit that is next. Returns its outcome, AGAIN if it
@@ -6803,6 +7899,867 @@ static dynalock_outcome dl_start_semaphore_acquire(
     return semaphore->operation.client != NULL
                ? DYNALOCK_AGAIN
                : (dynalock_outcome)semaphore->operation.outcome;
+}
+
+/* ===================================================================== */
+/* == reader: what stands deeper in an answer than the filter keeps       */
+/* ===================================================================== */
+
+/*
+A reader takes an answer byte by byte, hands it on to the filter and watches
+what that makes of it. So it knows nothing of JSON's grammar, needs no memory,
+and sees texts of well-formed answers only, at any depth and of any number.
+
+It tells `found` of every text (with the escapes that the filter leaves) and of
+every object or array that has ended (text NULL), with its path: a digit 1, then
+a hexadecimal digit for each level, which is the number of the name there (1:
+the first of `names`; 0: any other, or an element of an array). What lies deeper
+than seven levels is not told.
+*/
+typedef dynalock_reader dl_reader;
+
+#define DL_READER_DEPTH 7
+
+static int dl_reader_is_in_text(const dynalock_filter *filter)
+{
+    return filter->state >= DL_JSON_STRING && filter->state <= DL_JSON_HEX;
+}
+
+static void dl_reader_open(dl_reader *reader)
+{
+    if (reader->filter->depth <= DL_READER_DEPTH) reader->path <<= 4;
+}
+
+static void dl_reader_close(dl_reader *reader)
+{
+    if (reader->filter->depth > DL_READER_DEPTH) return;
+    if (reader->filter->depth < DL_READER_DEPTH) reader->path >>= 4;
+    reader->found(reader, reader->path, NULL, 0);
+}
+
+/* A text begins that the filter drops: it is to keep it for a while. */
+static void dl_reader_lend(dl_reader *reader)
+{
+    dynalock_filter *filter = reader->filter;
+
+    if (filter->keep != DL_KEEP_NONE) return;
+    reader->lent = 1;
+    filter->keep = DL_KEEP_ALL;
+    filter->expect = DL_EXPECT_TEXT; /* one that is too long is cut */
+    filter->limit = (uint16_t)(filter->size - DL_RESERVE);
+    filter->start = filter->used; /* the comma before it may be dropped, too */
+    filter->unit = filter->used;
+    dl_filter_emit(filter, '"');
+}
+
+/* Back to dropping, unless all that was to be dropped has ended: behind its
+   name comes the value yet. */
+static void dl_reader_give_back(dl_reader *reader)
+{
+    dynalock_filter *filter = reader->filter;
+
+    reader->lent = 0;
+    filter->used = filter->start;
+    if (filter->in_name || filter->depth > filter->value_depth)
+        filter->keep = DL_KEEP_NONE;
+}
+
+/* The names are a text, too, with a comma behind each. */
+static uint32_t dl_reader_number(
+    const char *names, const char *text, size_t size)
+{
+    uint32_t number = 1;
+    size_t n;
+
+    for (; *names != '\0'; names += n + 1, number++) {
+        for (n = 0; names[n] != ',';) n++;
+        if (n == size && memcmp(names, text, n) == 0) return number;
+    }
+    return 0;
+}
+
+/* A text has ended, which stands where it began in the filter's memory, behind
+   its quote. Names of the answer itself are there as well. */
+static void dl_reader_text(dl_reader *reader, size_t size)
+{
+    dynalock_filter *filter = reader->filter;
+    char *text = filter->out + filter->start + 1;
+    int deep = filter->depth > DL_READER_DEPTH;
+
+    if (filter->state == DL_JSON_COLON) {
+        if (!deep)
+            reader->path = (reader->path & ~(uint32_t)15) |
+                           dl_reader_number(reader->names, text, size);
+    } else if (reader->lent && !deep) {
+        reader->found(reader, reader->path, text, size);
+    }
+    if (reader->lent) dl_reader_give_back(reader);
+}
+
+static void dl_reader_byte(dl_reader *reader, char c)
+{
+    dynalock_filter *filter = reader->filter;
+    unsigned depth = filter->depth;
+    int was_in_text = dl_reader_is_in_text(filter);
+    size_t size = 0; /* of the text so far; it may have been dropped */
+
+    if (was_in_text && filter->keep != DL_KEEP_NONE &&
+        filter->used > filter->start)
+        size = (size_t)(filter->used - filter->start) - 1;
+    dl_filter_byte(filter, c);
+    if (filter->state == DL_JSON_BAD) return;
+    if (filter->depth > depth) dl_reader_open(reader);
+    else if (filter->depth < depth) dl_reader_close(reader);
+    else if (!was_in_text && dl_reader_is_in_text(filter))
+        dl_reader_lend(reader);
+    else if (was_in_text && !dl_reader_is_in_text(filter))
+        dl_reader_text(reader, size);
+}
+
+static void dl_reader_take(dl_sink *sink, const void *data, size_t size)
+{
+    const char *from = (const char *)data;
+
+    while (size-- != 0) dl_reader_byte((dl_reader *)(void *)sink, *from++);
+}
+
+/* From an operation's prepare: it goes between the response and the filter,
+   which needs to keep nothing of an item then. */
+static void dl_reader_begin(dl_reader *reader, dynalock_client *client,
+    const char *names,
+    void (*found)(dl_reader *, uint32_t, const char *, size_t))
+{
+    static const dl_want nothing[] = { { NULL, 0, 0 } };
+
+    reader->sink.take = dl_reader_take;
+    reader->filter = &client->filter;
+    reader->names = names;
+    reader->found = found;
+    reader->path = 1;
+    reader->lent = 0;
+    client->filter.wants = nothing;
+    client->response.body = &reader->sink;
+}
+
+/* Whether memory that may hold anything is in use, only the list says. */
+static int dl_is_listed(
+    const dynalock_client *client, const dynalock_operation *operation)
+{
+    const dynalock_operation *at = client->operations;
+
+    while (at != NULL && at != operation) at = at->next;
+    return at != NULL;
+}
+
+/* ===================================================================== */
+/* == call: any operation, with the caller's own body                      */
+/* ===================================================================== */
+
+enum { /* why a transaction was cancelled */
+    DL_REASON_CONDITION = 1,
+    DL_REASON_PASSING = 2 /* throttled, or in conflict with another */
+};
+
+static dynalock_request *dl_request_of(dynalock_operation *operation)
+{
+    return (dynalock_request *)(void *)operation; /* its first member */
+}
+
+/* CancellationReasons, any element, Code */
+static void dl_request_found(
+    dl_reader *reader, uint32_t path, const char *text, size_t size)
+{
+    static const char codes[] =
+        "ConditionalCheckFailed,TransactionConflict,ThrottlingError,"
+        "ProvisionedThroughputExceeded,";
+    dynalock_request *request =
+        (dynalock_request *)(void *)((char *)reader -
+                                     offsetof(dynalock_request, reader));
+    uint32_t number;
+
+    if (path != 0x1102 || text == NULL) return;
+    number = dl_reader_number(codes, text, size);
+    if (number == 1) request->reasons |= DL_REASON_CONDITION;
+    if (number > 1) request->reasons |= DL_REASON_PASSING;
+}
+
+/* The caller gets its copy before the answer is judged. */
+static void dl_request_take(dl_sink *sink, const void *data, size_t size)
+{
+    dynalock_request *request =
+        (dynalock_request *)(void *)((char *)sink -
+                                     offsetof(dynalock_request, reader));
+    uint32_t room = 0;
+
+    if (request->answer != NULL && request->size < request->capacity)
+        room = request->capacity - request->size;
+    if (room > size) room = (uint32_t)size;
+    if (room != 0) memcpy(request->answer + request->size, data, room);
+    request->size += (uint32_t)size;
+    dl_reader_take(sink, data, size);
+}
+
+static void dl_request_prepare(dynalock_operation *operation)
+{
+    static const char names[] = "CancellationReasons,Code,";
+    dynalock_request *request = dl_request_of(operation);
+    dynalock_client *client = operation->client;
+
+    client->signing.target = request->target;
+    request->size = 0;
+    request->reasons = 0;
+    dl_reader_begin(&request->reader, client, names, dl_request_found);
+    request->reader.sink.take = dl_request_take;
+}
+
+static void dl_request_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    const dynalock_request *request =
+        (const dynalock_request *)(const void *)operation;
+
+    if (request->body != NULL) dl_put_text(sink, request->body);
+    else request->put_body(sink, request->context);
+}
+
+static dynalock_outcome dl_request_outcome(
+    const dynalock_request *request, dynalock_outcome outcome)
+{
+    static const char cancelled[] = "transactionca";
+    const char *type = request->operation.client->detail.type;
+
+    if ((int)outcome == DL_CONDITION_FAILED) return DYNALOCK_CONDITION;
+    if (outcome == DYNALOCK_OK && request->answer != NULL &&
+        request->size > request->capacity)
+        return DYNALOCK_BAD_BUFFER;
+    if (outcome != DYNALOCK_SERVICE_REFUSED ||
+        dl_begins(type, cancelled) == NULL)
+        return outcome;
+    if ((request->reasons & DL_REASON_CONDITION) != 0)
+        return DYNALOCK_CONDITION;
+    if ((request->reasons & DL_REASON_PASSING) != 0) return DYNALOCK_THROTTLED;
+    return outcome;
+}
+
+static void dl_request_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_request *request = dl_request_of(operation);
+    int unanswered = operation->client->exchange.fate == DL_FATE_SENT;
+
+    if (unanswered && request->unanswered < 255) request->unanswered++;
+    outcome = dl_request_outcome(request, outcome);
+    if ((request->repeatable || !unanswered) &&
+        dl_is_worth_trying(operation, outcome)) {
+        dl_back_off(operation, outcome);
+        return;
+    }
+    if (request->answer != NULL && request->size < request->capacity)
+        request->answer[request->size] = '\0';
+    dl_finish(operation, outcome);
+}
+
+static void dl_request_end(dynalock_operation *operation, unsigned why)
+{
+    dynalock_request *request = dl_request_of(operation);
+
+    if (dl_exchange_abandon(operation) && request->unanswered < 255)
+        request->unanswered++;
+    dl_finish(operation,
+        why == DL_END_EXPIRED ? DYNALOCK_NO_ANSWER : DYNALOCK_CANCELLED);
+}
+
+static const dynalock_steps dl_request_steps = { dl_request_prepare,
+    dl_request_answer, dl_request_end, dl_request_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+/* The target goes into a header: nothing but letters and digits. */
+static int dl_request_is_sound(const dynalock_request *request)
+{
+    size_t size;
+
+    if (request->target == NULL) return 0;
+    size = dl_count_plain(request->target, "");
+    return size != 0 && request->target[size] == '\0' &&
+           (request->body != NULL || request->put_body != NULL);
+}
+
+static dynalock_outcome dl_start_call(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_request *request = (dynalock_request *)object;
+
+    if (dl_is_listed(client, &request->operation)) return DYNALOCK_IN_USE;
+    request->operation.client = NULL;
+    request->operation.steps = &dl_request_steps;
+    if (!dl_request_is_sound(request)) return DYNALOCK_BAD_ARGUMENT;
+    request->unanswered = 0;
+    request->size = 0;
+    return dl_start_operation(client, &request->operation, wait_ms);
+}
+
+DYNALOCK_API void dynalock_put(
+    dynalock_sink *sink, const void *data, size_t size)
+{
+    dl_put(sink, data, size);
+}
+
+/* ===================================================================== */
+/* == fence: what ties a caller's own write to a lock                     */
+/* ===================================================================== */
+
+static const char dl_fence_missing[] = "attribute_not_exists";
+
+static void dl_fence_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_lock *lock = (const dynalock_lock *)fields->context;
+    const dynalock_client *client = lock->operation.client;
+
+    switch (letter) {
+    case 'O': dl_put_contents(sink, client->config.owner); break;
+    case 'F': dl_put_decimal(sink, lock->token); break;
+    case 'A': dl_put_version(sink, lock, 0); break;
+    case 'Z': dl_put_version(sink, lock, 0xffffffff); break;
+    case '!': dl_put_template(sink, dl_fence_missing, fields); break;
+    default:
+        if (letter <= '9') dl_put_text(sink, client->wants[letter - '0'].name);
+        else dl_read_put(fields, letter, sink);
+        break;
+    }
+}
+
+static dynalock_outcome dl_fence_write(const dynalock_client *client,
+    const dynalock_lock *lock, const char *text, char *buffer, size_t size)
+{
+    dynalock_outcome rc = dl_state(client, lock, dl_now(client), 0);
+    dl_fields fields;
+    dl_span span;
+
+    if (rc == DYNALOCK_AGAIN) return DYNALOCK_IN_USE;
+    if (rc != DYNALOCK_OK) return rc;
+    fields.put = dl_fence_put;
+    fields.context = lock;
+    fields.flags = client->config.sort_key_name != NULL ? DL_FLAG('Q') : 0;
+    if (client->wants == dl_record_wants) fields.flags |= DL_FLAG('R');
+    dl_put_template(dl_span_open(&span, buffer, size - 1, 0), text, &fields);
+    buffer[span.used] = '\0';
+    return span.total < size ? DYNALOCK_OK : DYNALOCK_BAD_BUFFER;
+}
+
+static dynalock_outcome dl_fence_text(const dynalock_client *client,
+    const dynalock_lock *lock, const char *text, char *buffer, size_t size)
+{
+    dynalock_outcome rc;
+
+    if (lock == NULL || buffer == NULL || size == 0 || !dl_enter_const(client))
+        return DYNALOCK_BAD_ARGUMENT;
+    buffer[0] = '\0';
+    rc = dl_fence_write(client, lock, text, buffer, size);
+    dl_leave(client);
+    if (rc != DYNALOCK_OK) buffer[0] = '\0'; /* half a condition is none */
+    return rc;
+}
+
+/* Renewals change the version within its acquisition; releases take it out of
+   that, but for another client's, which has a mark only ([R). */
+static const char dl_fence_condition[] =
+    "{'ConditionCheck':{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]},"
+    "'ConditionExpression':'" DL_OWNER "=:o AND " DL_FENCE
+    "=:f AND " DL_VERSION " BETWEEN :a AND :z[R AND " DL_IS_MISSING
+    "(" DL_RELEASED ")]',"
+    "'ExpressionAttributeValues':{':o':{'S':'$O'},':f':{'N':'$F'},"
+    "':a':{'S':'$A'},':z':{'S':'$Z'}}}}";
+static const char dl_fence_clause[] =
+    "'ConditionExpression':'$!(fence) OR fence<=:fence',"
+    "'ExpressionAttributeValues':{':fence':{'N':'$F'}";
+
+DYNALOCK_API dynalock_outcome dynalock_fence_condition(
+    const dynalock_client *client, const dynalock_lock *lock, char *buffer,
+    size_t size)
+{
+    return dl_fence_text(client, lock, dl_fence_condition, buffer, size);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_fence_clause(
+    const dynalock_client *client, const dynalock_lock *lock, char *buffer,
+    size_t size)
+{
+    return dl_fence_text(client, lock, dl_fence_clause, buffer, size);
+}
+
+/* ===================================================================== */
+/* == table: does it fit? and making one that does                        */
+/* ===================================================================== */
+
+/*
+    state      on                                          goes to
+    FREE       check, create                               LOOK
+    LOOK       missing, and create                         CREATE
+    LOOK       active, and its keys fit                    TTL
+    LOOK       ended                                       FREE
+    CREATE     created, or another was faster              LOOK
+    CREATE     ended                                       FREE
+    TTL        off, and create                             SET
+    TTL        ended                                       FREE
+    SET        another was faster                          TTL
+    SET        ended                                       FREE
+*/
+enum {
+    DL_TABLE_FREE,
+    DL_TABLE_LOOK,
+    DL_TABLE_CREATE,
+    DL_TABLE_TTL,
+    DL_TABLE_SET
+};
+
+#define DL_TABLE_POLL_MS 1000
+
+static dynalock_table *dl_table_of(dynalock_operation *operation)
+{
+    return (dynalock_table *)(void *)operation; /* its first member */
+}
+
+/* ---- what the service tells ---- */
+
+static const char dl_table_names[] =
+    "Table,TableStatus,KeySchema,AttributeDefinitions,AttributeName,KeyType,"
+    "AttributeType,TimeToLiveDescription,TimeToLiveStatus,";
+
+enum { /* paths of these names */
+    DL_PATH_STATUS = 0x112,
+    DL_PATH_KEY = 0x1130, /* an element of KeySchema, */
+    DL_PATH_KEY_NAME = 0x11305,
+    DL_PATH_KEY_KIND = 0x11306,
+    DL_PATH_TYPE = 0x1140, /* of AttributeDefinitions */
+    DL_PATH_TYPE_NAME = 0x11405,
+    DL_PATH_TYPE_KIND = 0x11407,
+    DL_PATH_TTL_NAME = 0x185,
+    DL_PATH_TTL_STATUS = 0x189
+};
+
+enum { /* which of the config's names a text is */
+    DL_FITS_KEY = 1,
+    DL_FITS_SORT_KEY = 2,
+    DL_FITS_TTL = 4
+};
+
+/* Is the text this name, but for the escapes that the filter leaves? */
+static int dl_is_escaped(const char *name, const char *text, size_t size)
+{
+    const char *end = text + size;
+
+    if (name == NULL) return 0;
+    for (; *name != '\0'; name++) {
+        if ((*name == '"' || *name == '\\') &&
+            (text == end || *text++ != '\\'))
+            return 0;
+        if (text == end || *text++ != *name) return 0;
+    }
+    return text == end;
+}
+
+static void dl_table_name(dynalock_table *table, const char *text, size_t size)
+{
+    const dynalock_config *config = &table->operation.client->config;
+
+    table->fits = 0;
+    if (dl_is_escaped(config->key_name, text, size)) table->fits = DL_FITS_KEY;
+    if (dl_is_escaped(config->sort_key_name, text, size))
+        table->fits |= DL_FITS_SORT_KEY;
+    if (dl_is_escaped(config->ttl_attribute, text, size))
+        table->fits |= DL_FITS_TTL;
+    dl_copy_text(table->text, sizeof table->text, text, size);
+}
+
+/* An element of the schema has ended: one of the keys. */
+static void dl_table_key(dynalock_table *table)
+{
+    int sort = table->kind == 'R';
+
+    table->key_fits[sort] =
+        table->fits & (sort ? DL_FITS_SORT_KEY : DL_FITS_KEY);
+    memcpy(table->key[sort], table->text, sizeof table->text);
+}
+
+/* One of the definitions has. */
+static void dl_table_type(dynalock_table *table)
+{
+    if ((table->fits & DL_FITS_KEY) != 0) table->key_type[0][0] = table->kind;
+    if ((table->fits & DL_FITS_SORT_KEY) != 0)
+        table->key_type[1][0] = table->kind;
+}
+
+static void dl_table_found(
+    dl_reader *reader, uint32_t path, const char *text, size_t size)
+{
+    dynalock_table *table =
+        (dynalock_table *)(void *)((char *)reader -
+                                   offsetof(dynalock_table, reader));
+
+    if (text == NULL) {
+        if (path == DL_PATH_KEY) dl_table_key(table);
+        if (path == DL_PATH_TYPE) dl_table_type(table);
+        return;
+    }
+    switch (path) {
+    case DL_PATH_STATUS:
+    case DL_PATH_TTL_STATUS:
+        dl_copy_text(table->status, sizeof table->status, text, size);
+        break;
+    case DL_PATH_KEY_NAME:
+    case DL_PATH_TYPE_NAME:
+    case DL_PATH_TTL_NAME: dl_table_name(table, text, size); break;
+    case DL_PATH_KEY_KIND:
+    case DL_PATH_TYPE_KIND: table->kind = size != 0 ? text[0] : '\0'; break;
+    default: break;
+    }
+}
+
+/* ---- the requests ---- */
+
+static const char dl_table_look[] = "{'TableName':$T}";
+static const char dl_table_create[] =
+    "{'TableName':$T,'BillingMode':'PAY_PER_REQUEST','KeySchema':$("
+    "{'AttributeName':$P,'KeyType':'HASH'}"
+    "[Q,{'AttributeName':$Q,'KeyType':'RANGE'}]$),'AttributeDefinitions':$("
+    "{'AttributeName':$P,'AttributeType':'S'}"
+    "[Q,{'AttributeName':$Q,'AttributeType':'S'}]$)}";
+static const char dl_table_set_ttl[] =
+    "{'TableName':$T,'TimeToLiveSpecification':{'Enabled':true,"
+    "'AttributeName':$L}}";
+
+typedef struct dl_table_step {
+    const char *target;
+    const char *body;
+} dl_table_step;
+
+static const dl_table_step *dl_table_step_of(
+    const dynalock_operation *operation)
+{
+    static const char look[] = "DescribeTable", create[] = "CreateTable",
+                      look_ttl[] = "DescribeTimeToLive",
+                      set_ttl[] = "UpdateTimeToLive";
+    static const dl_table_step steps[] = {
+        /* LOOK comes first */
+        { look, dl_table_look },
+        { create, dl_table_create },
+        { look_ttl, dl_table_look },
+        { set_ttl, dl_table_set_ttl },
+    };
+
+    return &steps[operation->state - DL_TABLE_LOOK];
+}
+
+/* A template's brackets mean something else. */
+static void dl_table_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    if (letter == '(') dl_put(sink, "[", 1);
+    else if (letter == ')') dl_put(sink, "]", 1);
+    else dl_read_put(fields, letter, sink);
+}
+
+static void dl_table_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    dl_fields fields;
+
+    fields.put = dl_table_put;
+    fields.context = operation;
+    fields.flags =
+        operation->client->config.sort_key_name != NULL ? DL_FLAG('Q') : 0;
+    dl_put_template(sink, dl_table_step_of(operation)->body, &fields);
+}
+
+static void dl_table_prepare(dynalock_operation *operation)
+{
+    dynalock_table *table = dl_table_of(operation);
+
+    operation->client->signing.target = dl_table_step_of(operation)->target;
+    table->fits = 0;
+    table->kind = '\0';
+    table->text[0] = '\0';
+    table->status[0] = '\0';
+    memset(table->key_fits, 0, sizeof table->key_fits);
+    memset(table->key_type, 0, sizeof table->key_type);
+    memset(table->key, 0, sizeof table->key);
+    dl_reader_begin(
+        &table->reader, operation->client, dl_table_names, dl_table_found);
+}
+
+/* ---- what does not fit ---- */
+
+static const char dl_say_status[] = "status is $s";
+static const char dl_say_key[] = "partition key is $0, not $P";
+static const char dl_say_key_type[] = "partition key is of type $t, not S";
+static const char dl_say_sort_key[] = "sort key is $1, not $Q";
+static const char dl_say_sort_key_type[] = "sort key is of type $u, not S";
+static const char dl_say_ttl[] = "TTL attribute is $2, not $L";
+
+static void dl_say_text(dl_sink *sink, const char *text)
+{
+    static const char none[] = "none";
+
+    dl_put_text(sink, text[0] != '\0' ? text : none);
+}
+
+/* A name, cut to leave room for another. */
+static void dl_say_name(dl_sink *sink, const char *name)
+{
+    size_t size;
+
+    if (name == NULL || name[0] == '\0') {
+        dl_say_text(sink, "");
+        return;
+    }
+    size = strlen(name);
+    if (size > 36) size = 36;
+    dl_put(sink, "\"", 1);
+    dl_put(sink, name, size);
+    dl_put(sink, "\"", 1);
+}
+
+static void dl_say_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_table *table = (const dynalock_table *)fields->context;
+    const dynalock_config *config = &table->operation.client->config;
+
+    switch (letter) {
+    case 's': dl_put_text(sink, table->status); break;
+    case 't': dl_say_text(sink, table->key_type[0]); break;
+    case 'u': dl_say_text(sink, table->key_type[1]); break;
+    case '0': dl_say_name(sink, table->key[0]); break;
+    case '1': dl_say_name(sink, table->key[1]); break;
+    case '2': dl_say_name(sink, table->text); break;
+    case 'P': dl_say_name(sink, config->key_name); break;
+    case 'Q': dl_say_name(sink, config->sort_key_name); break;
+    default: dl_say_name(sink, config->ttl_attribute); break; /* L */
+    }
+}
+
+static void dl_table_say(const dynalock_table *table, const char *text)
+{
+    dynalock_detail *detail = &table->operation.client->detail;
+    dl_fields fields;
+    dl_span span;
+
+    fields.put = dl_say_put;
+    fields.context = table;
+    fields.flags = 0;
+    dl_put_template(
+        dl_span_open(&span, detail->message, sizeof detail->message - 1, 0),
+        text, &fields);
+    detail->message[span.used] = '\0';
+}
+
+/* NULL: the keys are as they should be. */
+static const char *dl_table_misfit(const dynalock_table *table)
+{
+    const dynalock_config *config = &table->operation.client->config;
+
+    if (!table->key_fits[0]) return dl_say_key;
+    if (table->key_type[0][0] != 'S') return dl_say_key_type;
+    if (!table->key_fits[1])
+        return table->key[1][0] != '\0' || config->sort_key_name != NULL
+                   ? dl_say_sort_key
+                   : NULL;
+    return table->key_type[1][0] != 'S' ? dl_say_sort_key_type : NULL;
+}
+
+/* ---- the answers ---- */
+
+/* Looks again in a while. */
+static void dl_table_wait(dynalock_table *table)
+{
+    dynalock_operation *operation = &table->operation;
+    dynalock_client *client = operation->client;
+    uint32_t pause =
+        (uint32_t)dl_least(client->config.poll_ms, DL_TABLE_POLL_MS);
+
+    table->failure = DYNALOCK_TABLE_NOT_READY;
+    operation->state = DL_TABLE_LOOK;
+    operation->due =
+        client->now + pause / 2 + dl_random(client, pause / 2 + 1);
+}
+
+static void dl_table_next(dynalock_operation *operation, uint8_t state)
+{
+    operation->state = state;
+    operation->due = operation->client->now;
+}
+
+/* UPDATING: another index or billing mode; its items can be used meanwhile. */
+static int dl_table_is_active(const dynalock_table *table)
+{
+    static const char states[] = "ACTIVE,UPDATING,";
+
+    return dl_reader_number(states, table->status, strlen(table->status)) != 0;
+}
+
+static void dl_table_looked(dynalock_table *table)
+{
+    dynalock_operation *operation = &table->operation;
+    const char *misfit = dl_table_misfit(table);
+
+    if (table->status[0] == '\0') {
+        dl_finish(operation, DYNALOCK_BAD_ANSWER);
+    } else if (!dl_table_is_active(table)) {
+        dl_table_say(table, dl_say_status);
+        if (table->patient) dl_table_wait(table);
+        else dl_finish(operation, DYNALOCK_TABLE_NOT_READY);
+    } else if (misfit != NULL) {
+        dl_table_say(table, misfit);
+        dl_finish(operation, DYNALOCK_TABLE_SHAPE);
+    } else {
+        dl_table_next(operation, DL_TABLE_TTL);
+    }
+}
+
+/* ENABLED, or ENABLING: that takes up to an hour, and needs no waiting for. */
+static void dl_table_looked_at_ttl(dynalock_table *table)
+{
+    static const char enabled[] = "enabl";
+    dynalock_operation *operation = &table->operation;
+    const dynalock_config *config = &operation->client->config;
+    int on = dl_begins(table->status, enabled) != NULL;
+    int wanted = config->ttl_attribute != NULL &&
+                 (!config->no_ttl || config->delete_on_release);
+
+    if (table->status[0] == '\0') {
+        dl_finish(operation, DYNALOCK_BAD_ANSWER);
+    } else if (on ? (table->fits & DL_FITS_TTL) != 0 : !wanted) {
+        dl_finish(operation, DYNALOCK_OK);
+    } else if (!on && table->creating) {
+        dl_table_next(operation, DL_TABLE_SET);
+    } else {
+        if (!on) table->text[0] = '\0';
+        dl_table_say(table, dl_say_ttl);
+        dl_finish(operation, DYNALOCK_TABLE_TTL);
+    }
+}
+
+static void dl_table_was_created(
+    dynalock_table *table, dynalock_outcome outcome)
+{
+    static const char in_use[] = "resourceinuse";
+    const dynalock_detail *detail = &table->operation.client->detail;
+
+    if (outcome == DYNALOCK_SERVICE_REFUSED &&
+        dl_begins(detail->type, in_use) != NULL)
+        outcome = DYNALOCK_OK;
+    if (outcome == DYNALOCK_OK)
+        dl_table_next(&table->operation, DL_TABLE_LOOK);
+    else dl_finish(&table->operation, outcome);
+}
+
+static void dl_table_ttl_was_set(
+    dynalock_table *table, dynalock_outcome outcome)
+{
+    static const char already[] = "timetolive is al";
+    const dynalock_detail *detail = &table->operation.client->detail;
+
+    if (outcome == DYNALOCK_SERVICE_REFUSED &&
+        dl_begins(detail->message, already) != NULL)
+        dl_table_next(&table->operation, DL_TABLE_TTL);
+    else dl_finish(&table->operation, outcome);
+}
+
+static int dl_table_tries_again(
+    dynalock_table *table, dynalock_outcome outcome)
+{
+    dynalock_operation *operation = &table->operation;
+
+    if (outcome == DYNALOCK_OK) operation->attempts = 0;
+    if (!(table->patient ? dl_is_passing(operation->client, outcome)
+                         : dl_is_worth_trying(operation, outcome)))
+        return 0;
+    table->failure = outcome;
+    dl_back_off(operation, outcome);
+    return 1;
+}
+
+static void dl_table_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_table *table = dl_table_of(operation);
+
+    if (dl_table_tries_again(table, outcome)) return;
+    if (operation->state == DL_TABLE_CREATE)
+        dl_table_was_created(table, outcome);
+    else if (operation->state == DL_TABLE_SET)
+        dl_table_ttl_was_set(table, outcome);
+    else if (outcome == DYNALOCK_TABLE_MISSING && table->creating)
+        dl_table_next(operation, DL_TABLE_CREATE);
+    else if (outcome != DYNALOCK_OK) dl_finish(operation, outcome);
+    else if (operation->state == DL_TABLE_LOOK) dl_table_looked(table);
+    else dl_table_looked_at_ttl(table);
+}
+
+static void dl_table_end(dynalock_operation *operation, unsigned why)
+{
+    (void)dl_exchange_abandon(operation);
+    dl_finish(
+        operation, why == DL_END_EXPIRED
+                       ? (dynalock_outcome)dl_table_of(operation)->failure
+                       : DYNALOCK_CANCELLED);
+}
+
+static const dynalock_steps dl_table_steps = { dl_table_prepare,
+    dl_table_answer, dl_table_end, dl_table_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+static dynalock_outcome dl_table_init(const dynalock_client *client,
+    const char *name, dynalock_table *table, int creating)
+{
+    if (dl_is_listed(client, &table->operation)) return DYNALOCK_IN_USE;
+    memset(table, 0, sizeof *table);
+    table->operation.name.table = name;
+    table->creating = (uint8_t)creating;
+    return DYNALOCK_AGAIN;
+}
+
+static dynalock_outcome dl_start_table(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_table *table = (dynalock_table *)object;
+    dynalock_outcome rc = dl_check_table(dl_table(client, &table->operation));
+
+    table->failure = DYNALOCK_NO_ANSWER;
+    table->patient = wait_ms != 0;
+    if (rc == DYNALOCK_OK)
+        rc = dl_start_operation(client, &table->operation, wait_ms);
+    table->operation.steps = &dl_table_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == region: another host of the same region                             */
+/* ===================================================================== */
+
+/* docs.aws.amazon.com, "Federal Information Processing Standard (FIPS) 140" */
+static dynalock_outcome dl_region_fips(dynalock_client *client)
+{
+    static const char china[] = "cn-", gov_cloud[] = "us-gov-";
+    static const char host[] = "dynamodb-fips.$g.amazonaws.com";
+    const dynalock_config *config = &client->config;
+    dl_span span;
+
+    if (config->endpoint != NULL) return DYNALOCK_BAD_ENDPOINT;
+    if (client->exchange.state != DL_EXCHANGE_CLOSED) return DYNALOCK_IN_USE;
+    if (dl_begins(config->region, china) != NULL) return DYNALOCK_BAD_REGION;
+    if (dl_begins(config->region, gov_cloud) != NULL) return DYNALOCK_OK;
+    dl_put_signing(
+        dl_span_open(&span, client->host, sizeof client->host - 1, 0), host,
+        &client->signing);
+    client->host[span.used] = '\0';
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_use_fips(dynalock_client *client)
+{
+    dynalock_outcome rc;
+
+    if (!dl_enter(client)) return DYNALOCK_BAD_ARGUMENT;
+    rc = dl_region_fips(client);
+    dl_leave(client);
+    return rc;
 }
 
 /* ===================================================================== */
@@ -6985,6 +8942,7 @@ DYNALOCK_API dynalock_outcome dynalock_client_init(
     client->signing.host = client->host;
     rc = dl_check_config(client);
     if (rc == DYNALOCK_OK) rc = dl_draw_owner(client);
+    client->filter.sink.take = dl_filter_take;
     if (rc != DYNALOCK_OK) memset(client, 0, sizeof *client);
     return rc;
 }
@@ -7275,6 +9233,144 @@ DYNALOCK_API dynalock_outcome dynalock_tidy(dynalock_client *client,
     return dl_call(client, dl_start_tidy, memory, 0);
 }
 
+/* `changed` is the caller's and must be there. */
+DYNALOCK_API dynalock_outcome dynalock_start_watch(
+    dynalock_client *client, const dynalock_name *name, dynalock_watch *watch)
+{
+    dynalock_outcome rc;
+
+    if (watch == NULL || watch->changed == NULL) return DYNALOCK_BAD_ARGUMENT;
+    rc = dl_check_read(client, name, &watch->record);
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_watch, watch, DYNALOCK_FOREVER);
+}
+
+/* The version number may stand in the memory that is to be cleared. */
+static dynalock_outcome dl_check_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn, dynalock_record *memory)
+{
+    dynalock_outcome rc;
+    char copy[DYNALOCK_RVN_SIZE];
+
+    if (!dl_is_name(rvn, sizeof copy - 1) || !dl_is_ready(client) ||
+        client->config.layout != dynalock_standard())
+        return DYNALOCK_BAD_ARGUMENT;
+    memcpy(copy, rvn, strlen(rvn) + 1);
+    rc = dl_check_read(client, name, memory);
+    if (rc == DYNALOCK_AGAIN) memcpy(memory->rvn, copy, strlen(copy) + 1);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn, dynalock_record *memory)
+{
+    dynalock_outcome rc = dl_check_break(client, name, rvn, memory);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_break, memory, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn, dynalock_record *memory)
+{
+    dynalock_outcome rc = dl_check_break(client, name, rvn, memory);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_break, memory, 0);
+}
+
+static dynalock_outcome dl_check_list(
+    dynalock_client *client, const char *table, dynalock_listing *listing)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || listing == NULL || listing->each == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    (void)dl_enter(client);
+    rc = dl_list_init(client, table, listing);
+    dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_list(
+    dynalock_client *client, const char *table, dynalock_listing *listing)
+{
+    dynalock_outcome rc = dl_check_list(client, table, listing);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_list, listing, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_list(
+    dynalock_client *client, const char *table, dynalock_listing *listing)
+{
+    dynalock_outcome rc = dl_check_list(client, table, listing);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_list, listing, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_call(
+    dynalock_client *client, dynalock_request *request)
+{
+    return dl_begin(client, dl_start_call, request, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_call(
+    dynalock_client *client, dynalock_request *request)
+{
+    return dl_call(client, dl_start_call, request, 0);
+}
+
+static dynalock_outcome dl_check_memory(dynalock_client *client,
+    const char *name, dynalock_table *memory, int creating)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || memory == NULL) return DYNALOCK_BAD_ARGUMENT;
+    (void)dl_enter(client);
+    rc = dl_table_init(client, name, memory, creating);
+    dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_table_check(
+    dynalock_client *client, const char *name, dynalock_table *memory)
+{
+    dynalock_outcome rc = dl_check_memory(client, name, memory, 0);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_table, memory, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_table_check(
+    dynalock_client *client, const char *name, dynalock_table *memory)
+{
+    dynalock_outcome rc = dl_check_memory(client, name, memory, 0);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_table, memory, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_table_create(
+    dynalock_client *client, const char *name, dynalock_table *memory,
+    uint32_t wait_ms)
+{
+    dynalock_outcome rc = dl_check_memory(client, name, memory, 1);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_table, memory, wait_ms);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_table_create(dynalock_client *client,
+    const char *name, dynalock_table *memory, uint32_t wait_ms)
+{
+    dynalock_outcome rc = dl_check_memory(client, name, memory, 1);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_table, memory, wait_ms);
+}
+
 DYNALOCK_API dynalock_outcome dynalock_start_group_acquire(
     dynalock_client *client, dynalock_group *group, uint32_t wait_ms)
 {
@@ -7324,6 +9420,11 @@ DYNALOCK_API dynalock_outcome dynalock_semaphore_acquire(
 }
 
 /* ---- the rest ---- */
+
+DYNALOCK_API int64_t dynalock_granted_ms(uint64_t fence)
+{
+    return (int64_t)fence;
+}
 
 DYNALOCK_API uint32_t dynalock_remaining_ms(
     const dynalock_client *client, const dynalock_lock *lock)
@@ -7674,8 +9775,13 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
         "altered.")                                                           \
     X(DYNALOCK_DANGER, "The lock is held, but not for long any more.")        \
     X(DYNALOCK_KEPT,                                                          \
-        "The item is held, was released less than an hour ago, or is not "    \
-        "there.")                                                             \
+        "The item was left alone: it is held, not there, released too "       \
+        "short ago, or not any more what was shown.")                         \
+    X(DYNALOCK_KEY_TOO_LONG,                                                  \
+        "The listing ends at a key that DYNALOCK_CURSOR_SIZE has no room "    \
+        "for.")                                                               \
+    X(DYNALOCK_CONDITION,                                                     \
+        "A condition of the request did not hold: nothing was written.")      \
     X(DYNALOCK_UNREACHABLE,                                                   \
         "No connection: check the network, host and port.")                   \
     X(DYNALOCK_DISCONNECTED,                                                  \
@@ -7714,7 +9820,13 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
         "detail.message.")                                                    \
     X(DYNALOCK_TABLE_MISSING, "There is no such table in this region.")       \
     X(DYNALOCK_TABLE_SHAPE,                                                   \
-        "The table's keys have other names or types than the config says.")
+        "The table's keys have other names or types than the config says.")   \
+    X(DYNALOCK_TABLE_NOT_READY,                                               \
+        "The table is being created or deleted, or cannot be used: see "      \
+        "detail.message.")                                                    \
+    X(DYNALOCK_TABLE_TTL,                                                     \
+        "The table's TTL is off or on another attribute than the config "     \
+        "says: see detail.message.")
 
 DYNALOCK_API const char *dynalock_explain(dynalock_outcome outcome)
 {

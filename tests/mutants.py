@@ -38,7 +38,7 @@ ROUGH = "loss,delay,repeat,crash,pause,drift,throttle,sorted"
 MIXED = f"--runs 120 --seed 1 --world {ROUGH},stale,tick"
 CALM = "--runs 10 --seed 1 --world calm"
 EDGE = "--runs 60 --seed 1 --world edge"
-TICKS = "--runs 60 --seed 1 --world edge,tick --tick 100"
+TICKS = "--runs 60 --seed 1 --world edge,tick --tick 101"
 LEASES = "--runs 150 --seed 1 --world shorten,loss,delay,crash,pause"
 REPEAT = "--runs 100 --seed 1 --world repeat,delay"
 JUMPS = "--runs 60 --seed 1 --world jump,crash,loss"
@@ -59,8 +59,9 @@ WEAK = [
     ("dl_sha256_text(&sha, client->config.owner);", ""),
 ]
 
-# A clock of coarse steps, which the header allows for.
-COARSE = [("#define DYNALOCK_CLOCK_STEP_MS 10", "#define DYNALOCK_CLOCK_STEP_MS 100")]
+# A clock of coarse steps, which the header allows for. A lease's watch (2020 ms)
+# is 20 of them: steps that do not divide it lengthen it for nothing.
+COARSE = [("#define DYNALOCK_CLOCK_STEP_MS 10", "#define DYNALOCK_CLOCK_STEP_MS 101")]
 
 # name, replacements, worlds
 CONTROLS = [
@@ -274,7 +275,8 @@ MUTANTS = [
     ),
     (
         "a lock that was lost is renewed on",
-        [("lock->until = 0; dl_finish(&lock->operation, outcome);",
+        [("lock->until = 0; DL_LOG(lock->operation.client, DYNALOCK_LOG_LOST,"
+          " lock->operation.name.key); dl_finish(&lock->operation, outcome);",
           "lock->until = 0; lock->operation.outcome = outcome;"
           " lock->operation.state = DL_LOCK_RENEW; dl_back_off(&lock->operation, outcome);"
           " lock->operation.deadline = DL_NEVER;")],

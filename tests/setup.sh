@@ -8,6 +8,8 @@
 #   tests/setup.sh portability compilers for other processors, and what runs their programs
 #   tests/setup.sh interop     what the demo needs, and the libraries that tests/interop.py contends
 #                              with, in build/interop
+#   tests/setup.sh interop-go  that, and its two Go libraries: from a module proxy that has them, and
+#                              with Go 1.26, which Debian 12 has not
 #
 # Tools and libraries are Debian 12 packages. For other processors it takes the libraries' sources:
 # Debian's source packages, in build/sources/NAME. The two DynamoDB-compatible servers come by npm,
@@ -45,7 +47,7 @@ die() { # STATUS MESSAGE
     exit "$1"
 }
 
-usage() { die 64 'usage: tests/setup.sh demo|test|firmware|sizes|portability|interop'; }
+usage() { die 64 'usage: tests/setup.sh demo|test|firmware|sizes|portability|interop|interop-go'; }
 unavailable() { die 69 "$1"; }
 
 as_root() {
@@ -123,6 +125,14 @@ newer_python() { # prints one that is 3.12 or newer, if there is one
     done
 }
 
+# In a copy: it notes the hashes of the two there, as the checksum database has them.
+install_interop_go() {
+    rm -rf build/interop/go
+    cp -r tests/interop/go build/interop/go
+    (cd build/interop/go && go build -mod=mod -o bin/ ./dynamolock ./dynalock) ||
+        unavailable 'go could not build tests/interop/go'
+}
+
 install_interop() {
     list=tests/interop
     java=build/interop/java
@@ -195,7 +205,7 @@ test) packages="$demo_packages $test_packages" ;;
 firmware) packages="$demo_packages $firmware_packages" ;;
 sizes) packages="$demo_packages $sizes_packages" ;;
 portability) packages="$demo_packages $portability_packages" ;;
-interop) packages="$demo_packages $interop_packages" ;;
+interop | interop-go) packages="$demo_packages $interop_packages" ;;
 *) usage ;;
 esac
 command -v npm >/dev/null || packages="$packages npm" # it also comes with other builds of node
@@ -210,4 +220,8 @@ firmware | sizes | portability)
     ;;
 test) install_server dynalite dynalite@4.0.0 "$dynalite_sha512" ;;
 interop) install_interop ;;
+interop-go)
+    install_interop
+    install_interop_go
+    ;;
 esac

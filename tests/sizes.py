@@ -63,6 +63,7 @@ COMPILE += [f"-I{ROOT}", f"-isystem{INCLUDE}"]
 LINK = ["-Wl,--gc-sections", "-Wl,--unresolved-symbols=ignore-in-object-files"]
 LINK += ["-Wl,--no-warn-rwx-segments"]
 
+LAYOUTS = ("dynamolock", "dynalock_py", "dynamo_dlm", "chainsaws", "dynalock_go")
 # Rows of the second table: what a program can use besides init, acquire with a wait, renew, poll,
 # release and read, by the define of tests/sizes/program.c. Some take an option of dynalock.h.
 FEATURES = {
@@ -81,7 +82,13 @@ FEATURES = {
     "tidy": ["-DWITH_TIDY"],
     "group": ["-DWITH_GROUP"],
     "semaphore": ["-DWITH_SEMAPHORE"],
-    "all five other layouts": ["-DWITH_LAYOUTS"],
+    "watch": ["-DWITH_WATCH"],
+    "break": ["-DWITH_BREAK"],
+    "list": ["-DWITH_LIST"],
+    "call, fence_condition, fence_clause": ["-DWITH_CALL"],
+    "table_check, table_create": ["-DWITH_TABLE"],
+    "use_fips": ["-DWITH_FIPS"],
+    **{f"layout {name}": [f"-DWITH_LAYOUT=dynalock_for_{name}"] for name in LAYOUTS},
     "explain": ["-DWITH_EXPLAIN"],
     "DYNALOCK_LOG 1": ["-DDYNALOCK_LOG=1"],
     "DYNALOCK_LOG 4": ["-DDYNALOCK_LOG=4"],
@@ -115,6 +122,7 @@ MUSTS = {  # most bytes, and the cores it is asked of
     ".data + .bss": (0, ANY),
     "sizeof(dynalock_client)": (6 * KB, ANY),
     "sizeof(dynalock_lock)": (256, ANY),
+    **{f"layout {name}": (KB, M3) for name in LAYOUTS},
     SMALL_TLS: (9 * KB, ANY),
     FULL_TLS: (24 * KB, ANY),
     SMALL_RAM: (15 * KB, ANY),
@@ -242,7 +250,8 @@ def painted():
 def measure(core):
     """The rows of the first table."""
     implementation = implement(core)
-    sizes = sizeof(core, ["dynalock_client", "dynalock_lock", "dynalock_record", "dynalock_tls"])
+    names = ["client", "lock", "record", "watch", "listing", "tls"]
+    sizes = sizeof(core, [f"dynalock_{name}" for name in names])
     small = sizeof(core, ["dynalock_tls"], f"-DDYNALOCK_TLS_BUFFER={SMALL_TLS_BUFFER}")
     client = sizes["dynalock_client"] + sizes["dynalock_lock"]
     with_tls = link(core, implementation, "tls", "-DWITH_TLS")
@@ -256,6 +265,8 @@ def measure(core):
         "sizeof(dynalock_client)": sizes["dynalock_client"],
         "sizeof(dynalock_lock)": sizes["dynalock_lock"],
         "sizeof(dynalock_record)": sizes["dynalock_record"],
+        "sizeof(dynalock_watch)": sizes["dynalock_watch"],
+        "sizeof(dynalock_listing)": sizes["dynalock_listing"],
         SMALL_TLS: small["dynalock_tls"],
         FULL_TLS: sizes["dynalock_tls"],
         SMALL_RAM: client + small["dynalock_tls"],
@@ -311,7 +322,8 @@ def must_text(figure):
 
 def rows(measured):
     for figure in measured["Cortex-M3"]:
-        yield [figure, *(readme.number(measured[core].get(figure, "")) for core in CORES)]
+        cells = (readme.number(measured[core].get(figure, "")) for core in CORES)
+        yield [figure, *cells, must_text(figure)]
 
 
 def render(measured, features):
@@ -319,11 +331,10 @@ def render(measured, features):
         f"{tools}gcc {run(f'{tools}gcc', '-dumpfullversion').strip()}" for tools in (ARM, RISCV)
     )
     caption = f"Bytes, with {versions}, -Os, default options; BearSSL 0.6.\n\n"
-    sizes = [[*row, must_text(row[0])] for row in rows(measured)]
-    added = "\nWhat a program pays for what it uses, in bytes of flash above the first row:\n\n"
-    return (
-        caption + readme.table(["figure", *CORES, "at most"], sizes),
-        added.lstrip() + readme.table(["feature", *CORES], rows(features)),
+    added = "What a program pays for what it uses, in bytes of flash above the first row:\n\n"
+    header = ["figure", *CORES, "at most"]
+    return caption + readme.table(header, rows(measured)), added + readme.table(
+        ["feature", *header[1:]], rows(features)
     )
 
 
@@ -362,7 +373,7 @@ def main():
     if options.update:
         readme.update("sizes", sizes)
         readme.update("features", added)
-    failures = list(judge(measured))
+    failures = [*judge(measured), *judge(features)]
     if options.check:
         failures += compare(measured, readme.figures("sizes"), 0)
         failures += compare(features, readme.figures("features"), SLACK)

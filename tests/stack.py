@@ -30,12 +30,12 @@ def hashes(call):
 
 
 STEPS = {  # of each kind of operation
-    "prepare": ("lock", "alarm", "record", "tidy", "group", "semaphore"),
-    "answer": ("lock", "alarm", "record", "tidy", "group", "semaphore"),
-    "end": ("lock", "alarm", "record", "group", "semaphore"),
-    "body": ("lock", "record", "tidy", "group", "semaphore"),
-    "rank": ("lock", "record"),
-    "lease": ("lock", "record", "group"),
+    "prepare": "lock alarm record tidy watch break list group semaphore request table",
+    "answer": "lock alarm record tidy watch kept break list group semaphore request table",
+    "end": "lock alarm record list group semaphore request table",
+    "body": "lock record tidy watch break list group semaphore request table",
+    "rank": "lock record",
+    "lease": "lock record group",
 }
 
 
@@ -46,13 +46,16 @@ INDIRECT = {
     "platform->*": [],
     "alarm->notify": [],
     "config->refresh": [],
+    "watch->changed": [],
+    "listing->each": [],
+    "request->put_body": [],
     # dynalock.h: one table for the stream, one for each operation, one for each layout
     **{
         f"stream->{call}": of_dynalock(f"dl_plain_{call}", f"dl_tls_{call}")
         for call in ("open", "write", "flush", "read", "is_stale", "close", "wipe")
     },
     **{
-        f"steps->{call}": of_dynalock(*(f"dl_{kind}_{call}" for kind in kinds))
+        f"steps->{call}": of_dynalock(*(f"dl_{kind}_{call}" for kind in kinds.split()))
         for call, kinds in STEPS.items()
     },
     "start": of_dynalock(
@@ -62,23 +65,42 @@ INDIRECT = {
         "dl_start_release_restored",
         "dl_start_read",
         "dl_start_tidy",
+        "dl_start_watch",
+        "dl_start_break",
+        "dl_start_list",
+        "dl_start_call",
+        "dl_start_table",
         "dl_start_group_acquire",
         "dl_start_group_renew",
         "dl_start_group_release",
         "dl_start_semaphore_acquire",
     ),
+    "splitter->each": of_dynalock("dl_list_each"),
+    "reader->found": of_dynalock("dl_request_found", "dl_table_found"),
     "is_over": of_dynalock("dl_is_idle", "dl_all_given_back"),
     "profile->setup": of_dynalock("dl_tls_setup_small", "dl_tls_setup_wide"),
     "layout->judge": of_dynalock("dl_judge_item", "dl_judge_expiry", "dl_judge_go"),
     "layout->granted": of_dynalock("dl_hold", "dl_go_granted"),
     "claim->of": of_dynalock("dl_is_watched", "dl_is_heir", "dl_is_new"),
     "lock->put_data": of_dynalock("dl_put_base64"),
-    "sink->take": of_dynalock("dl_span_take", "dl_sha256_take", "dl_filter_take"),
+    "sink->take": of_dynalock(
+        "dl_span_take",
+        "dl_sha256_take",
+        "dl_filter_take",
+        "dl_list_take",
+        "dl_reader_take",
+        "dl_request_take",
+    ),
     "fields->put": of_dynalock(
         "dl_signing_put",
         "dl_write_put",
         "dl_read_put",
         "dl_tidy_put",
+        "dl_break_put",
+        "dl_list_put",
+        "dl_fence_put",
+        "dl_table_put",
+        "dl_say_put",
         "dl_dynamolock_put",
         "dl_expiry_put",
         "dl_go_put",
@@ -150,8 +172,8 @@ HERE = {
 }
 
 # How often a function may be on the stack at once. A template's field may be a template: a claim's
-# condition in a request, or the headers in what is signed.
-NESTED = {"dl_put_template": 2}
+# condition in a request, or the headers in what is signed. A listing's sink puts into a filter's.
+NESTED = {"dl_put_template": 2, "dl_put": 2}
 
 # libc's and libgcc's, which take 24 bytes at most (memmove, in newlib-nano: 16) and call nothing.
 LIBRARY = {"memcpy", "memmove", "memset", "memcmp", "strlen", "__aeabi_uldivmod"}
@@ -162,6 +184,7 @@ POINTER = re.compile(
     r"\(?\*?(?:\w+(?:->|\.))*?(\w+)\)?(->|\.)(\w+)\(|(?:^|[^\w.>])(?:!|\()*([a-z]\w*)\("
 )
 FRAME = re.compile(r"^\S+?:\d+:\d+:(\S+)\t(\d+)\t(static|dynamic|dynamic,bounded)$", re.M)
+SYMBOL = re.compile(r"^([0-9a-f]+) \S* +F (\S+)\t[0-9a-f]+ (?:\.hidden )?(\S+)$", re.M)
 KEYWORDS = {"if", "while", "for", "return", "switch", "sizeof"}
 
 
@@ -206,14 +229,21 @@ def frames_of(path):
 
 def read_object(path, frames, sources):
     """Yields the name and Function of each that an object has."""
-    command = ["arm-none-eabi-objdump", "-dlr", path]
+    command = ["arm-none-eabi-objdump", "-tdlr", path]
     text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    symbols = SYMBOL.findall(text)
+    section = None
     function, name, place, within = None, None, None, None
     for line in text.splitlines():
-        if label := re.fullmatch(r"[0-9a-f]+ <(.+)>:", line):
-            name = label[1]  # a variant of a function has a number behind it
-            function = Function(frames.get(name, frames.get(name.rpartition(".")[0])))
-            yield name, function
+        if line.startswith("Disassembly of section "):
+            section = line.split()[-1].rstrip(":")
+        elif label := re.fullmatch(r"([0-9a-f]+) <(.+)>:", line):
+            # functions of the same code are one; a variant of a function has a number behind it
+            name = label[2]
+            here = {n for address, s, n in symbols if (address, s) == (label[1], section)} | {name}
+            known = [frames[n] for n in here | {n.rpartition(".")[0] for n in here} if n in frames]
+            function = Function(max(known, default=None))
+            yield from ((alias, function) for alias in here)
         elif at := re.match(r"(\S+\.[ch]):(\d+)", line):
             place = at[1], int(at[2])
         elif inlined := re.fullmatch(r"(\w+)\(\):", line):
@@ -230,7 +260,6 @@ class Program:
 
     def __init__(self, objects, kept):
         """kept: pairs of an object's name and a function's."""
-        self.kept = kept
         self.functions, self.places, self.known = {}, {}, {}
         sources, there = {}, set()
         for path in objects:
@@ -241,6 +270,8 @@ class Program:
             for name, function in read_object(path, frames, sources):
                 self.functions[path.stem, name] = function
                 self.places.setdefault(name, path.stem)
+        # of functions that are one, the linker has kept the name of one only
+        self.live = {id(self.functions[key]) for key in kept if key in self.functions}
         for pointer, names in INDIRECT.items():
             for name in names:
                 if tuple(name.split(":")) not in there:
@@ -257,8 +288,9 @@ class Program:
                 raise Unknown(f"{key}: calls {name}, which is nowhere")
         for within, pointer in function.pointers:
             for target in HERE.get((within, pointer)) or targets(pointer):
-                if tuple(target.split(":")) in self.kept:
-                    yield tuple(target.split(":"))
+                key_of = tuple(target.split(":"))
+                if id(self.functions.get(key_of)) in self.live:
+                    yield key_of
 
     def worst(self, key, nested=()):
         """Bytes, and who takes them, the outermost first. nested: those of NESTED on the stack."""
@@ -266,7 +298,7 @@ class Program:
         if name in NESTED:
             if nested.count(name) == NESTED[name]:
                 return 0, ()
-            nested = (*nested, name)
+            nested = tuple(sorted((*nested, name)))
         if (key, nested) not in self.known:
             self.known[key, nested] = None
             frame = self._frame(key)

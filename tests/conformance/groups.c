@@ -288,6 +288,26 @@ static void a_cancelled_group_leaves_nothing(void **state)
     assert_ok(dynalock_group_acquire(&b.client, &other, 0));
 }
 
+static void a_cancelled_member_ends_the_group(void **state)
+{
+    (void)state;
+    gather(__func__, MEMBERS);
+    assert_ok(dynalock_acquire(&b.client, others[0], 0));
+    assert_outcome(
+        dynalock_start_group_acquire(&a.client, &group, 9000), DYNALOCK_AGAIN);
+    run_for(200);
+    dynalock_cancel(&a.client, &members[1]->operation);
+    if (!has_transactions())
+        dynalock_cancel(&a.client, &members[3]->operation);
+    assert_ok(dynalock_release(&b.client, others[0]));
+    assert_outcome(
+        run_while(&group.operation, DYNALOCK_AGAIN), DYNALOCK_CANCELLED);
+    run_for(100);
+    assert_null(a.client.operations);
+    assert_int_equal(held(&a, &group), 0);
+    assert_ok(dynalock_group_acquire(&b.client, &other, 0));
+}
+
 static void a_closed_client_gives_a_group_back(void **state)
 {
     (void)state;
@@ -424,6 +444,7 @@ int main(void)
         TEST(opposite_orders_do_not_block),
         TEST(what_cannot_be_a_group),
         TEST(a_cancelled_group_leaves_nothing),
+        TEST(a_cancelled_member_ends_the_group),
         TEST(a_closed_client_gives_a_group_back),
         TEST(as_many_permits_as_there_are),
         TEST(a_dead_holders_permit_is_taken_over),

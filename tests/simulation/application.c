@@ -239,6 +239,7 @@ static void ask(task *t)
     t->until = 0;
     t->asked_at = w->now;
     t->own_seen = 0;
+    t->taken_fence = 0;
     t->deadline_ms = wait_ms == 0 || wait_ms == DYNALOCK_FOREVER
                          ? 0
                          : local_ms(d) + wait_ms;
@@ -385,7 +386,10 @@ static void act(task *t)
 static uint64_t app_wake(const task *t)
 {
     if (t->app == APP_IDLE) return t->next_at;
-    return t->app == APP_HOLD ? t->work_until : UINT64_MAX;
+    if (t->app == APP_HOLD) return t->work_until;
+    return dynalock_result(&t->lock.operation) == DYNALOCK_AGAIN
+               ? UINT64_MAX
+               : t->device->world->now; /* it was cancelled */
 }
 
 /* When something is next due on this device, by the world's clock. */

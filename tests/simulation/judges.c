@@ -158,7 +158,9 @@ void judge_exclusion(world *w, unsigned key)
 
 /* ---- fences rise in the order of grants ---- */
 
-static void judge_fence(world *w, unsigned key, uint64_t fence)
+/* Grants of the table are in order, not the news of them: where an operator
+   edits, two devices may hold. */
+static void judge_fence(world *w, unsigned key, uint64_t at, uint64_t fence)
 {
     place *p = &w->places[key];
     unsigned i, oldest = p->granted > GRANTS ? p->granted - GRANTS : 0;
@@ -166,14 +168,16 @@ static void judge_fence(world *w, unsigned key, uint64_t fence)
     for (i = p->granted; i > oldest; i--) {
         const grant *g = &p->grants[(i - 1) % GRANTS];
 
-        if (g->fence < fence || g->at + w->fence_slack > w->now) continue;
+        if ((g->fence < fence || g->at + w->fence_slack > at) &&
+            (g->fence > fence || at + w->fence_slack > g->at))
+            continue;
         violate(w,
-            "fence %" PRIu64 " of %s comes after %" PRIu64
-            ", granted %.1f ms before",
-            fence, p->key, g->fence, (double)(w->now - g->at) / MS);
+            "fence %" PRIu64 " of %s, granted at %.1f ms, and %" PRIu64
+            ", granted at %.1f ms",
+            fence, p->key, (double)at / MS, g->fence, (double)g->at / MS);
         return;
     }
-    p->grants[p->granted % GRANTS].at = w->now;
+    p->grants[p->granted % GRANTS].at = at;
     p->grants[p->granted++ % GRANTS].fence = fence;
 }
 
@@ -249,9 +253,13 @@ void judge_grant(world *w, task *t)
 
     say(w, "d%u GRANTED %s fence %" PRIu64 ", left %u", t->device->id, p->key,
         fence, remaining_ms(t));
-    t->granted_at = w->now;
     if (remaining_ms(t) == 0) return;
-    if (!has(w, WORLD_BEYOND)) judge_fence(w, t->key, fence);
+    if (t->taken_fence != fence && !has(w, WORLD_WEAK))
+        violate(w, "d%u was granted %s, but not by the table", t->device->id,
+            p->key);
+    if (!has(w, WORLD_BEYOND))
+        judge_fence(
+            w, t->key, has(w, WORLD_WEAK) ? w->now : t->taken_at, fence);
     count_takeover(w, p);
     total.grants++;
     if (is_quiet(w)) p->granted_after_quiet++;
@@ -262,19 +270,20 @@ void judge_loss(world *w, task *t, dynalock_outcome outcome)
 {
     const place *p = &w->places[t->key];
     uint64_t now = local_ms(t->device);
+    int is_edited = p->edited_at != 0 && p->edited_at >= t->taken_at;
     model_view view;
 
     total.losses++;
     say(w, "d%u LOST %s: %d", t->device->id, p->key, (int)outcome);
     memcpy(t->lost, t->lock.acquisition, sizeof t->lost);
     t->has_lost = 1;
-    if (now < t->until &&
-        (outcome == DYNALOCK_LOST_EXPIRED ||
-            (!has(w, WORLD_BEYOND) && p->edited_at + SECOND < t->granted_at)))
+    if (now < t->until && (outcome == DYNALOCK_LOST_EXPIRED ||
+                              (!has(w, WORLD_BEYOND) && !is_edited)))
         violate(w, "d%u was told %d of %s with %u ms left", t->device->id,
             (int)outcome, p->key, (unsigned)(t->until - now));
-    if (outcome == DYNALOCK_LOST_EXPIRED || !look(w, t->key, &view) ||
-        view.released != NULL || !is_ours(view.rvn) || view.owner == NULL)
+    if (outcome == DYNALOCK_LOST_EXPIRED || is_edited ||
+        !look(w, t->key, &view) || view.released != NULL ||
+        !is_ours(view.rvn) || view.owner == NULL)
         return;
     if (read_id(view.rvn) == id_of(t->lock.acquisition) &&
         number(view.fence) == dynalock_fence(&t->lock) &&
@@ -365,13 +374,17 @@ void judge_heard(world *w, device *d, const char *answer)
 {
     const char *rvn = strstr(answer, "\"recordVersionNumber\":{\"S\":\"");
     task *t = task_of(d, answer);
+    char owner[40];
 
     if (t == NULL || t->app != APP_ASK) return;
     if (strstr(answer, "ConditionalCheckFailed") != NULL) {
         total.waiter_writes_refused++;
         return;
     }
+    (void)snprintf(
+        owner, sizeof owner, "\"ownerName\":{\"S\":\"%s\"}", d->owner);
     if (rvn == NULL || strstr(answer, "isReleased") != NULL ||
+        strstr(answer, owner) == NULL || /* an operator's doing */
         !is_ours(rvn + 28) || read_id(rvn + 28) != id_of(t->lock.acquisition))
         return;
     total.own_looks++;
@@ -402,12 +415,25 @@ static void judge_acquired(
             w->places[key].key, before->fence);
 }
 
+/* The first write that grants: copies of it have its fence, late ones of
+   earlier tries a lower one. */
+static void note_taken(world *w, unsigned key, const model_view *after)
+{
+    task *t = find_task(w, key, read_id(after->rvn));
+
+    if (t == NULL || number(after->fence) <= t->taken_fence) return;
+    t->taken_fence = number(after->fence);
+    t->taken_at = w->now;
+}
+
 void judge_write(
     world *w, unsigned key, const model_view *before, const model_view *after)
 {
     if (after->rvn == NULL ||
         (before->rvn != NULL && strcmp(before->rvn, after->rvn) == 0))
         return;
+    if (after->released == NULL && is_ours(after->rvn))
+        note_taken(w, key, after);
     if (after->released != NULL) {
         if (strncmp(after->rvn, "released:", 9) == 0)
             add_id(&w->released, read_id(after->rvn + 9));

@@ -98,7 +98,8 @@ typedef struct task {
     uint64_t next_at; /* what it does next */
     uint64_t work_until;
     uint64_t deadline_ms; /* of the wait under way, local; 0: none */
-    uint64_t asked_at, granted_at;
+    uint64_t asked_at;
+    uint64_t taken_at, taken_fence; /* on the table, by this call */
     dynalock_blob blob; /* as if in flash */
     int has_blob;
     dynalock_alarm alarm;

@@ -5,6 +5,7 @@ literals, so that none is merged with dynalock.h's.
 
     (nothing)       the lock over a plain stream
     WITH_...        and what the name says
+    WITH_LAYOUT=f   and the layout that f returns
     WITH_ALL        and all of it, but TLS
     WITH_TLS        and TLS, small profile; WITH_TLS_WIDE: wide
     WITH_TLS_AES    and TLS, by a profile as the small one, without ChaCha20
@@ -27,6 +28,12 @@ literals, so that none is merged with dynalock.h's.
 #define WITH_TIDY
 #define WITH_CLOCK
 #define WITH_CREDENTIALS
+#define WITH_WATCH
+#define WITH_BREAK
+#define WITH_LIST
+#define WITH_CALL
+#define WITH_TABLE
+#define WITH_FIPS
 #define WITH_LAYOUTS
 #define WITH_EXPLAIN
 #endif
@@ -66,6 +73,22 @@ extern const dynalock_credentials credentials;
 #endif
 #ifdef WITH_LAYOUTS
 extern volatile int which;
+#endif
+#ifdef WITH_WATCH
+extern dynalock_watch watching;
+#endif
+#ifdef WITH_BREAK
+extern const char version[];
+#endif
+#ifdef WITH_LIST
+extern dynalock_listing listing;
+#endif
+#ifdef WITH_CALL
+extern dynalock_request request;
+extern char fence[DYNALOCK_FENCE_CLAUSE_SIZE];
+#endif
+#ifdef WITH_TABLE
+extern dynalock_table table;
 #endif
 #if defined(WITH_TLS) || defined(WITH_TLS_WIDE) || defined(WITH_TLS_AES)
 extern dynalock_tls tls;
@@ -127,6 +150,9 @@ static void configure(void)
 #ifdef WITH_SAME_OWNER
     options.claim = DYNALOCK_SAME_OWNER;
 #endif
+#ifdef WITH_LAYOUT
+    config.layout = WITH_LAYOUT();
+#endif
 #ifdef WITH_LAYOUTS
     if (which == 1) config.layout = dynalock_for_dynamolock();
     if (which == 2) config.layout = dynalock_for_dynamo_dlm();
@@ -161,6 +187,29 @@ static void use_what_is_held(void)
 #endif
 }
 
+static void use_table(void)
+{
+#ifdef WITH_WATCH
+    outcome = dynalock_start_watch(&client, &name, &watching);
+#endif
+#ifdef WITH_BREAK
+    outcome = dynalock_break(&client, &name, version, &record);
+#endif
+#ifdef WITH_LIST
+    outcome = dynalock_list(&client, NULL, &listing);
+#endif
+#ifdef WITH_CALL
+    outcome = dynalock_fence_condition(&client, &lock, fence, sizeof fence);
+    outcome = dynalock_fence_clause(&client, &lock, fence, sizeof fence);
+    outcome = dynalock_call(&client, &request);
+#endif
+#ifdef WITH_TABLE
+    outcome = dynalock_table_check(&client, name.table, &table);
+    outcome =
+        dynalock_table_create(&client, name.table, &table, DYNALOCK_FOREVER);
+#endif
+}
+
 static void use_several(void)
 {
 #ifdef WITH_GROUP
@@ -180,6 +229,9 @@ int main(void)
 {
     configure();
     outcome = dynalock_client_init(&client, &config);
+#ifdef WITH_FIPS
+    outcome = dynalock_use_fips(&client);
+#endif
 #ifdef WITH_CLOCK
     outcome = dynalock_set_clock(&client, 1);
 #endif
@@ -198,6 +250,7 @@ int main(void)
     outcome = dynalock_release(&client, &lock);
     outcome = dynalock_read(&client, &name, &record);
     use_several();
+    use_table();
 #ifdef WITH_CANCEL
     dynalock_cancel(&client, &lock.operation);
 #endif

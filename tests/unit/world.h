@@ -1,8 +1,9 @@
 /*
 A world of one process for the lock's tests: virtual clocks, a stream that
-ends in a table of one item, and faults on demand. The table knows the four
+ends in a table of one item, and faults on demand. The table knows the
 requests by their wording and evaluates them as the service would; it is no
-model of DynamoDB (tests/simulation has one), just enough to answer.
+model of DynamoDB (tests/simulation has one), just enough to answer. A test
+that lists a table answers the Scans itself.
 */
 #ifndef WORLD_H
 #define WORLD_H
@@ -48,7 +49,8 @@ typedef struct world_item {
     const char *raw; /* instead of all this: the item's JSON */
 } world_item;
 
-typedef struct world {
+typedef struct world world;
+struct world {
     dynalock_platform platform;
     dynalock_credentials credentials;
     dynalock_config config;
@@ -74,9 +76,10 @@ typedef struct world {
     int never_item;   /* a server that shows no item with a refusal */
     enum world_fault faults[32];
     size_t fault_at;
+    const char *(*scan)(struct world *w); /* the answer to a Scan */
     int requests, writes, reads;
     char last_body[16384];
-    char last_operation[16];
+    char last_operation[32];
     /* failing hooks */
     long hook_calls, fail_at; /* the call that fails; 0: none */
     int no_entropy, cancel;
@@ -86,7 +89,13 @@ typedef struct world {
     uint8_t lock_was[WORLD_LOCKS], exchange_was;
     uint8_t lock_moves[WORLD_STATES][WORLD_STATES];
     uint8_t exchange_moves[WORLD_STATES][WORLD_STATES];
-} world;
+    const dynalock_operation *table; /* NULL, or looked at too */
+    uint8_t table_was;
+    uint8_t table_moves[WORLD_STATES][WORLD_STATES];
+    /* carries out what is not about the item: last_operation, last_body, and
+       world_reply; 0: it is about the item after all */
+    int (*other)(world *w, int damage);
+};
 
 /* ---- states ---- */
 
@@ -102,6 +111,9 @@ static void world_look(world *w)
         if (is != was) w->lock_moves[was][is] = 1;
         w->lock_was[i] = is;
     }
+    if (w->table != NULL && w->table->state != w->table_was)
+        w->table_moves[w->table_was][w->table->state] = 1;
+    if (w->table != NULL) w->table_was = w->table->state;
     if (w->client.exchange.state != w->exchange_was)
         w->exchange_moves[w->exchange_was][w->client.exchange.state] = 1;
     w->exchange_was = w->client.exchange.state;
@@ -204,6 +216,16 @@ static int world_may_release(const world *w)
            world_between(w, w->item.rvn, 'a', 'z');
 }
 
+/* Only what was shown is broken. */
+static int world_may_break(const world *w)
+{
+    char shown[300];
+
+    world_value(w, 'r', shown, sizeof shown);
+    return w->item.exists && !w->item.released &&
+           strcmp(shown, w->item.rvn) == 0;
+}
+
 /* Carries the write out; 0: its condition does not hold. */
 static int world_write(world *w)
 {
@@ -215,6 +237,12 @@ static int world_write(world *w)
             item->fence >= world_number(w, 'f'))
             return 0;
         memset(item, 0, sizeof *item);
+        return 1;
+    }
+    if (world_find(w, " AND NOT isReleased=:y") != NULL) {
+        if (!world_may_break(w)) return 0;
+        item->released = 1;
+        world_value(w, 'm', item->rvn, sizeof item->rvn);
         return 1;
     }
     if (world_find(w, " AND fence<=:f") != NULL) {
@@ -341,6 +369,11 @@ static void world_carry_out(world *w, int damage)
     char item[4096], body[8192] = "{}";
     const world_item *seen = &w->item;
 
+    if (strcmp(w->last_operation, "Scan") == 0) {
+        world_reply(w, 200, w->scan(w), damage);
+        return;
+    }
+    if (w->other != NULL && w->other(w, damage)) return;
     if (strcmp(w->last_operation, "GetItem") != 0) {
         if (world_write(w)) world_reply(w, 200, "{}", damage);
         else world_refuse(w);
@@ -418,7 +451,7 @@ static void world_take(world *w)
     memcpy(w->last_body, w->request + head, size + 1);
     at = strstr(w->request, "DynamoDB_20120810.");
     assert_non_null(at);
-    (void)sscanf(at + 18, "%15[A-Za-z]", w->last_operation);
+    (void)sscanf(at + 18, "%31[A-Za-z]", w->last_operation);
     w->request_size = 0;
     if (world_is_signed_now(w)) {
         world_serve(w);
