@@ -127,7 +127,7 @@ sizes: setup build/include/jsmn.h ## flash, memory and stack on small processors
 	@$(MAKE) --no-print-directory -f tests/sizes/Makefile -j2
 	@tests/sizes.py $(FIGURES)
 
-bench: setup $(BENCH) ## time, bytes and capacity units [1]
+bench: setup $(BENCH) ## time, bytes, capacity units and growth [1]
 	@tests/bench.py $(FIGURES)
 	@tests/capacity.py $(FIGURES)
 	@tests/growth.py $(FIGURES)

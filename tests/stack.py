@@ -196,7 +196,7 @@ class Function:
     def __init__(self, frame):
         self.frame = frame
         self.calls = set()  # names
-        self.pointers = set()  # pairs of the source's function, which may be inlined, and the pointer
+        self.pointers = set()  # pairs: the source's function, which may be inlined, and the name
 
 
 def pointer_at(path, line, sources):
@@ -302,10 +302,11 @@ class Program:
         if (key, nested) not in self.known:
             self.known[key, nested] = None
             frame = self._frame(key)
-            below = max((self.worst(callee, nested) for callee in self._callees(key)), default=(0, ()))
+            callees = [self.worst(callee, nested) for callee in self._callees(key)]
+            below = max(callees, default=(0, ()))
             self.known[key, nested] = frame + below[0], ((name, frame), *below[1])
         if self.known[key, nested] is None:
-            raise Unknown(f"{name} calls itself")
+            raise Unknown(f"{name} may call itself (see HERE and NESTED)")
         return self.known[key, nested]
 
     def _frame(self, key):
