@@ -100,7 +100,7 @@ typedef struct task {
     uint64_t deadline_ms; /* of the wait under way, local; 0: none */
     uint64_t asked_at;
     uint64_t taken_at, taken_fence; /* on the table, by this call */
-    dynalock_blob blob; /* as if in flash */
+    dynalock_blob blob;             /* as if in flash */
     int has_blob;
     dynalock_alarm alarm;
     dynalock_outcome told; /* by the alarm */
