@@ -148,12 +148,15 @@ same = $(1) build/$(notdir $(2)) && cmp build/$(notdir $(2)) $(2)
 
 FIGURES = $(if $(UPDATE),--update) $(if $(CHECK),--check)
 
-sizes: setup build/include/jsmn.h ## flash and memory on Cortex-M [1]
+sizes: setup build/include/jsmn.h ## flash, memory and stack on small processors [1]
+	@tests/setup.sh sizes
+	@$(MAKE) --no-print-directory -f tests/sizes/Makefile -j2
 	@tests/sizes.py $(FIGURES)
 
-bench: setup $(BENCH) ## time, bytes and capacity units [1]
+bench: setup $(BENCH) ## time, bytes, capacity units and growth [1]
 	@tests/bench.py $(FIGURES)
 	@tests/capacity.py $(FIGURES)
+	@tests/growth.py $(FIGURES)
 
 clean: ## remove what was built, but not what was downloaded
 	rm -rf $(filter-out build/npm build/sources,$(wildcard build/*))
@@ -240,7 +243,14 @@ build/interop/device: tests/interop/device.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -DDYNALOCK_NO_TLS $(SANITIZE))
 
 build/bench/%: tests/bench/%.c $(HEADERS)
-	$(call compile,$(CC) $(CFLAGS) -O2)
+	$(call compile,$(CC) $(CFLAGS) -O2,-Wl$(comma)--as-needed -lbearssl)
+
+build/bench/growth: tests/bench/growth.c $(MODEL:%=tests/simulation/%.c) \
+    $(HEADERS)
+	@mkdir -p $(@D) && rm -f $@
+	@$(CC) $(CFLAGS) -O2 -I. $(filter %.c,$^) -o $@ -lcjson -lcrypto
+
+comma = ,
 
 # A run of one fuzz target; the inputs it finds serve the next run too.
 fuzz = mkdir -p build/fuzz/found/$(target) && build/fuzz/$(target) \

@@ -266,8 +266,9 @@ class Servers:
     environment()        the variables for a command
     """
 
-    def __init__(self, server="dynoxide"):
+    def __init__(self, server="dynoxide", region="us-east-1"):
         self.server = server
+        self.region = region
         self.url = {}
         self.server_pid = None
         self._children = []
@@ -342,6 +343,7 @@ class Servers:
         if make_pki.returncode != 0:
             raise HarnessError("tests/pki.sh failed")
         argv = [SYSTEM_PYTHON, TESTS / "proxy.py", "--upstream", upstream, "--pki", BUILD / "pki"]
+        argv += ["--region", self.region]
         child = Child(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self._children.append(child)
         return child

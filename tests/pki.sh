@@ -2,7 +2,8 @@
 # Makes the certificates of the TLS tests in build/pki, unless they are there, complete, younger
 # than 30 days and made by this version of this script.
 #
-#   NAME-chain.pem, NAME.key   ec, rsa      good for localhost and 127.0.0.1
+#   NAME-chain.pem, NAME.key   ec, rsa      good for localhost and 127.0.0.1, and for the name that
+#                                           tests/bench/wire.c gives localhost
 #                              wrongname    good for elsewhere.test only
 #                              expired      valid until 2020
 #                              notyet       valid from 2048
@@ -16,7 +17,7 @@ cd "$(dirname "$0")/.."
 umask 077
 
 pki=build/pki
-here='DNS:localhost,IP:127.0.0.1'
+here='DNS:localhost,IP:127.0.0.1,DNS:dynamodb.eu-central-1.amazonaws.com'
 
 # The good ones are valid from 2020: a device whose clock is days behind must be refused for its
 # signature, not refuse the certificate.

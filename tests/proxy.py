@@ -7,7 +7,7 @@ AWS would and forwards a right one, byte for byte, exactly once. The exchange of
 can be replaced by a fault, queued through the control port. It is written on plain sockets so that
 what goes wrong, and when, is exact.
 
-    tests/proxy.py --upstream PORT [--pki DIRECTORY]
+    tests/proxy.py --upstream PORT [--pki DIRECTORY] [--region NAME]
 
 prints one line of JSON, once all listen, with the port on 127.0.0.1 of each listener (all_listeners
 below) and of the control port. It accepts the CREDENTIALS below. If nobody listens on the upstream
@@ -197,7 +197,7 @@ def refuse_signature(message):
     raise Refused("InvalidSignatureException", message)
 
 
-def verify(request, now):
+def verify(request, now, expected_region):
     """Raises Refused unless a known key signed this request within the window around now."""
     headers = request.headers
     if "authorization" not in headers:
@@ -209,14 +209,14 @@ def verify(request, now):
     key_id, day, region, service, names, signature = match.groups()
     names = names.split(";")
     check_signed_headers(headers, names)
-    if (region, service) != (REGION, SERVICE):
-        refuse_signature(f"Credential should be scoped to region {REGION} and service {SERVICE}.")
+    if (region, service) != (expected_region, SERVICE):
+        refuse_signature(f"Credential should be scoped to {expected_region} and {SERVICE}.")
     check_date(headers["x-amz-date"], day, now)
     credentials = CREDENTIALS.get(key_id)
     if not credentials or headers.get("x-amz-security-token") != credentials.token:
         message = "The security token included in the request is invalid."
         raise Refused("UnrecognizedClientException", message)
-    check_signature(request, names, credentials, signature)
+    check_signature(request, names, SigV4Auth(credentials, SERVICE, region), signature)
 
 
 def check_signed_headers(headers, names):
@@ -256,7 +256,7 @@ def expired_message(date, now):
     )
 
 
-def check_signature(request, names, credentials, signature):
+def check_signature(request, names, signer, signature):
     headers = request.headers
     # botocore takes this header for the hash of the body, unseen.
     body_hash = hashlib.sha256(request.body).hexdigest()
@@ -266,7 +266,6 @@ def check_signature(request, names, credentials, signature):
     url = f"http://{headers['host']}{request.path}"
     aws_request = AWSRequest(request.method, url, headers=signed, data=request.body)
     aws_request.context["timestamp"] = headers["x-amz-date"]
-    signer = SigV4Auth(credentials, SERVICE, REGION)
     canonical = signer.canonical_request(aws_request)
     to_sign = signer.string_to_sign(aws_request, canonical)
     if not hmac.compare_digest(signer.signature(to_sign, aws_request), signature):
@@ -397,8 +396,9 @@ class Wires:
 
 
 class Proxy:
-    def __init__(self, upstream_port):
+    def __init__(self, upstream_port, region):
         self.upstream_port = upstream_port
+        self.region = region
         self.stats = Stats()
         self.faults = FaultQueue()
         self.wires = Wires()
@@ -504,7 +504,7 @@ class Connection:
 
     def _answer(self, request):
         try:
-            verify(request, self.proxy.now())
+            verify(request, self.proxy.now(), self.proxy.region)
         except Refused as refusal:
             self.proxy.stats.add("signature_failures")
             error_type, message = refusal.args
@@ -1154,9 +1154,10 @@ def main():
     parser = argparse.ArgumentParser(description="Verifying, failing reverse proxy.")
     parser.add_argument("--upstream", type=int, required=True, help="port of the plain HTTP server")
     parser.add_argument("--pki", default="build/pki", help="what tests/pki.sh made")
+    parser.add_argument("--region", default=REGION, help="that signatures must name")
     options = parser.parse_args()
 
-    proxy = Proxy(options.upstream)
+    proxy = Proxy(options.upstream, options.region)
     control = ControlServer(proxy)
     for name, serve in all_listeners(options.pki).items():
         proxy.ports[name] = listen(proxy, serve)

@@ -4,6 +4,7 @@
 #   tests/setup.sh demo        what the demo needs
 #   tests/setup.sh test        that, and what the tests need
 #   tests/setup.sh firmware    what the firmware needs, and the servers that it talks to
+#   tests/setup.sh sizes       the compilers whose code is measured, and BearSSL's sources
 #   tests/setup.sh portability compilers for other processors, and what runs their programs
 #   tests/setup.sh interop     what the demo needs, and the libraries that tests/interop.py contends
 #                              with, in build/interop
@@ -26,6 +27,8 @@ demo_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev openssl python3 pyt
 test_packages='libcmocka-dev libcjson-dev libssl-dev g++ clang libclang-rt-14-dev clang-format python3-boto3 valgrind libc6-dbg
                gcc-arm-none-eabi libnewlib-arm-none-eabi ca-certificates procps groff-base'
 firmware_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm'
+sizes_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf
+                picolibc-riscv64-unknown-elf'
 
 # gcc-multilib, for -m32, cannot be installed beside these; i686 is the same.
 portability_packages='dpkg-dev qemu-user gcc-s390x-linux-gnu libc6-dev-s390x-cross
@@ -50,7 +53,7 @@ die() { # STATUS MESSAGE
 }
 
 usage() {
-    die 64 'usage: tests/setup.sh demo|test|firmware|portability|interop|interop-go|command|static'
+    die 64 'usage: tests/setup.sh demo|test|firmware|sizes|portability|interop|interop-go|command|static'
 }
 unavailable() { die 69 "$1"; }
 
@@ -207,6 +210,7 @@ case $1 in
 demo) packages=$demo_packages ;;
 test) packages="$demo_packages $test_packages" ;;
 firmware) packages="$demo_packages $firmware_packages" ;;
+sizes) packages="$demo_packages $sizes_packages" ;;
 portability) packages="$demo_packages $portability_packages" ;;
 interop | interop-go) packages="$demo_packages $interop_packages" ;;
 command) packages=$command_packages ;;
@@ -222,7 +226,7 @@ case $1 in command | static) with_servers=no ;; esac
 install_packages $packages
 [ $with_servers = no ] || install_server dynoxide @dynoxide/linux-x64@1.2.1 "$dynoxide_sha512"
 case $1 in
-firmware | portability | static)
+firmware | sizes | portability | static)
     # shellcheck disable=SC2086 # a list of words
     install_sources $sources
     ;;

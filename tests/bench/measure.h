@@ -32,13 +32,13 @@ static double cpu_seconds(void)
            (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
-static void start_measuring(void)
+static inline void start_measuring(void)
 {
     wall_start = wall_seconds();
     cpu_start = cpu_seconds();
 }
 
-static void print_measured(void)
+static inline void print_measured(void)
 {
     double wall = wall_seconds() - wall_start;
 

@@ -4,18 +4,39 @@ out how much of dynalock.h the linker keeps. It is never run, and has no
 literals, so that none is merged with dynalock.h's.
 
     (nothing)       the lock over a plain stream
-    WITH_EXPLAIN    and dynalock_explain
-    WITH_TLS        and TLS, small profile
-    WITH_WATCH      and dynalock_start_watch, dynalock_cancel
-    WITH_BREAK      and dynalock_break
-    WITH_LIST       and dynalock_list
-    WITH_CALL       and requests of its own, with a fence
-    WITH_TABLE      and making and checking a table
-    WITH_EC2        and credentials from an EC2 instance
-    WITH_IOT        and credentials from AWS IoT, with an EC key
+    WITH_...        and what the name says
     WITH_LAYOUT=f   and the layout that f returns
+    WITH_ALL        and all of it, but TLS
+    WITH_TLS        and TLS, small profile; WITH_TLS_WIDE: wide
+    WITH_TLS_AES    and TLS, by a profile as the small one, without ChaCha20
 */
 #include "dynalock.h"
+
+#ifdef WITH_ALL
+#define WITH_SECURE_TRANSPORT
+#define WITH_CLOSE
+#define WITH_RELEASE_ALL
+#define WITH_ALARM
+#define WITH_SAVE
+#define WITH_SAME_OWNER
+#define WITH_DATA
+#define WITH_SEAL
+#define WITH_LEASE
+#define WITH_CANCEL
+#define WITH_GROUP
+#define WITH_SEMAPHORE
+#define WITH_TIDY
+#define WITH_CLOCK
+#define WITH_CREDENTIALS
+#define WITH_WATCH
+#define WITH_BREAK
+#define WITH_LIST
+#define WITH_CALL
+#define WITH_TABLE
+#define WITH_FIPS
+#define WITH_LAYOUTS
+#define WITH_EXPLAIN
+#endif
 
 extern dynalock_client client;
 extern dynalock_config config;
@@ -27,6 +48,32 @@ extern volatile int outcome;
 #ifdef WITH_EXPLAIN
 extern const char *volatile text;
 #endif
+#ifdef WITH_ALARM
+extern dynalock_alarm alarm;
+#endif
+#ifdef WITH_SAVE
+extern dynalock_blob blob;
+#endif
+#if defined(WITH_DATA) || defined(WITH_SEAL)
+extern uint8_t bytes[100];
+extern uint32_t size;
+#endif
+#ifdef WITH_SEAL
+extern const uint8_t key[32];
+#endif
+#ifdef WITH_GROUP
+extern dynalock_group group;
+#endif
+#ifdef WITH_SEMAPHORE
+extern dynalock_semaphore semaphore;
+extern dynalock_permit permits[3];
+#endif
+#ifdef WITH_CREDENTIALS
+extern const dynalock_credentials credentials;
+#endif
+#ifdef WITH_LAYOUTS
+extern volatile int which;
+#endif
 #ifdef WITH_WATCH
 extern dynalock_watch watching;
 #endif
@@ -36,11 +83,6 @@ extern const char version[];
 #ifdef WITH_LIST
 extern dynalock_listing listing;
 #endif
-#ifdef WITH_TLS
-extern dynalock_tls tls;
-extern const br_x509_trust_anchor anchors[];
-#endif
-
 #ifdef WITH_CALL
 extern dynalock_request request;
 extern char fence[DYNALOCK_FENCE_CLAUSE_SIZE];
@@ -48,54 +90,107 @@ extern char fence[DYNALOCK_FENCE_CLAUSE_SIZE];
 #ifdef WITH_TABLE
 extern dynalock_table table;
 #endif
-
-#if defined(WITH_EC2) || defined(WITH_IOT)
-extern dynalock_provider provider;
-extern char memory[4096];
-#endif
-#ifdef WITH_EC2
-extern dynalock_ec2 source;
-#endif
-#ifdef WITH_IOT
-extern dynalock_iot source;
-extern dynalock_identity identity;
-extern br_x509_certificate chain[];
-extern br_ec_private_key key;
-extern br_x509_trust_anchor roots[];
+#if defined(WITH_TLS) || defined(WITH_TLS_WIDE) || defined(WITH_TLS_AES)
+extern dynalock_tls tls;
+extern const br_x509_trust_anchor anchors[];
 #endif
 
-int main(void)
+#ifdef WITH_TLS_AES
+static const uint16_t suites[] = {
+    BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+};
+
+static void set_up_aes(dynalock_tls *of)
+{
+    br_ssl_engine_context *engine = &of->client.eng;
+
+    br_ssl_client_zero(&of->client);
+    br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
+    br_ssl_engine_set_suites(engine, suites, 2);
+    br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION);
+    br_ssl_engine_set_rsavrfy(engine, &br_rsa_i31_pkcs1_vrfy);
+    br_ssl_engine_set_ecdsa(engine, &br_ecdsa_i31_vrfy_asn1);
+    br_ssl_engine_set_ec(engine, &br_ec_p256_m31);
+    br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
+    br_ssl_engine_set_aes_ctr(engine, &br_aes_ct_ctr_vtable);
+    br_ssl_engine_set_ghash(engine, &br_ghash_ctmul32);
+    br_ssl_engine_set_gcm(
+        engine, &br_sslrec_in_gcm_vtable, &br_sslrec_out_gcm_vtable);
+    br_x509_minimal_init(
+        &of->x509, &br_sha256_vtable, of->anchors, of->anchor_count);
+    br_x509_minimal_set_rsa(&of->x509, &br_rsa_i31_pkcs1_vrfy);
+    br_x509_minimal_set_ecdsa(
+        &of->x509, &br_ec_p256_m31, &br_ecdsa_i31_vrfy_asn1);
+    br_ssl_engine_set_x509(engine, &of->x509.vtable);
+    br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
+    br_x509_minimal_set_hash(&of->x509, br_sha256_ID, &br_sha256_vtable);
+}
+
+static const dynalock_tls_profile aes = { set_up_aes };
+#endif
+
+static void configure(void)
 {
 #ifdef WITH_TLS
     dynalock_tls_init(&tls, dynalock_tls_small(), anchors, 1);
     config.tls = &tls;
 #endif
+#ifdef WITH_TLS_WIDE
+    dynalock_tls_init(&tls, dynalock_tls_wide(), anchors, 1);
+    config.tls = &tls;
+#endif
+#ifdef WITH_TLS_AES
+    dynalock_tls_init(&tls, &aes, anchors, 1);
+    config.tls = &tls;
+#endif
+#ifdef WITH_SECURE_TRANSPORT
+    config.secure_transport = 1;
+#endif
+#ifdef WITH_SAME_OWNER
+    options.claim = DYNALOCK_SAME_OWNER;
+#endif
 #ifdef WITH_LAYOUT
     config.layout = WITH_LAYOUT();
 #endif
-#ifdef WITH_EC2
-    outcome = dynalock_provider_init(
-        &provider, dynalock_source_ec2(), &source, memory, sizeof memory);
+#ifdef WITH_LAYOUTS
+    if (which == 1) config.layout = dynalock_for_dynamolock();
+    if (which == 2) config.layout = dynalock_for_dynamo_dlm();
+    if (which == 3) config.layout = dynalock_for_chainsaws();
+    if (which == 4) config.layout = dynalock_for_dynalock_py();
+    if (which == 5) config.layout = dynalock_for_dynalock_go();
 #endif
-#ifdef WITH_IOT
-    outcome = (int)dynalock_amazon_anchors(roots);
-    dynalock_identity_ec(&identity, chain, 1, &key);
-    outcome = dynalock_provider_init(
-        &provider, dynalock_source_iot(), &source, memory, sizeof memory);
+}
+
+static void use_what_is_held(void)
+{
+#ifdef WITH_ALARM
+    outcome = dynalock_check(&client, &lock);
 #endif
-    outcome = dynalock_client_init(&client, &config);
-#if defined(WITH_EC2) || defined(WITH_IOT)
-    outcome = dynalock_set_provider(&client, &provider);
+#ifdef WITH_SAVE
+    outcome = dynalock_save(&client, &lock, &blob);
 #endif
-    outcome = dynalock_lock_init(&lock, &options);
-    outcome = dynalock_acquire(&client, &lock, DYNALOCK_FOREVER);
-    outcome = dynalock_renew(&client, &lock);
-    outcome = dynalock_poll(&client);
-    outcome = dynalock_release(&client, &lock);
-    outcome = dynalock_read(&client, &name, &record);
+#ifdef WITH_DATA
+    outcome = dynalock_set_data(&lock, bytes, 9);
+    outcome = dynalock_keep_data(&lock);
+    outcome = dynalock_data(&record, &size) != NULL;
+#endif
+#ifdef WITH_SEAL
+    outcome = dynalock_seal(&client, &name, key, bytes, &size, 100);
+    outcome = dynalock_unseal(&client, &name, key, bytes, &size);
+#endif
+#ifdef WITH_LEASE
+    outcome = dynalock_set_lease(&client, &lock, 9000);
+#endif
+#ifdef WITH_CREDENTIALS
+    outcome = dynalock_set_credentials(&client, &credentials);
+#endif
+}
+
+static void use_table(void)
+{
 #ifdef WITH_WATCH
     outcome = dynalock_start_watch(&client, &name, &watching);
-    dynalock_cancel(&client, &watching.record.operation);
 #endif
 #ifdef WITH_BREAK
     outcome = dynalock_break(&client, &name, version, &record);
@@ -103,10 +198,8 @@ int main(void)
 #ifdef WITH_LIST
     outcome = dynalock_list(&client, NULL, &listing);
 #endif
-#ifdef WITH_EXPLAIN
-    text = dynalock_explain((dynalock_outcome)outcome);
-#endif
 #ifdef WITH_CALL
+    outcome = dynalock_fence_condition(&client, &lock, fence, sizeof fence);
     outcome = dynalock_fence_clause(&client, &lock, fence, sizeof fence);
     outcome = dynalock_call(&client, &request);
 #endif
@@ -114,6 +207,64 @@ int main(void)
     outcome = dynalock_table_check(&client, name.table, &table);
     outcome =
         dynalock_table_create(&client, name.table, &table, DYNALOCK_FOREVER);
+#endif
+}
+
+static void use_several(void)
+{
+#ifdef WITH_GROUP
+    outcome = dynalock_group_acquire(&client, &group, 1000);
+    outcome = (int)dynalock_group_remaining_ms(&client, &group);
+    outcome = dynalock_group_renew(&client, &group);
+    outcome = dynalock_group_release(&client, &group);
+#endif
+#ifdef WITH_SEMAPHORE
+    outcome = dynalock_semaphore_init(&semaphore, permits, 3, &options);
+    outcome = dynalock_semaphore_acquire(&client, &semaphore, 1000);
+    outcome = dynalock_semaphore_lock(&semaphore) != NULL;
+#endif
+}
+
+int main(void)
+{
+    configure();
+    outcome = dynalock_client_init(&client, &config);
+#ifdef WITH_FIPS
+    outcome = dynalock_use_fips(&client);
+#endif
+#ifdef WITH_CLOCK
+    outcome = dynalock_set_clock(&client, 1);
+#endif
+    outcome = dynalock_lock_init(&lock, &options);
+#ifdef WITH_ALARM
+    outcome = dynalock_set_alarm(&lock, &alarm);
+#endif
+#ifdef WITH_SAVE
+    outcome = dynalock_restore(&client, &lock, &blob);
+    outcome = dynalock_release_restored(&client, &lock);
+#endif
+    outcome = dynalock_acquire(&client, &lock, DYNALOCK_FOREVER);
+    use_what_is_held();
+    outcome = dynalock_renew(&client, &lock);
+    outcome = dynalock_poll(&client);
+    outcome = dynalock_release(&client, &lock);
+    outcome = dynalock_read(&client, &name, &record);
+    use_several();
+    use_table();
+#ifdef WITH_CANCEL
+    dynalock_cancel(&client, &lock.operation);
+#endif
+#ifdef WITH_TIDY
+    outcome = dynalock_tidy(&client, &name, &record);
+#endif
+#ifdef WITH_RELEASE_ALL
+    outcome = dynalock_release_all(&client, 1000);
+#endif
+#ifdef WITH_CLOSE
+    outcome = dynalock_client_close(&client, 1000);
+#endif
+#ifdef WITH_EXPLAIN
+    text = dynalock_explain((dynalock_outcome)outcome);
 #endif
     return 0;
 }
