@@ -454,8 +454,7 @@ static void world_take(world *w)
     w->request[w->request_size] = '\0';
     end = strstr(w->request, "\r\n\r\n");
     if (end == NULL) return;
-    if (strcmp(w->host, "table.test") != 0) {
-        assert_non_null(w->serve_other);
+    if (w->serve_other != NULL && strcmp(w->host, "table.test") != 0) {
         w->others++;
         w->serve_other(w);
         w->request_size = 0;
