@@ -7495,10 +7495,20 @@ static dynalock_group *dl_group_of(dynalock_operation *operation)
 }
 
 /* A pause until the deadline that serves as a timer: see dl_group_end. */
-static void dl_glance_later(dynalock_operation *operation)
+static void dl_glance_later(dynalock_operation *operation, uint64_t until)
 {
     operation->due = DL_NEVER;
-    operation->deadline = operation->client->now + DL_GLANCE_MS;
+    operation->deadline =
+        dl_least(operation->client->now + DL_GLANCE_MS, until);
+}
+
+/* Ends in this poll; an answer that comes just now is not taken any more. */
+static void dl_end_member(dynalock_lock *lock, dynalock_outcome outcome)
+{
+    if (dl_exchange_abandon(&lock->operation)) lock->memory |= DL_UNANSWERED;
+    lock->failure = outcome;
+    lock->operation.due = DL_NEVER;
+    lock->operation.deadline = lock->operation.client->now;
 }
 
 /* Not one that was cancelled meanwhile. */
@@ -7570,7 +7580,7 @@ static void dl_group_join(dynalock_group *group, dynalock_outcome outcome)
 {
     group->failure = outcome;
     group->operation.state = DL_GROUP_MEMBERS;
-    dl_glance_later(&group->operation);
+    dl_glance_later(&group->operation, DL_NEVER);
 }
 
 /* The locks that it has not got end in this poll, and take back what they may
@@ -7592,9 +7602,8 @@ static void dl_group_give_up(dynalock_group *group, dynalock_outcome outcome)
             group->at |= (uint32_t)1 << i;
         }
         if (lock->operation.state >= DL_LOCK_HOLD) continue;
+        dl_end_member(lock, outcome);
         if ((lock->memory & DL_UNANSWERED) != 0) result = DYNALOCK_UNKNOWN;
-        lock->failure = outcome;
-        lock->operation.deadline = client->now;
     }
     if (group->at == 0) dl_finish(&group->operation, result);
     else dl_group_join(group, result);
@@ -7771,22 +7780,54 @@ static void dl_group_next(dynalock_group *group)
         dl_finish(&group->operation, DYNALOCK_OK);
         return;
     }
+    if (group->operation.client->now >= group->until) {
+        dl_group_give_up(group, (group->memory & DL_COUNTED) != 0
+                                    ? DYNALOCK_BUSY
+                                    : DYNALOCK_TIMEOUT);
+        return;
+    }
     first->operation.due = group->operation.client->now;
     first->operation.deadline = group->until;
     first->memory |= group->memory & DL_COUNTED;
     group->operation.state = DL_GROUP_LINE;
-    dl_glance_later(&group->operation);
+    dl_glance_later(&group->operation, group->until);
 }
 
+/* A part of the line that was held and is lost, or that was cancelled. */
+static const dynalock_lock *dl_group_missing(const dynalock_group *group)
+{
+    uint32_t i;
+
+    for (i = 0; i < group->count; i++) {
+        const dynalock_lock *lock = group->locks[i];
+
+        if (i != group->at && lock->until <= group->operation.client->now &&
+            !dl_group_asks_for(group, lock))
+            return lock;
+    }
+    return NULL;
+}
+
+/* All or none: a line with a part missing ends. */
 static void dl_group_glance_in_line(dynalock_group *group)
 {
     const dynalock_lock *lock = group->locks[group->at];
+    const dynalock_lock *missing = dl_group_missing(group);
+    dynalock_outcome outcome;
 
-    if (lock->until != 0) dl_group_next(group);
-    else if (lock->operation.client != group->operation.client ||
-             lock->operation.state >= DL_LOCK_HOLD)
+    if (missing != NULL) {
+        outcome = (dynalock_outcome)missing->operation.outcome;
+        dl_group_give_up(group, outcome < 0 ? outcome : DYNALOCK_CANCELLED);
+    } else if (lock->until != 0) {
+        dl_group_next(group);
+    } else if (lock->operation.client != group->operation.client ||
+               lock->operation.state >= DL_LOCK_HOLD) {
         dl_group_give_up(group, (dynalock_outcome)lock->operation.outcome);
-    else dl_glance_later(&group->operation);
+    } else if (group->operation.client->now >= group->until) {
+        dl_group_give_up(group, (dynalock_outcome)lock->failure);
+    } else {
+        dl_glance_later(&group->operation, group->until);
+    }
 }
 
 static void dl_group_glance_at_members(dynalock_group *group)
@@ -7799,7 +7840,7 @@ static void dl_group_glance_at_members(dynalock_group *group)
 
         if ((group->at >> i & 1) == 0) continue;
         if (operation->outcome == DYNALOCK_AGAIN) {
-            dl_glance_later(&group->operation);
+            dl_glance_later(&group->operation, DL_NEVER);
             return;
         }
         if (operation->outcome != DYNALOCK_OK)
@@ -8069,7 +8110,7 @@ static void dl_semaphore_go_on(
         }
         outcome = dl_semaphore_try(semaphore, 1);
     }
-    dl_glance_later(operation);
+    dl_glance_later(operation, semaphore->until);
 }
 
 static void dl_semaphore_prepare(dynalock_operation *operation)
@@ -8105,19 +8146,21 @@ static void dl_semaphore_end(dynalock_operation *operation, unsigned why)
     dynalock_client *client = operation->client;
     dynalock_lock *lock = dl_permit(semaphore);
     int asks = dl_semaphore_asks(semaphore);
+    int granted = operation->state == DL_SEMAPHORE_PERMIT && !asks &&
+                  lock->operation.outcome == DYNALOCK_OK;
 
-    if (why != DL_END_EXPIRED || client->now >= semaphore->until) {
+    if (granted && why == DL_END_EXPIRED) { /* at the last moment, too */
+        dl_semaphore_go_on(semaphore, DYNALOCK_OK);
+    } else if (why != DL_END_EXPIRED || client->now >= semaphore->until) {
         dynalock_outcome outcome = why == DL_END_EXPIRED
                                        ? (dynalock_outcome)semaphore->failure
                                        : DYNALOCK_CANCELLED;
 
-        if (asks && why != DL_END_CLOSED) { /* ends in this poll */
-            lock->failure = outcome;
-            lock->operation.deadline = client->now;
-        }
+        if (asks && why != DL_END_CLOSED) dl_end_member(lock, outcome);
+        if (granted && why == DL_END_CANCELLED) dl_give_back(lock);
         dl_finish(operation, outcome);
     } else if (asks) {
-        dl_glance_later(operation);
+        dl_glance_later(operation, semaphore->until);
     } else if (operation->state == DL_SEMAPHORE_PAUSE) {
         operation->state = DL_SEMAPHORE_PERMIT;
         dl_semaphore_go_on(semaphore, dl_semaphore_try(semaphore, 1));

@@ -24,8 +24,7 @@ cd "$(dirname "$0")/.."
 # recommendations that are needed.
 demo_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev openssl python3 python3-botocore'
 test_packages='libcmocka-dev libcjson-dev libssl-dev g++ clang libclang-rt-14-dev clang-format python3-boto3 valgrind libc6-dbg
-               ca-certificates procps groff-base
-               gcc-arm-none-eabi libnewlib-arm-none-eabi'
+               gcc-arm-none-eabi libnewlib-arm-none-eabi ca-certificates procps groff-base'
 firmware_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm'
 
 # gcc-multilib, for -m32, cannot be installed beside these; i686 is the same.

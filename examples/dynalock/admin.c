@@ -78,6 +78,7 @@ static cli_check fault_of(dynalock_outcome outcome)
     case DYNALOCK_BAD_BUFFER:
     case DYNALOCK_NO_FILE:
     case DYNALOCK_BAD_FILE: return CHECK_CERTIFICATES;
+    case DYNALOCK_CREDENTIALS_NOT_OFFERED:
     case DYNALOCK_CREDENTIALS_MISSING: return CHECK_CREDENTIALS_THERE;
     case DYNALOCK_CLOCK_UNSET:
     case DYNALOCK_CLOCK_SKEW: return CHECK_CLOCK;
@@ -124,7 +125,8 @@ static const char *evidence(cli_check check, const char *certificates)
     else if (check == CHECK_TLS && config->tls == NULL)
         (void)snprintf(text, sizeof text, "none: plain HTTP");
     else if (check == CHECK_CREDENTIALS_THERE)
-        (void)snprintf(text, sizeof text, "key %s", opened.credentials.key_id);
+        (void)snprintf(
+            text, sizeof text, "key %s", opened.provider.credentials.key_id);
     return text;
 }
 
@@ -167,7 +169,7 @@ static dynalock_outcome examine(const cli_options *options)
 int command_doctor(const cli_options *options)
 {
     const char *certificates = "";
-    dynalock_outcome rc = session_certificates(options, &certificates);
+    dynalock_outcome rc = session_load(options, &certificates);
     int code;
 
     signals_catch();

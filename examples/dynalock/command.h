@@ -164,7 +164,8 @@ typedef struct cli_session {
     dynalock_posix posix; /* first: the platform's context */
     int caught;           /* the signal that has ended a blocking call */
     dynalock_platform platform;
-    dynalock_credentials credentials;
+    dynalock_provider provider;
+    char memory[16384]; /* two sets of keys; a token has about 1 KB */
     dynalock_tls tls;
     dynalock_client client;
     char owner[DYNALOCK_OWNER_SIZE];
@@ -187,9 +188,11 @@ int session_code(
     cli_session *session, dynalock_outcome outcome, const char *what);
 uint64_t boot_ms(void);
 void session_name(const cli_options *options, dynalock_name *name);
-/* Certificates, if the endpoint is one with TLS. Only doctor needs it alone. */
-dynalock_outcome session_certificates(
-    const cli_options *options, const char **path);
+/* What the host has: AWS' files and variables, and certificates, if the
+   endpoint is one with TLS. Only doctor needs it alone. */
+dynalock_outcome session_load(const cli_options *options, const char **path);
+/* The places that were asked for credentials. */
+const char *session_report(void);
 
 /* ---- child.c ---- */
 

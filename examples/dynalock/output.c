@@ -163,7 +163,7 @@ static void say(const char *text)
 
 int complain(int code, const char *format, ...)
 {
-    char text[1024];
+    char text[1600];
     va_list arguments;
 
     va_start(arguments, format);
@@ -266,7 +266,8 @@ static const char *remedy(dynalock_outcome outcome)
     switch ((int)outcome) {
     case DYNALOCK_BAD_REGION: return "Set AWS_REGION or give --region.";
     case DYNALOCK_CREDENTIALS_MISSING:
-        return "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.";
+        return "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a "
+               "profile.";
     case DYNALOCK_CREDENTIALS_REFUSED:
         return "Check AWS_ACCESS_KEY_ID and its secret.";
     case DYNALOCK_CREDENTIALS_EXPIRED: return "Get fresh ones.";
@@ -290,11 +291,14 @@ static const char *remedy(dynalock_outcome outcome)
 static const char *own_words(
     dynalock_outcome outcome, const dynalock_client *client)
 {
-    static char text[256];
+    static char text[800];
     const dynalock_detail *detail = &client->detail;
 
     text[0] = '\0';
-    if (outcome == DYNALOCK_UNREACHABLE)
+    if (outcome == DYNALOCK_CREDENTIALS_MISSING ||
+        outcome == DYNALOCK_CREDENTIALS_NOT_OFFERED)
+        (void)snprintf(text, sizeof text, " (%s)", session_report());
+    else if (outcome == DYNALOCK_UNREACHABLE)
         (void)snprintf(text, sizeof text, " (%s)",
             detail->port_error == -2 ? "the host name is not known"
                                      : strerror(-detail->port_error));
@@ -314,7 +318,7 @@ static const char *sentence(dynalock_outcome outcome)
 
 const char *advice(dynalock_outcome outcome, const dynalock_client *client)
 {
-    static char text[768];
+    static char text[1200];
     const char *hint = remedy(outcome);
 
     (void)snprintf(text, sizeof text, "%s%s%s%s", sentence(outcome),

@@ -12,7 +12,11 @@
 
 static cli_anchors anchors;
 
-/* ---- from the environment ---- */
+/* ---- from the environment and AWS' files ---- */
+
+/* Region, endpoint, certificates and the way to credentials, as AWS' tools
+   find them. */
+static dynalock_posix_aws aws;
 
 static const char *variable(const char *name)
 {
@@ -26,28 +30,14 @@ static const char *first(const char *one, const char *other)
     return one != NULL ? one : other;
 }
 
-/* The one place where credentials come from. */
-static void find_credentials(cli_session *session)
-{
-    dynalock_posix_credentials(&session->credentials);
-    if (session->credentials.token != NULL &&
-        *session->credentials.token == '\0')
-        session->credentials.token = NULL;
-}
-
 static const char *find_endpoint(const cli_options *options)
 {
-    const char *found =
-        first(options->endpoint, first(variable("AWS_ENDPOINT_URL_DYNAMODB"),
-                                     variable("AWS_ENDPOINT_URL")));
-
-    return found;
+    return first(options->endpoint, aws.endpoint);
 }
 
 static const char *find_region(const cli_options *options)
 {
-    const char *found = first(options->region,
-        first(variable("AWS_REGION"), variable("AWS_DEFAULT_REGION")));
+    const char *found = first(options->region, aws.region);
 
     /* A server of one's own asks for any. */
     if (found == NULL && find_endpoint(options) != NULL) return "us-east-1";
@@ -62,21 +52,37 @@ static int is_plain(const cli_options *options)
 }
 
 /* Debian's, Red Hat's and Alpine's places. */
-dynalock_outcome session_certificates(
-    const cli_options *options, const char **path)
+static const char *find_store(void)
 {
     static const char *const places[] = { "/etc/ssl/certs/ca-certificates.crt",
         "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem" };
     size_t i;
 
+    for (i = 0; i < sizeof places / sizeof places[0]; i++)
+        if (access(places[i], R_OK) == 0) return places[i];
+    return NULL;
+}
+
+const char *session_report(void)
+{
+    return aws.report;
+}
+
+dynalock_outcome session_load(const cli_options *options, const char **path)
+{
+    dynalock_outcome rc = dynalock_posix_load(&aws);
+
+    *path = "the AWS config file";
+    if (rc != DYNALOCK_OK) return rc;
     *path = first(options->certificates,
-        first(variable("AWS_CA_BUNDLE"), variable("SSL_CERT_FILE")));
-    if (is_plain(options)) return DYNALOCK_OK;
-    for (i = 0; *path == NULL && i < sizeof places / sizeof places[0]; i++)
-        if (access(places[i], R_OK) == 0) *path = places[i];
-    if (*path == NULL) *path = places[0];
-    if (anchors.count != 0) return DYNALOCK_OK;
-    return anchors_read(&anchors, *path);
+        first(aws.ca_bundle, variable("SSL_CERT_FILE")));
+    if (is_plain(options) || anchors.count != 0) return DYNALOCK_OK;
+    if (*path == NULL) *path = find_store();
+    if (*path != NULL) return anchors_read(&anchors, *path);
+    /* A host without a store: enough for AWS itself. */
+    *path = "Amazon's own";
+    anchors.count = dynalock_amazon_anchors(anchors.list);
+    return DYNALOCK_OK;
 }
 
 /* Good enough to tell people apart; the protocol does not rely on it. */
@@ -155,7 +161,7 @@ static void fill_config(
 
     memset(config, 0, sizeof *config);
     config->platform = &session->platform;
-    config->credentials = &session->credentials;
+    config->credentials = &session->provider.credentials;
     config->table =
         first(options->table, first(variable("DYNALOCK_TABLE"), "dynalock"));
     config->endpoint = find_endpoint(options);
@@ -177,26 +183,31 @@ dynalock_outcome session_try(
     cli_session *session, const cli_options *options, const char *owner)
 {
     dynalock_config config;
+    dynalock_outcome rc;
 
     memset(session, 0, sizeof *session);
     session->options = options;
     dynalock_posix_platform(&session->posix, &session->platform);
     session->platform.wait = wait_hook;
-    find_credentials(session);
     name_owner(session);
+    rc = dynalock_provider_init(&session->provider, dynalock_source_posix(),
+        &aws, session->memory, sizeof session->memory);
+    if (rc != DYNALOCK_OK) return rc;
     fill_config(session, &config, owner);
-    return dynalock_client_init(&session->client, &config);
+    rc = dynalock_client_init(&session->client, &config);
+    if (rc != DYNALOCK_OK) return rc;
+    return dynalock_set_provider(&session->client, &session->provider);
 }
 
 int session_open(
     cli_session *session, const cli_options *options, const char *owner)
 {
     const char *path;
-    dynalock_outcome rc = session_certificates(options, &path);
+    dynalock_outcome rc = session_load(options, &path);
 
     if (rc != DYNALOCK_OK)
         return complain(code_of(rc),
-            "%s: %s Install ca-certificates, or give --ca FILE.", path,
+            "%s: %s Mend it, or give --ca FILE for another store.", path,
             dynalock_explain(rc));
     rc = session_try(session, options, owner);
     return rc == DYNALOCK_OK ? 0 : complain_of(rc, NULL, "set-up");

@@ -104,7 +104,20 @@ static void set_alarm(task *t)
     t->alarm.notify = be_told;
     t->alarm.context = t;
     t->told = DYNALOCK_NOT_HELD;
-    if (dynalock_set_alarm(&t->lock, &t->alarm) != DYNALOCK_OK) abort();
+    if (dynalock_set_alarm(t->lock, &t->alarm) != DYNALOCK_OK) abort();
+}
+
+/* The permits of a semaphore are the locks that a group wants, too. */
+static void init_semaphore(device *d)
+{
+    dynalock_lock_options options;
+
+    memset(&options, 0, sizeof options);
+    options.key = "k";
+    options.sort_key = d->world->places[0].sort_key;
+    if (dynalock_semaphore_init(&d->party.semaphore, d->permits, d->task_count,
+            &options) != DYNALOCK_OK)
+        abort();
 }
 
 static void init_lock(task *t)
@@ -118,14 +131,14 @@ static void init_lock(task *t)
     options.sort_key = w->places[t->key].sort_key;
     if (has(w, WORLD_SAME) && !has(w, WORLD_TWIN) && d->task_count == 1)
         options.claim = DYNALOCK_SAME_OWNER;
-    if (dynalock_lock_init(&t->lock, &options) != DYNALOCK_OK) abort();
+    if (dynalock_lock_init(t->lock, &options) != DYNALOCK_OK) abort();
 }
 
 static void start_task(task *t)
 {
     world *w = t->device->world;
 
-    init_lock(t);
+    if (!has(w, WORLD_GROUP)) init_lock(t);
     if (one_in(&w->chance, 2)) set_alarm(t);
     t->app = APP_IDLE;
     t->deadline_ms = 0;
@@ -162,14 +175,14 @@ static void restore_task(task *t)
     if (!t->has_blob) return;
     bear_twin(t);
     if (one_in(&w->chance, 4)) return;
-    if (dynalock_restore(&d->client, &t->lock, &t->blob) != DYNALOCK_OK) {
+    if (dynalock_restore(&d->client, t->lock, &t->blob) != DYNALOCK_OK) {
         violate(w, "d%u cannot restore", d->id);
         return;
     }
     say(w, "d%u restores %s", d->id, w->places[t->key].key);
     total.restored++;
-    if (one_in(&w->chance, 5) && dynalock_start_release_restored(
-                                     &d->client, &t->lock) == DYNALOCK_AGAIN)
+    if (one_in(&w->chance, 5) &&
+        dynalock_start_release_restored(&d->client, t->lock) == DYNALOCK_AGAIN)
         t->app = APP_GIVE;
 }
 
@@ -183,6 +196,10 @@ void boot_device(device *d)
     /* boards with a weak start all alike */
     if (has(d->world, WORLD_WEAK)) d->offset_us = UINT64_C(1) << 40;
     init_client(d);
+    if (has(d->world, WORLD_GROUP)) {
+        init_semaphore(d);
+        start_party(d);
+    }
     for (i = 0; i < d->task_count; i++) {
         start_task(&d->tasks[i]);
         restore_task(&d->tasks[i]);
@@ -191,7 +208,7 @@ void boot_device(device *d)
 
 /* ---- asking ---- */
 
-static uint32_t draw_wait(world *w)
+uint32_t draw_wait(world *w)
 {
     if (has(w, WORLD_SHORT)) return (uint32_t)draw(&w->chance, 900);
     if (is_quiet(w)) return DYNALOCK_FOREVER;
@@ -217,35 +234,45 @@ static void tidy(task *t)
     (void)!dynalock_start_tidy(&d->client, &name, &d->record);
 }
 
-static void ask(task *t)
+/* A call for it has begun. */
+void begin_task(task *t, uint64_t deadline_ms)
+{
+    t->app = APP_ASK;
+    t->has_lost = 0;
+    t->until = 0;
+    t->asked_at = t->device->world->now;
+    t->own_seen = 0;
+    t->deadline_ms = deadline_ms;
+}
+
+void ask_task(task *t, uint32_t wait_ms)
 {
     device *d = t->device;
     world *w = d->world;
+    dynalock_outcome rc = dynalock_start_acquire(&d->client, t->lock, wait_ms);
+
+    t->next_at = w->now + 50 * MS + draw(&w->chance, SECOND);
+    if (rc == DYNALOCK_UNKNOWN) total.unknown++;
+    if (rc != DYNALOCK_AGAIN) return;
+    begin_task(t, wait_ms == 0 || wait_ms == DYNALOCK_FOREVER
+                      ? 0
+                      : local_ms(d) + wait_ms);
+}
+
+static void ask(task *t)
+{
+    world *w = t->device->world;
     uint32_t wait_ms = draw_wait(w);
-    dynalock_outcome rc;
 
     if (strikes(w, WORLD_TIDY, 4)) { /* perhaps after hours */
         tidy(t);
         t->next_at = w->now + 100 * MS;
         return;
     }
-    rc = dynalock_start_acquire(&d->client, &t->lock, wait_ms);
-
-    t->next_at = w->now + 50 * MS + draw(&w->chance, SECOND);
-    if (rc == DYNALOCK_UNKNOWN) total.unknown++;
-    if (rc != DYNALOCK_AGAIN) return;
-    t->app = APP_ASK;
-    t->has_lost = 0;
-    t->until = 0;
-    t->asked_at = w->now;
-    t->own_seen = 0;
-    t->taken_fence = 0;
-    t->deadline_ms = wait_ms == 0 || wait_ms == DYNALOCK_FOREVER
-                         ? 0
-                         : local_ms(d) + wait_ms;
+    ask_task(t, wait_ms);
 }
 
-static void rest(task *t)
+void rest_task(task *t)
 {
     world *w = t->device->world;
     uint64_t pause = draw(&w->chance, 600 * MS);
@@ -269,20 +296,20 @@ static void ask_on(task *t, dynalock_outcome rc)
 
     if (rc == DYNALOCK_AGAIN) {
         if (strikes(w, WORLD_PAUSE, 300))
-            dynalock_cancel(&d->client, &t->lock.operation);
+            dynalock_cancel(&d->client, &t->lock->operation);
         return;
     }
     t->deadline_ms = 0;
     judge_waited(w, t);
     if (rc != DYNALOCK_OK) {
         say(w, "d%u got %d", d->id, (int)rc);
-        rest(t);
+        rest_task(t);
         return;
     }
     judge_grant(w, t);
     if (has(w, WORLD_BLOB | WORLD_TWIN) && one_in(&w->chance, 2))
         t->has_blob =
-            dynalock_save(&d->client, &t->lock, &t->blob) == DYNALOCK_OK;
+            dynalock_save(&d->client, t->lock, &t->blob) == DYNALOCK_OK;
     t->app = APP_HOLD;
     t->work_until =
         w->now + draw(&w->chance, is_quiet(w) ? SECOND : 6 * SECOND);
@@ -296,8 +323,8 @@ static void change_lease(task *t)
     world *w = d->world;
     static const uint32_t leases[] = { 2000, 2000, 500, 4000 };
 
-    if (dynalock_set_lease(
-            &d->client, &t->lock, leases[draw(&w->chance, 4)]) == DYNALOCK_OK)
+    if (dynalock_set_lease(&d->client, t->lock, leases[draw(&w->chance, 4)]) ==
+        DYNALOCK_OK)
         say(w, "d%u will ask for another lease", d->id);
 }
 
@@ -309,12 +336,12 @@ int is_loss(dynalock_outcome rc)
 static void give_back(task *t)
 {
     device *d = t->device;
-    dynalock_outcome rc = dynalock_start_release(&d->client, &t->lock);
+    dynalock_outcome rc = dynalock_start_release(&d->client, t->lock);
 
     say(d->world, "d%u releases: %d", d->id, (int)rc);
     if (is_loss(rc)) judge_loss(d->world, t, rc);
     t->app = APP_GIVE;
-    if (rc != DYNALOCK_AGAIN) rest(t);
+    if (rc != DYNALOCK_AGAIN) rest_task(t);
 }
 
 /* At once, and waits for it. */
@@ -327,7 +354,7 @@ static void give_all_back(device *d)
     dynalock_outcome rc;
 
     for (i = 0; i < d->task_count; i++) /* what was granted just now */
-        if (d->tasks[i].app == APP_ASK && d->tasks[i].lock.until != 0)
+        if (d->tasks[i].app == APP_ASK && d->tasks[i].lock->until != 0)
             ask_on(&d->tasks[i], DYNALOCK_OK);
     rc = dynalock_release_all(&d->client, wait_ms);
 
@@ -342,7 +369,7 @@ static void give_all_back(device *d)
         if (t->app != APP_HOLD) continue;
         if (remaining_ms(t) != 0)
             violate(w, "d%u holds what it gave back", d->id);
-        rest(t);
+        rest_task(t);
     }
 }
 
@@ -352,8 +379,9 @@ static void hold(task *t, dynalock_outcome rc)
 
     if (is_loss(rc)) {
         judge_loss(w, t, rc);
-        rest(t);
-    } else if (strikes(w, WORLD_MANY, 40)) {
+        if (t->device->party.app == APP_ASK) t->device->party.lost++;
+        rest_task(t);
+    } else if (t->device->party.app != APP_ASK && strikes(w, WORLD_MANY, 40)) {
         give_all_back(t->device);
     } else if (w->now >= t->work_until) {
         give_back(t);
@@ -364,19 +392,23 @@ static void hold(task *t, dynalock_outcome rc)
 
 static void act(task *t)
 {
-    dynalock_outcome rc = dynalock_result(&t->lock.operation);
+    dynalock_outcome rc = dynalock_result(&t->lock->operation);
 
     switch (t->app) {
     case APP_IDLE:
-        if (t->device->world->now >= t->next_at) ask(t);
+        if (!has(t->device->world, WORLD_GROUP) &&
+            t->device->world->now >= t->next_at)
+            ask(t);
         break;
-    case APP_ASK: ask_on(t, rc); break;
+    case APP_ASK:
+        if (t->device->party.app != APP_ASK) ask_on(t, rc);
+        break;
     case APP_HOLD: hold(t, rc); break;
     case APP_GIVE:
         if (rc == DYNALOCK_AGAIN) break;
         total.releases += rc == DYNALOCK_OK;
         total.operations++;
-        rest(t);
+        rest_task(t);
         break;
     }
 }
@@ -385,11 +417,44 @@ static void act(task *t)
 
 static uint64_t app_wake(const task *t)
 {
-    if (t->app == APP_IDLE) return t->next_at;
+    if (t->app == APP_IDLE)
+        return has(t->device->world, WORLD_GROUP) ? UINT64_MAX : t->next_at;
     if (t->app == APP_HOLD) return t->work_until;
-    return dynalock_result(&t->lock.operation) == DYNALOCK_AGAIN
+    if (t->app == APP_ASK && t->device->party.app == APP_ASK)
+        return UINT64_MAX;
+    return dynalock_result(&t->lock->operation) == DYNALOCK_AGAIN
                ? UINT64_MAX
                : t->device->world->now; /* it was cancelled */
+}
+
+/* A life that ends in order. */
+static void close_client(device *d)
+{
+    world *w = d->world;
+    uint64_t start = local_ms(d);
+    unsigned standstills = d->standstills, i;
+    uint32_t wait_ms = (uint32_t)draw(&w->chance, 2000);
+    int held[TASKS];
+    dynalock_outcome rc;
+
+    for (i = 0; i < d->task_count; i++) held[i] = d->tasks[i].lock->until != 0;
+    rc = dynalock_client_close(&d->client, wait_ms);
+    say(w, "d%u has closed: %d", d->id, (int)rc);
+    total.closed++;
+    if (local_ms(d) > start + wait_ms + d->tick_ms &&
+        d->standstills == standstills)
+        violate(w, "d%u took %u ms of %u to close", d->id,
+            (unsigned)(local_ms(d) - start), wait_ms);
+    for (i = 0; i < d->task_count; i++) {
+        task *t = &d->tasks[i];
+
+        if (remaining_ms(t) != 0)
+            violate(w, "d%u has closed and holds %s", d->id,
+                w->places[t->key].key);
+        if (held[i] && rc == DYNALOCK_OK) judge_closed(w, t);
+        if (t->app == APP_ASK) judge_waited(w, t);
+    }
+    shut_down(d);
 }
 
 /* When something is next due on this device, by the world's clock. */
@@ -402,6 +467,7 @@ static uint64_t next_wake(device *d)
     dynalock_wants(&d->client, &interest, &ms);
     if (d->client.operations == NULL) ms = 60000;
     at = d->world->now + (((uint64_t)ms * 1000) << 20) / d->rate + 1;
+    if (party_wake(d) < at) at = party_wake(d);
     for (i = 0; i < d->task_count; i++)
         if (app_wake(&d->tasks[i]) < at) at = app_wake(&d->tasks[i]);
     if (has(d->world, WORLD_EDGE) && !one_in(&d->world->chance, 4)) {
@@ -420,15 +486,15 @@ static void run_task(task *t, uint64_t polled_ms)
     judge_deadline(w, t, polled_ms);
     judge_watch(w, t);
     judge_alarm(w, t, polled_ms);
-    if (t->app == APP_HOLD && t->lock.until > t->until) {
+    if (t->app == APP_HOLD && t->lock->until > t->until) {
         total.renewals++;
         total.operations++;
     }
     act(t);
-    if (t->app != APP_HOLD && t->lock.until != 0)
+    if (t->app != APP_HOLD && t->lock->until != 0)
         violate(w, "d%u holds %s without having asked", d->id,
             w->places[t->key].key);
-    if (t->lock.until != 0) t->until = t->lock.until;
+    if (t->lock->until != 0) t->until = t->lock->until;
     judge_exclusion(w, t->key);
 }
 
@@ -443,6 +509,8 @@ void run_device(device *d)
         d->wall_off_ms = (int64_t)draw(&w->chance, 2 * OFF_MS) - OFF_MS;
     polled_ms = local_ms(d);
     (void)dynalock_poll(&d->client);
+    run_party(d, polled_ms);
     for (i = 0; i < d->task_count; i++) run_task(&d->tasks[i], polled_ms);
-    wake(d, next_wake(d));
+    if (strikes(w, WORLD_CRASH, 2000)) close_client(d);
+    else wake(d, next_wake(d));
 }

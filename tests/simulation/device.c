@@ -43,6 +43,22 @@ static void pause_device(device *d, uint64_t us)
     leave(d);
 }
 
+/* Nothing is left of this life; another one will begin. */
+void shut_down(device *d)
+{
+    world *w = d->world;
+    unsigned i;
+
+    for (i = 0; i < d->task_count; i++) d->tasks[i].app = APP_IDLE;
+    memset(d->permits, 0, sizeof d->permits);
+    memset(&d->party, 0, sizeof d->party);
+    d->on = 0;
+    d->connection = 0;
+    d->paused = 0;
+    d->boot_at = w->now + draw(&w->chance, 3 * SECOND);
+    push(w, d->boot_at, EVENT_STEP, d)->value = ++d->wake_number;
+}
+
 void crash_device(device *d)
 {
     world *w = d->world;
@@ -50,16 +66,8 @@ void crash_device(device *d)
 
     say(w, "d%u CRASHES", d->id);
     total.crashes++;
-    for (i = 0; i < d->task_count; i++) {
-        judge_death(w, &d->tasks[i]);
-        memset(&d->tasks[i].lock, 0, sizeof d->tasks[i].lock);
-        d->tasks[i].app = APP_IDLE;
-    }
-    d->on = 0;
-    d->connection = 0;
-    d->paused = 0;
-    d->boot_at = w->now + draw(&w->chance, 3 * SECOND);
-    push(w, d->boot_at, EVENT_STEP, d)->value = ++d->wake_number;
+    for (i = 0; i < d->task_count; i++) judge_death(w, &d->tasks[i]);
+    shut_down(d);
 }
 
 /* Every hook is a place where it can happen. */
@@ -273,5 +281,11 @@ const char *watched_record(const task *t)
 {
     const dynalock_layout *layout = t->device->client.config.layout;
 
-    return t->lock.claim == &layout->watched ? t->lock.claim_rvn : "";
+    return t->lock->claim == &layout->watched ? t->lock->claim_rvn : "";
+}
+
+int is_giving_back(const device *d)
+{
+    return d->party.is_group &&
+           d->party.group.operation.state == DL_GROUP_MEMBERS;
 }

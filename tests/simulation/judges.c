@@ -96,8 +96,8 @@ static task *find_task(world *w, unsigned key, uint64_t id)
             task *t = &w->devices[i].tasks[k];
 
             if (t->key == key && t->device->on &&
-                t->lock.operation.client != NULL &&
-                id_of(t->lock.acquisition) == id)
+                t->lock->operation.client != NULL &&
+                id_of(t->lock->acquisition) == id)
                 return t;
         }
     return NULL;
@@ -118,7 +118,7 @@ static int is_exclusive(const world *w)
 
 uint32_t remaining_ms(const task *t)
 {
-    uint64_t until = t->lock.until, now;
+    uint64_t until = t->lock->until, now;
 
     if (until == 0 || !t->device->on) return 0;
     now = local_ms(t->device);
@@ -142,7 +142,7 @@ void judge_exclusion(world *w, unsigned key)
         for (k = 0; k < w->devices[i].task_count; k++) {
             const task *t = &w->devices[i].tasks[k];
 
-            if (t->lock.until == 0 || t->key != key || remaining_ms(t) == 0)
+            if (t->lock->until == 0 || t->key != key || remaining_ms(t) == 0)
                 continue;
             if (first != NULL) judge_pair(w, first, t);
             first = t;
@@ -188,7 +188,7 @@ static int is_measured(const world *w)
     return is_quiet(w) &&
            !has(w, WORLD_SHORTEN | WORLD_HIDE | WORLD_JAVA | WORLD_SHORT |
                        WORLD_EDGE | WORLD_BEYOND | WORLD_OPERATOR |
-                       WORLD_WEAK | WORLD_ODD | WORLD_CLOCK);
+                       WORLD_WEAK | WORLD_ODD | WORLD_CLOCK | WORLD_GROUP);
 }
 
 static int is_waited_for(world *w, unsigned key)
@@ -249,7 +249,7 @@ static void count_takeover(world *w, place *p)
 void judge_grant(world *w, task *t)
 {
     place *p = &w->places[t->key];
-    uint64_t fence = dynalock_fence(&t->lock);
+    uint64_t fence = dynalock_fence(t->lock);
 
     say(w, "d%u GRANTED %s fence %" PRIu64 ", left %u", t->device->id, p->key,
         fence, remaining_ms(t));
@@ -265,6 +265,42 @@ void judge_grant(world *w, task *t)
     if (is_quiet(w)) p->granted_after_quiet++;
 }
 
+/* Of a group all, of the permits one. What is over meanwhile has been lost, and
+   says so; but who lost a part while it still asked must not be told that it
+   has all. */
+void judge_party(world *w, device *d)
+{
+    party *p = &d->party;
+    unsigned i, held = 0;
+
+    for (i = 0; i < d->task_count; i++) {
+        const task *t = &d->tasks[i];
+
+        held += t->app == APP_HOLD ||
+                is_loss((dynalock_outcome)t->lock->operation.outcome);
+        if (!p->is_group && t->app == APP_HOLD &&
+            t->lock != dynalock_semaphore_lock(&p->semaphore))
+            violate(w, "d%u was told of another permit than it holds", d->id);
+    }
+    if (p->lost != 0)
+        violate(w, "d%u was granted several, after it lost a part", d->id);
+    else if (held < (p->is_group ? p->group.count : 1))
+        violate(w, "d%u was granted several, a part is missing", d->id);
+}
+
+/* Who closes and hears that all was given back leaves nothing on the table. */
+void judge_closed(world *w, const task *t)
+{
+    model_view view;
+
+    if (!is_pure(w) || has(w, WORLD_WEAK) || !look(w, t->key, &view) ||
+        view.released != NULL || !is_ours(view.rvn))
+        return;
+    if (read_id(view.rvn) == id_of(t->lock->acquisition))
+        violate(w, "d%u has closed and left %s", t->device->id,
+            w->places[t->key].key);
+}
+
 /* A loss must be true: the lease is over, or somebody else's doing. */
 void judge_loss(world *w, task *t, dynalock_outcome outcome)
 {
@@ -275,7 +311,7 @@ void judge_loss(world *w, task *t, dynalock_outcome outcome)
 
     total.losses++;
     say(w, "d%u LOST %s: %d", t->device->id, p->key, (int)outcome);
-    memcpy(t->lost, t->lock.acquisition, sizeof t->lost);
+    memcpy(t->lost, t->lock->acquisition, sizeof t->lost);
     t->has_lost = 1;
     if (now < t->until && (outcome == DYNALOCK_LOST_EXPIRED ||
                               (!has(w, WORLD_BEYOND) && !is_edited)))
@@ -285,8 +321,8 @@ void judge_loss(world *w, task *t, dynalock_outcome outcome)
         !look(w, t->key, &view) || view.released != NULL ||
         !is_ours(view.rvn) || view.owner == NULL)
         return;
-    if (read_id(view.rvn) == id_of(t->lock.acquisition) &&
-        number(view.fence) == dynalock_fence(&t->lock) &&
+    if (read_id(view.rvn) == id_of(t->lock->acquisition) &&
+        number(view.fence) == dynalock_fence(t->lock) &&
         strcmp(view.owner, t->device->owner) == 0)
         violate(w, "d%u was told %d, but %s is its own", t->device->id,
             (int)outcome, p->key);
@@ -296,9 +332,9 @@ void judge_loss(world *w, task *t, dynalock_outcome outcome)
 void judge_deadline(world *w, const task *t, uint64_t polled_ms)
 {
     if (t->deadline_ms != 0 && polled_ms >= t->deadline_ms &&
-        t->lock.operation.outcome == DYNALOCK_AGAIN)
+        t->lock->operation.outcome == DYNALOCK_AGAIN)
         violate(w, "d%u waits for %s beyond its deadline, state %u, app %d",
-            t->device->id, w->places[t->key].key, t->lock.operation.state,
+            t->device->id, w->places[t->key].key, t->lock->operation.state,
             (int)t->app);
 }
 
@@ -320,11 +356,11 @@ void judge_watch(world *w, task *t)
 /* What the alarm told last is how things stand. */
 void judge_alarm(world *w, const task *t, uint64_t polled_ms)
 {
-    uint64_t until = t->lock.until, now = local_ms(t->device);
+    uint64_t until = t->lock->until, now = local_ms(t->device);
     uint32_t safe = t->alarm.safe_ms;
-    dynalock_outcome rc = (dynalock_outcome)t->lock.operation.outcome;
+    dynalock_outcome rc = (dynalock_outcome)t->lock->operation.outcome;
 
-    if (t->lock.alarm == NULL) return;
+    if (t->lock->alarm == NULL) return;
     if (until == 0) {
         if (is_loss(rc) && t->told != rc)
             violate(w, "d%u lost %d, the alarm told %d", t->device->id,
@@ -341,42 +377,53 @@ void judge_alarm(world *w, const task *t, uint64_t polled_ms)
 
 /* ---- what is sent and heard ---- */
 
-/* Keys are "k0" to "k3". */
-static task *task_of(device *d, const char *text)
+static task *task_of(device *d, unsigned key)
 {
-    const char *at = strstr(text, "{\"S\":\"k");
     unsigned i;
 
-    for (i = 0; at != NULL && i < d->task_count; i++)
-        if (d->tasks[i].key == (unsigned)(at[7] - '0')) return &d->tasks[i];
-    return NULL;
+    for (i = 0; i < d->task_count; i++)
+        if (d->tasks[i].key == key) return &d->tasks[i];
+    abort();
+}
+
+static void judge_written(world *w, task *t)
+{
+    device *d = t->device;
+
+    t->own_seen = 0;
+    if (t->lock->operation.client == NULL)
+        violate(w, "d%u writes without a call under way", d->id);
+    if (t->has_lost && memcmp(t->lost, t->lock->acquisition, 16) == 0)
+        violate(w, "d%u writes after it was told of the loss", d->id);
 }
 
 void judge_sent(world *w, device *d)
 {
-    task *t = task_of(d, d->request);
+    const char *name = name_of(d->request), *at = d->request;
+    int writes = strcmp(name, "UpdateItem") == 0 || name[0] == 'T';
+    unsigned key;
 
-    if (t == NULL) abort();
-    if (w->tracing)
-        say(w, "d%u sends %s n=%u", d->id, name_of(d->request),
-            t->lock.counter);
-    if (t->app == APP_ASK) total.waiter_requests++;
-    if (strstr(d->request, "UpdateItem") == NULL) return;
-    t->own_seen = 0;
-    if (t->lock.operation.client == NULL)
-        violate(w, "d%u writes without a call under way", d->id);
-    if (t->has_lost && memcmp(t->lost, t->lock.acquisition, 16) == 0)
-        violate(w, "d%u writes after it was told of the loss", d->id);
+    while ((at = next_key(at, &key)) != NULL) {
+        task *t = task_of(d, key);
+
+        say(w, "d%u sends %s %s n=%u", d->id, name, w->places[key].key,
+            t->lock->counter);
+        if (t->app == APP_ASK && !has(w, WORLD_GROUP)) total.waiter_requests++;
+        if (writes) judge_written(w, t);
+    }
 }
 
 /* A waiter that is shown its own write must not wait for itself. */
 void judge_heard(world *w, device *d, const char *answer)
 {
     const char *rvn = strstr(answer, "\"recordVersionNumber\":{\"S\":\"");
-    task *t = task_of(d, answer);
     char owner[40];
+    unsigned key;
+    task *t;
 
-    if (t == NULL || t->app != APP_ASK) return;
+    if (next_key(answer, &key) == NULL) return;
+    t = task_of(d, key);
+    if (t->app != APP_ASK) return;
     if (strstr(answer, "ConditionalCheckFailed") != NULL) {
         total.waiter_writes_refused++;
         return;
@@ -385,7 +432,7 @@ void judge_heard(world *w, device *d, const char *answer)
         owner, sizeof owner, "\"ownerName\":{\"S\":\"%s\"}", d->owner);
     if (rvn == NULL || strstr(answer, "isReleased") != NULL ||
         strstr(answer, owner) == NULL || /* an operator's doing */
-        !is_ours(rvn + 28) || read_id(rvn + 28) != id_of(t->lock.acquisition))
+        !is_ours(rvn + 28) || read_id(rvn + 28) != id_of(t->lock->acquisition))
         return;
     total.own_looks++;
     if (++t->own_seen >= 4 && !has(w, WORLD_WEAK))
@@ -419,10 +466,12 @@ static void judge_acquired(
    earlier tries a lower one. */
 static void note_taken(world *w, unsigned key, const model_view *after)
 {
-    task *t = find_task(w, key, read_id(after->rvn));
+    uint64_t id = read_id(after->rvn), fence = number(after->fence);
+    task *t = find_task(w, key, id);
 
-    if (t == NULL || number(after->fence) <= t->taken_fence) return;
-    t->taken_fence = number(after->fence);
+    if (t == NULL || (t->taken_id == id && fence <= t->taken_fence)) return;
+    t->taken_id = id;
+    t->taken_fence = fence;
     t->taken_at = w->now;
 }
 

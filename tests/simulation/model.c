@@ -460,14 +460,30 @@ static preparation preparation_of(const char *kind)
     return NULL;
 }
 
+/* Which of them are refused stands in the message, too. */
+static char *put_reasons(char *at, const write *writes, unsigned count)
+{
+    unsigned i;
+
+    at = put_raw(at, "Transaction cancelled, please refer cancellation "
+                     "reasons for specific reasons ");
+    for (i = 0; i < count; i++) {
+        at = put_raw(at, i == 0 ? "[" : ", ");
+        at =
+            put_raw(at, writes[i].allowed ? "None" : "ConditionalCheckFailed");
+    }
+    return put_raw(at, "]");
+}
+
 static int cancel(call *c, const write *writes, unsigned count)
 {
     char *at = c->answer;
     unsigned i;
 
     at = put_raw(at, "{\"__type\":\"com.amazonaws.dynamodb.v20120810#"
-                     "TransactionCanceledException\",\"Message\":"
-                     "\"Transaction cancelled\",\"CancellationReasons\":[");
+                     "TransactionCanceledException\",\"Message\":\"");
+    if (!c->options->hide_item) at = put_reasons(at, writes, count);
+    at = put_raw(at, "\",\"CancellationReasons\":[");
     for (i = 0; i < count; i++) {
         if (i != 0) at = put_raw(at, ",");
         if (writes[i].allowed) {
@@ -606,7 +622,8 @@ static int carry_out(call *c, const char *operation, const cJSON *body)
         return carry_out_write(c, body, prepare_delete);
     if (strcmp(operation, "PutItem") == 0)
         return carry_out_write(c, body, prepare_put);
-    if (strcmp(operation, "TransactWriteItems") == 0)
+    if (strcmp(operation, "TransactWriteItems") == 0 &&
+        !c->options->no_transactions)
         return transact_write_items(c, body);
     return error_body(400, "UnknownOperationException", "", c->answer);
 }

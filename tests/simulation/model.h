@@ -26,12 +26,13 @@ typedef struct model_options {
     const char *token;     /* of the session; NULL: none */
     const char *old_token; /* one that has expired; NULL: none */
     const char *region;
-    int hide_item;     /* a server that ignores
+    int hide_item;       /* a server that ignores
                           ReturnValuesOnConditionCheckFailure */
-    int answer_all;    /* answer what the simulator takes for the client's
+    int no_transactions; /* a server that knows none */
+    int answer_all;      /* answer what the simulator takes for the client's
                           mistake (which ends the program otherwise) */
-    uint64_t stale_ms; /* how old an eventually consistent read is */
-    unsigned age_s;    /* answers come from a cache, so old; 0: they do not */
+    uint64_t stale_ms;   /* how old an eventually consistent read is */
+    unsigned age_s; /* answers come from a cache, so old; 0: they do not */
 } model_options;
 
 typedef struct model_capacity { /* consumed; reads count in halves */

@@ -68,36 +68,69 @@ void send_request(device *d)
     send_copy(d, delay_us(w), d->connection, first_silent);
 }
 
-/* Carries the request out; the judges see what changed. */
-static size_t carry_out(world *w, const event *e, char *answer)
-{
-    /* the key stands in the request's text: "k0" to "k3" */
-    const char *at = strstr(e->text, "{\"S\":\"k");
-    unsigned key = at != NULL ? (unsigned)(at[7] - '0') : 0;
-    model_view before, after;
+/* What stands on the table, in memory of its own. */
+typedef struct snapshot {
+    model_view view;
     char texts[6][DYNALOCK_OWNER_SIZE];
-    const char **fields = (const char **)&before;
-    size_t size;
+} snapshot;
+
+static void take_snapshot(const world *w, unsigned key, snapshot *s)
+{
+    const char **fields = (const char **)&s->view;
     int i;
 
-    if (record != NULL)
-        fprintf(record, "%s %s\n", name_of(e->text),
-            strstr(e->text, "\r\n\r\n") + 4);
-    (void)look(w, key, &before);
-    for (i = 0; i < 6; i++) { /* they live until the item is written */
+    (void)look(w, key, &s->view);
+    for (i = 0; i < 6; i++) {
         if (fields[i] == NULL) continue;
-        (void)snprintf(texts[i], sizeof texts[i], "%s", fields[i]);
-        fields[i] = texts[i];
+        (void)snprintf(s->texts[i], sizeof s->texts[i], "%s", fields[i]);
+        fields[i] = s->texts[i];
     }
-    size = model_serve(
-        w->model, &w->options, server_ms(w), e->text, e->size, answer);
+}
+
+static void judge_change(world *w, unsigned key, const snapshot *before)
+{
+    model_view after;
+
     (void)look(w, key, &after);
-    judge_write(w, key, &before, &after);
+    judge_write(w, key, &before->view, &after);
     /* what is over by its TTL may go just when it is taken */
     if (has(w, WORLD_TTL) && one_in(&w->chance, 4))
         push(w, w->now + draw(&w->chance, 3 * SECOND), EVENT_EXPIRE, NULL)
             ->value = 1;
+}
+
+/* Carries the request out; the judges see what changed. */
+static size_t carry_out(world *w, const event *e, char *answer)
+{
+    snapshot before[KEYS];
+    const char *at;
+    unsigned key;
+    size_t size;
+
+    if (record != NULL)
+        fprintf(record, "%s %s\n", name_of(e->text),
+            strstr(e->text, "\r\n\r\n") + 4);
+    for (at = e->text; (at = next_key(at, &key)) != NULL;)
+        take_snapshot(w, key, &before[key]);
+    size = model_serve(
+        w->model, &w->options, server_ms(w), e->text, e->size, answer);
+    for (at = e->text; (at = next_key(at, &key)) != NULL;)
+        judge_change(w, key, &before[key]);
     return size;
+}
+
+/* Somebody else's transaction is in the way. */
+static size_t conflict(world *w, const event *e, char *answer)
+{
+    int is_transaction = strcmp(name_of(e->text), "TransactWriteItems") == 0;
+
+    return model_error(&w->options, server_ms(w), 400,
+        is_transaction ? "TransactionCanceledException"
+                       : "TransactionConflictException",
+        is_transaction ? "Transaction cancelled, please refer cancellation "
+                         "reasons for specific reasons [TransactionConflict]"
+                       : "Transaction is ongoing for the item",
+        answer);
 }
 
 static size_t trouble_answer(world *w, const event *e, char *answer)
@@ -105,6 +138,8 @@ static size_t trouble_answer(world *w, const event *e, char *answer)
     const model_options *o = &w->options;
     int64_t now = server_ms(w);
 
+    if (has(w, WORLD_GROUP) && one_in(&w->chance, 4))
+        return conflict(w, e, answer);
     switch (draw(&w->chance, 4)) {
     case 0:
         return model_error(o, now, 400,

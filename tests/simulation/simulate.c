@@ -66,9 +66,11 @@ static void make_device(world *w, unsigned i)
                          ? (int64_t)draw(&w->chance, 2 * OFF_MS) - OFF_MS
                          : 0;
     d->task_count = has(w, WORLD_MANY) && w->key_count > 1 ? 2 : 1;
+    if (has(w, WORLD_GROUP)) d->task_count = KEYS;
     for (k = 0; k < d->task_count; k++) {
         d->tasks[k].device = d;
-        d->tasks[k].key = (i + k) % w->key_count;
+        d->tasks[k].lock = &d->permits[k].lock;
+        d->tasks[k].key = has(w, WORLD_GROUP) ? k : (i + k) % w->key_count;
     }
     set_wrong_clock(d);
 }
@@ -88,7 +90,7 @@ static void rotate_token(world *w)
 
 static void make_places(world *w)
 {
-    static const char *const keys[KEYS] = { "k0", "k1", "k2", "k3" };
+    static const char *const keys[KEYS] = { "k/0", "k/1", "k/2", "k/3" };
     unsigned i;
 
     w->table = has(w, WORLD_SORTED) ? "sorted" : "locks";
@@ -96,6 +98,7 @@ static void make_places(world *w)
     if (w->device_count > 8 && !has(w, WORLD_CROWD))
         w->key_count += (unsigned)draw(&w->chance, KEYS);
     else if (has(w, WORLD_MANY)) w->key_count = 2;
+    if (has(w, WORLD_GROUP)) w->key_count = KEYS;
     for (i = 0; i < w->key_count; i++) {
         w->places[i].key = keys[i];
         w->places[i].sort_key = has(w, WORLD_SORTED) ? "p" : NULL;
@@ -148,6 +151,15 @@ static uint32_t draw_trouble(world *w)
     return trouble;
 }
 
+/* Who wants several restores nothing; by itself that world is a mixture. */
+static void mix_groups(world *w)
+{
+    if (w->trouble == WORLD_GROUP) w->trouble |= draw_trouble(w);
+    w->trouble &= ~(uint32_t)(WORLD_SHORT | WORLD_BLOB | WORLD_TWIN |
+                              WORLD_SAME | WORLD_CROWD);
+    w->options.no_transactions = one_in(&w->chance, 3);
+}
+
 static void make_twins(world *w)
 {
     unsigned i, twins = w->device_count < TWINS ? w->device_count : TWINS;
@@ -175,6 +187,7 @@ static void make_world(
     w->chance.state = seed;
     w->tracing = tracing;
     w->trouble = trouble != 0 ? trouble : draw_trouble(w);
+    if (has(w, WORLD_GROUP)) mix_groups(w);
     w->device_count =
         devices != 0 ? devices : 2 + (unsigned)draw(&w->chance, 5);
     if (devices == 0 && has(w, WORLD_CROWD)) w->device_count = 101;
@@ -371,9 +384,10 @@ static int print_totals(
         total.losses, total.crashes, total.deleted, total.edits,
         total.java_grants);
     printf("%" PRIu64 " restored, %" PRIu64 " twins, %" PRIu64
-           " tidied, %" PRIu64 " refreshed, %" PRIu64 " alarms\n",
+           " tidied, %" PRIu64 " refreshed, %" PRIu64 " alarms, %" PRIu64
+           " closed, %" PRIu64 " groups, %" PRIu64 " permits\n",
         total.restored, total.twins, total.tidied, total.refreshed,
-        total.alarms);
+        total.alarms, total.closed, total.groups, total.permits);
     printf("%" PRIu64 " steals, %" PRIu64 " ghosts, %" PRIu64
            " watch restarts, %" PRIu64 " looks at an own write\n",
         total.steals, total.ghosts, total.watch_restarts, total.own_looks);

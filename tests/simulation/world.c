@@ -11,7 +11,7 @@ const char *const world_names[WORLDS] = { "loss", "delay", "repeat", "crash",
     "pause", "drift", "tick", "jump", "throttle", "stale", "shorten", "hide",
     "ttl", "short", "sorted", "many", "java", "blob", "twin", "same", "clock",
     "tidy", "token", "odd", "edge", "weak", "beyond", "operator", "crowd",
-    "calm" };
+    "calm", "group" };
 
 /* ---- chance ---- */
 
@@ -191,4 +191,13 @@ int look(const world *w, unsigned key, model_view *view)
 {
     return model_look(
         w->model, w->table, w->places[key].key, w->places[key].sort_key, view);
+}
+
+const char *next_key(const char *text, unsigned *key)
+{
+    const char *at = strstr(text, "{\"S\":\"k/");
+
+    if (at == NULL || at[8] < '0' || at[8] >= '0' + KEYS) return NULL;
+    *key = (unsigned)(at[8] - '0');
+    return at + 9;
 }

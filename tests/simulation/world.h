@@ -6,6 +6,7 @@ The fleet, its clocks and its network in one deterministic program. The files:
     network.c       what becomes of a request and of its answer
     device.c        the hooks of dynalock.h, on a stack of the device's own
     application.c   what a device wants with its locks
+    party.c         the same, for several at once, or one of several
     foreign.c       who else writes to the table: Java's client, an operator
     judges.c        the promises, and what is counted
     model.c ...     the table (see model.h)
@@ -24,7 +25,7 @@ The fleet, its clocks and its network in one deterministic program. The files:
 
 #define DEVICES 256
 #define TWINS 2
-#define TASKS 2 /* locks of one device */
+#define TASKS 4 /* locks of one device */
 #define KEYS 4
 #define JAVAS 2
 #define REQUEST_SIZE 8192
@@ -74,10 +75,12 @@ enum {                     /* kinds of trouble; --world names them */
     WORLD_BEYOND = 1 << 26, /* drift beyond the margin: no exclusion */
     WORLD_OPERATOR = 1 << 27, /* somebody edits live items: no exclusion */
     WORLD_CROWD = 1 << 28,    /* one key, all default times, holders die */
-    WORLD_CALM = 1 << 29      /* nothing of all that */
+    WORLD_CALM = 1 << 29,     /* nothing of all that */
+    WORLD_GROUP = 1 << 30     /* devices want several locks at once, one of
+                                 several, or one */
 };
 #define DRAWN_WORLDS 24
-#define WORLDS 30
+#define WORLDS 31
 extern const char *const world_names[WORLDS];
 
 typedef struct chance {
@@ -93,14 +96,14 @@ typedef struct device device;
 typedef struct task {
     device *device;
     unsigned key;
-    dynalock_lock lock;
+    dynalock_lock *lock; /* within the device's permits */
     app_state app;
     uint64_t next_at; /* what it does next */
     uint64_t work_until;
     uint64_t deadline_ms; /* of the wait under way, local; 0: none */
     uint64_t asked_at;
-    uint64_t taken_at, taken_fence; /* on the table, by this call */
-    dynalock_blob blob;             /* as if in flash */
+    uint64_t taken_at, taken_fence, taken_id; /* on the table */
+    dynalock_blob blob;                       /* as if in flash */
     int has_blob;
     dynalock_alarm alarm;
     dynalock_outcome told; /* by the alarm */
@@ -112,6 +115,19 @@ typedef struct task {
     unsigned own_seen; /* looks in a row that showed its own write */
 } task;
 
+/* Several locks wanted at once, or one of several: the calls that are made for
+   them. */
+typedef struct party {
+    app_state app;
+    int is_group; /* else a semaphore */
+    dynalock_group group;
+    dynalock_lock *locks[TASKS];
+    unsigned of[TASKS]; /* whose tasks these are */
+    dynalock_semaphore semaphore;
+    unsigned lost; /* of what it had while it still asked */
+    uint64_t next_at, asked_at, work_until, deadline_ms;
+} party;
+
 struct device {
     world *world;
     unsigned id;
@@ -120,8 +136,10 @@ struct device {
     dynalock_credentials credentials;
     char token[24];
     dynalock_client client;
+    dynalock_permit permits[TASKS];
     task tasks[TASKS];
     unsigned task_count;
+    party party;
     dynalock_record record; /* for tidying */
     device *twin;           /* who may be born with what this one saved */
     int on;
@@ -262,7 +280,7 @@ typedef struct takeover {
 typedef struct totals {
     uint64_t operations, requests, grants, renewals, releases, losses, crashes,
         deleted, tidied, unknown, java_grants, edits, restored, twins,
-        refreshed, alarms;
+        refreshed, alarms, groups, permits, closed;
     /* what may happen but should not often */
     uint64_t steals, ghosts, watch_restarts, own_looks;
     /* of waiters, in the crowd */
@@ -297,6 +315,9 @@ uint64_t local_ms(const device *d);
 int64_t server_ms(const world *w);
 const char *name_of(const char *request);
 int look(const world *w, unsigned key, model_view *view);
+/* The key that a text names next, "k/0" to "k/3". Returns where to look on,
+   NULL if there is none. */
+const char *next_key(const char *text, unsigned *key);
 
 /* ---- network.c ---- */
 
@@ -312,8 +333,11 @@ void wake(device *d, uint64_t at);
 void step_device(device *d);
 void resume_device(device *d);
 void crash_device(device *d);
+void shut_down(device *d);
 /* The record that a waiter watches; "": none. */
 const char *watched_record(const task *t);
+/* Parts of a group that could not be had. */
+int is_giving_back(const device *d);
 
 /* ---- application.c ---- */
 
@@ -321,6 +345,17 @@ int is_loss(dynalock_outcome rc);
 
 void boot_device(device *d);
 void run_device(device *d); /* one step of its life */
+
+void begin_task(task *t, uint64_t deadline_ms);
+void ask_task(task *t, uint32_t wait_ms);
+void rest_task(task *t);
+uint32_t draw_wait(world *w);
+
+/* ---- party.c ---- */
+
+void start_party(device *d);
+uint64_t party_wake(device *d);
+void run_party(device *d, uint64_t polled_ms);
 
 /* ---- foreign.c ---- */
 
@@ -347,6 +382,8 @@ void judge_write(
 void judge_expiry(world *w, unsigned key);
 void judge_waited(world *w, const task *t);
 void judge_death(world *w, const task *t);
+void judge_party(world *w, device *d);
+void judge_closed(world *w, const task *t);
 void judge_end(world *w);
 void add_id(id_set *set, uint64_t id);
 int has_id(const id_set *set, uint64_t id);
