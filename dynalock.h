@@ -6433,9 +6433,13 @@ static void dl_group_next(dynalock_group *group)
 
     for (i = 0; i < group->count; i++) {
         dynalock_lock *lock = group->locks[i];
+        int asks = dl_group_asks_for(group, lock);
 
-        if (dl_group_asks_for(group, lock) &&
-            (first == NULL || dl_is_before(lock, first))) {
+        if (!asks && lock->until == 0) { /* cancelled */
+            dl_group_give_up(group, DYNALOCK_CANCELLED);
+            return;
+        }
+        if (asks && (first == NULL || dl_is_before(lock, first))) {
             first = lock;
             group->at = i;
         }
