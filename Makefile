@@ -85,7 +85,8 @@ SIMULATED = --runs:150:--seed:1 --runs:1:--devices:200 \
     --world:crowd:--runs:1 --world:calm:--runs:20 --world:edge:--runs:10 \
     --world:edge,tick:--runs:10 --world:short,crash:--runs:20 \
     --world:weak,loss,repeat,crash:--runs:20 \
-    --world:beyond,loss,delay:--runs:20 --world:operator,loss,delay:--runs:20
+    --world:beyond,loss,delay:--runs:20 --world:operator,loss,delay:--runs:20 \
+    --world:group,loss,delay,repeat,crash,pause,throttle:--runs:30
 
 contend: setup $(CONTENDER) ## four processes, killed and stopped, want one lock [3]
 	@tests/conformance/contend.py --seconds $(SECONDS) --server $(SERVER)

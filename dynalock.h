@@ -935,12 +935,11 @@ struct dynalock_tls {
     uint8_t buffer[DYNALOCK_TLS_BUFFER];
 };
 
-/* ECDHE on P-256 with RSA or ECDSA certificates, AES-128-GCM or
-   ChaCha20-Poly1305, SHA-256 only: enough for AWS. Cannot use anchors or
-   chains that are signed with SHA-384/512 or hold P-384/521 keys (Amazon Root
-   CA 4). */
+/* ECDHE on P-256 with RSA or ECDSA certificates, AES-128-GCM, SHA-256 only:
+   enough for AWS. Cannot use anchors or chains that are signed with SHA-384/512
+   or hold P-384/521 keys (Amazon Root CA 4). */
 DYNALOCK_API const dynalock_tls_profile *dynalock_tls_small(void);
-/* The same suites; SHA-384/512, P-384, P-521 and X25519 too: for a host's
+/* ChaCha20-Poly1305, SHA-384/512, P-384, P-521 and X25519 too: for a host's
    whole certificate store. */
 DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide(void);
 
@@ -3186,6 +3185,7 @@ enum { DL_TLS_CLOSED, DL_TLS_CONNECT, DL_TLS_SHAKE, DL_TLS_OPEN };
 
 #define DL_TLS_STEPS 64 /* records in one step; then the caller's turn */
 
+/* The first two are the small profile's. */
 static const uint16_t dl_tls_suites[] = {
     BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
     BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -3220,7 +3220,7 @@ static void dl_tls_setup(dynalock_tls *tls, const br_ec_impl *curves)
 
     dl_tls_zero(&tls->client);
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
-    br_ssl_engine_set_suites(engine, dl_tls_suites, DL_COUNT(dl_tls_suites));
+    br_ssl_engine_set_suites(engine, dl_tls_suites, 2);
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION);
     br_ssl_engine_set_rsavrfy(engine, &br_rsa_i31_pkcs1_vrfy);
     br_ssl_engine_set_ecdsa(engine, &br_ecdsa_i31_vrfy_asn1);
@@ -3230,11 +3230,6 @@ static void dl_tls_setup(dynalock_tls *tls, const br_ec_impl *curves)
     br_ssl_engine_set_ghash(engine, &br_ghash_ctmul32);
     br_ssl_engine_set_gcm(
         engine, &br_sslrec_in_gcm_vtable, &br_sslrec_out_gcm_vtable);
-    br_ssl_engine_set_chacha20(engine, &br_chacha20_ct_run);
-    br_ssl_engine_set_poly1305(engine, &br_poly1305_ctmul_run);
-    br_ssl_engine_set_chapol(
-        engine, &br_sslrec_in_chapol_vtable, &br_sslrec_out_chapol_vtable);
-
     br_x509_minimal_init(
         &tls->x509, &br_sha256_vtable, tls->anchors, tls->anchor_count);
     br_x509_minimal_set_rsa(&tls->x509, &br_rsa_i31_pkcs1_vrfy);
@@ -3250,7 +3245,14 @@ static void dl_tls_setup_small(dynalock_tls *tls)
 
 static void dl_tls_setup_wide(dynalock_tls *tls)
 {
+    br_ssl_engine_context *engine = &tls->client.eng;
+
     dl_tls_setup(tls, &br_ec_all_m31);
+    br_ssl_engine_set_suites(engine, dl_tls_suites, DL_COUNT(dl_tls_suites));
+    br_ssl_engine_set_chacha20(engine, &br_chacha20_ct_run);
+    br_ssl_engine_set_poly1305(engine, &br_poly1305_ctmul_run);
+    br_ssl_engine_set_chapol(
+        engine, &br_sslrec_in_chapol_vtable, &br_sslrec_out_chapol_vtable);
     dl_tls_setup_hash(tls, br_sha384_ID, &br_sha384_vtable);
     dl_tls_setup_hash(tls, br_sha512_ID, &br_sha512_vtable);
 }
@@ -7769,9 +7771,13 @@ static void dl_group_next(dynalock_group *group)
 
     for (i = 0; i < group->count; i++) {
         dynalock_lock *lock = group->locks[i];
+        int asks = dl_group_asks_for(group, lock);
 
-        if (dl_group_asks_for(group, lock) &&
-            (first == NULL || dl_is_before(lock, first))) {
+        if (!asks && lock->until == 0) { /* cancelled */
+            dl_group_give_up(group, DYNALOCK_CANCELLED);
+            return;
+        }
+        if (asks && (first == NULL || dl_is_before(lock, first))) {
             first = lock;
             group->at = i;
         }

@@ -24,8 +24,8 @@ import plots
 import readme
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
-JSON = DOCS / "growth.json"
+PLOTS = ROOT / "tests/plots"
+JSON = PLOTS / "growth.json"
 
 LOCKS = [1, 2, 5, 10, 20, 50, 100, 133, 200, 300, 350, 396, 450, 500, 700, 1000]
 WAITERS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
@@ -159,7 +159,7 @@ def check():
     locks = {count: virtual("locks", count) for count in (10, ON_TIME)}
     yield from complaints(locks, {count: virtual("waiters", count) for count in (10, 100)})
     for name, svg in plots.draw_all(json.loads(JSON.read_text())).items():
-        path = DOCS / f"{name}.svg"
+        path = PLOTS / f"{name}.svg"
         if not path.exists() or path.read_text() != svg:
             yield f"tests/plots/{name}.svg is not what tests/plots/growth.json says (make bench UPDATE=1)"
 
@@ -178,10 +178,10 @@ def main():
                 print(f"{count:5} {name}", *(f"{k}={v:g}" for k, v in figures.items()))
         failures = list(complaints(measured["locks"], measured["waiters"]))
         if options.update:
-            DOCS.mkdir(exist_ok=True)
+            PLOTS.mkdir(exist_ok=True)
             JSON.write_text(json.dumps(measured, indent=1) + "\n")
             for name, svg in plots.draw_all(measured).items():
-                (DOCS / f"{name}.svg").write_text(svg)
+                (PLOTS / f"{name}.svg").write_text(svg)
             readme.update("growth", CAPTION.format(**measured))
     for failure in failures:
         print(f"growth: {failure}", file=sys.stderr)

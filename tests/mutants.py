@@ -16,7 +16,6 @@ Not here, because proved harmless (each was tried, and ran through its worlds un
     fbind of a renewal alone     a late renewal of an earlier hold with the same number can only make the
                                  present one expire, with WEAK too; replaced by one that asks for
                                  neither fence, owner nor number.
-    the token resent             belongs to transactions, which the header does not have yet.
 """
 
 import concurrent.futures
@@ -53,6 +52,8 @@ SAME = "--runs 60 --seed 1 --world same,crash,loss,delay,repeat"
 MANY = "--runs 60 --seed 1 --world many,loss,delay,crash,pause"
 POOR = "--runs 400 --seed 1 --world weak,loss,delay,repeat,crash,pause"
 
+GROUPS = "--runs 80 --seed 1 --world group,loss,delay,repeat,crash,pause,throttle"
+
 # Devices know each other's acquisitions, as far as their entropy is poor.
 WEAK = [
     ("dl_sha256_update(&sha, &seed, sizeof seed);", "dl_sha256_update(&sha, seed.bytes, 1);"),
@@ -70,7 +71,7 @@ CONTROLS = [
         "nothing",
         [],
         (CALM, MIXED, EDGE, LEASES, REPEAT, JUMPS, TTLS, LONELY, TIDY, ODD, STALE, SHORT, SAVED)
-        + (SAME, MANY, POOR),
+        + (SAME, MANY, POOR, GROUPS),
     ),
     ("acquisitions from poor entropy alone", WEAK, (POOR,)),
 ]
@@ -302,6 +303,48 @@ MUTANTS = [
          ("if (lock->claim != NULL && lock->claim->of(lock, item)) return;",
           "if (lock->claim != NULL && lock->claim->of != dl_is_watched) return;")],
         (SAVED, SAME),
+    ),
+    # ---- several locks at once ----
+    (
+        "the token resent: a transaction's repetition is the same call",
+        [
+            (
+                "dl_number_request(lock); dl_prepare_acquire(lock); lock->memory |= DL_UNANSWERED;",
+                "if (lock->counter == 0) { dl_number_request(lock); dl_prepare_acquire(lock); }"
+                " else lock->base = operation->client->now; lock->memory |= DL_UNANSWERED;",
+            ),
+            (
+                'dl_put_text(sink, "]}");',
+                'dl_put_text(sink, "],\\"ClientRequestToken\\":\\"");'
+                " dl_put_hex(sink, group->locks[0]->acquisition, 16);"
+                ' dl_put_text(sink, "\\"}");',
+            ),
+        ],
+        (GROUPS,),
+    ),
+    (
+        "a group is granted although one lock was refused",
+        [("if (reason == 'C') {",
+          "if (reason == 'C' && group->at != 0) { dl_group_grant(group); return; }"
+          " if (reason == 'C') {")],
+        (GROUPS,),
+    ),
+    (
+        "a group's requests are not numbered anew",
+        [("dl_number_request(lock); dl_prepare_acquire(lock); lock->memory |= DL_UNANSWERED;",
+          "if (lock->counter == 0) dl_number_request(lock); lock->base = operation->client->now;"
+          " dl_prepare_acquire(lock); lock->memory |= DL_UNANSWERED;")],
+        (GROUPS,),
+    ),
+    (
+        "a line goes on with a part missing",
+        [("if (missing != NULL) {", "if (missing != NULL && group->count == 0) {")],
+        (GROUPS,),
+    ),
+    (
+        "a permit that was granted at the last moment is forgotten",
+        [("if (granted && why == DL_END_EXPIRED) {", "if (granted && why == 99) {")],
+        (GROUPS,),
     ),
 ]
 

@@ -495,6 +495,7 @@ static void run_task(task *t, uint64_t polled_ms)
         violate(w, "d%u holds %s without having asked", d->id,
             w->places[t->key].key);
     if (t->lock->until != 0) t->until = t->lock->until;
+    t->standstills = d->standstills;
     judge_exclusion(w, t->key);
 }
 

@@ -111,6 +111,7 @@ typedef struct task {
     int has_lost;
     /* what the judges compare with */
     uint64_t until;
+    unsigned standstills; /* of its device, at that time */
     char watched[DYNALOCK_RVN_SIZE];
     unsigned own_seen; /* looks in a row that showed its own write */
 } task;

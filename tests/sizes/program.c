@@ -8,7 +8,6 @@ literals, so that none is merged with dynalock.h's.
     WITH_LAYOUT=f   and the layout that f returns
     WITH_ALL        and all of it, but TLS
     WITH_TLS        and TLS, small profile; WITH_TLS_WIDE: wide
-    WITH_TLS_AES    and TLS, by a profile as the small one, without ChaCha20
 */
 #include "dynalock.h"
 
@@ -90,44 +89,9 @@ extern char fence[DYNALOCK_FENCE_CLAUSE_SIZE];
 #ifdef WITH_TABLE
 extern dynalock_table table;
 #endif
-#if defined(WITH_TLS) || defined(WITH_TLS_WIDE) || defined(WITH_TLS_AES)
+#if defined(WITH_TLS) || defined(WITH_TLS_WIDE)
 extern dynalock_tls tls;
 extern const br_x509_trust_anchor anchors[];
-#endif
-
-#ifdef WITH_TLS_AES
-static const uint16_t suites[] = {
-    BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-    BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-};
-
-static void set_up_aes(dynalock_tls *of)
-{
-    br_ssl_engine_context *engine = &of->client.eng;
-
-    br_ssl_client_zero(&of->client);
-    br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
-    br_ssl_engine_set_suites(engine, suites, 2);
-    br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION);
-    br_ssl_engine_set_rsavrfy(engine, &br_rsa_i31_pkcs1_vrfy);
-    br_ssl_engine_set_ecdsa(engine, &br_ecdsa_i31_vrfy_asn1);
-    br_ssl_engine_set_ec(engine, &br_ec_p256_m31);
-    br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
-    br_ssl_engine_set_aes_ctr(engine, &br_aes_ct_ctr_vtable);
-    br_ssl_engine_set_ghash(engine, &br_ghash_ctmul32);
-    br_ssl_engine_set_gcm(
-        engine, &br_sslrec_in_gcm_vtable, &br_sslrec_out_gcm_vtable);
-    br_x509_minimal_init(
-        &of->x509, &br_sha256_vtable, of->anchors, of->anchor_count);
-    br_x509_minimal_set_rsa(&of->x509, &br_rsa_i31_pkcs1_vrfy);
-    br_x509_minimal_set_ecdsa(
-        &of->x509, &br_ec_p256_m31, &br_ecdsa_i31_vrfy_asn1);
-    br_ssl_engine_set_x509(engine, &of->x509.vtable);
-    br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
-    br_x509_minimal_set_hash(&of->x509, br_sha256_ID, &br_sha256_vtable);
-}
-
-static const dynalock_tls_profile aes = { set_up_aes };
 #endif
 
 static void configure(void)
@@ -138,10 +102,6 @@ static void configure(void)
 #endif
 #ifdef WITH_TLS_WIDE
     dynalock_tls_init(&tls, dynalock_tls_wide(), anchors, 1);
-    config.tls = &tls;
-#endif
-#ifdef WITH_TLS_AES
-    dynalock_tls_init(&tls, &aes, anchors, 1);
     config.tls = &tls;
 #endif
 #ifdef WITH_SECURE_TRANSPORT
