@@ -24,16 +24,18 @@ MANUALS = build/manual build/readme
 UNIT_PLAIN = $(UNIT:%=build/unit/%)
 THREADS = build/tsan/threads
 UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
+SOURCES = build/sources/sources
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs simulate contend firmware mutants interop lint vectors sizes bench clean
+.PHONY: help setup demo test programs simulate contend firmware mutants interop lint vectors sizes bench cli install footprint clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
 	@echo '[1] UPDATE=1 puts the figures into README.md, CHECK=1 compares'
 	@echo '[2] RUNS=n SEED=s DEVICES=d WORLD=a,b TRACE=1'
 	@echo '[3] SECONDS=n SERVER=dynoxide|dynalite'
+	@echo '[4] GO=1 fetches the Go libraries, too, instead of playing them'
 
 setup:
 	@tests/setup.sh test
@@ -51,17 +53,21 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    $(foreach set,$(SIMULATED),'build/simulate $(subst :, ,$(set))') \
 	    '$(call same,tools/gen_vectors,tests/vectors.h)' \
 	    '$(call same,tests/gen_json_corpus.py,tests/unit/json_corpus.h)' \
+	    'tools/gen_anchors --check' \
 	    $(EXAMPLES:%='test -x %') $(MANUALS:%='test -x %') \
 	    '$(threads)' \
 	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
 	    --counts tests/options.py tests/honesty.py \
 	    --alone tests/harness_test.py tests/examples_test.py \
+	    tests/cli_test.py \
 	    'tests/conformance/contend.py --seconds 25' \
 	    --together --cmocka $(foreach server,dynoxide dynalite,\
-	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %'))
+	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %')) \
+	    'tests/sources.py -- $(SOURCES)'
 
 programs: build/simulate build/model_pipe $(UNIT_PLAIN) $(UNIT_SANITIZED) \
-    $(CONFORMANCE) $(CONTENDER) $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS)
+    $(CONFORMANCE) $(CONTENDER) $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS) \
+    $(SOURCES) build/dynalock
 
 RUNS = 300
 SEED = 1
@@ -91,12 +97,33 @@ SERVER = dynoxide
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
 
-interop: build/interop/device ## contend with other libraries, for real
-	@tests/setup.sh interop
+cli: ## the command dynalock, in build/; STATIC=1: with musl, of itself
+	@tests/setup.sh $(if $(STATIC),static,command)
+	@$(MAKE) --no-print-directory $(COMMAND)
+
+COMMAND = $(if $(STATIC),build/static/dynalock,build/dynalock)
+PREFIX = /usr/local
+INTO = $(DESTDIR)$(PREFIX)
+
+install: cli ## the command, its manual and its completion [PREFIX, DESTDIR]
+	@install -d $(INTO)/bin $(INTO)/share/man/man1 \
+	    $(INTO)/share/bash-completion/completions
+	@install $(COMMAND) $(INTO)/bin/dynalock
+	@install -m 644 examples/dynalock/dynalock.1 $(INTO)/share/man/man1
+	@install -m 644 examples/dynalock/completion.bash \
+	    $(INTO)/share/bash-completion/completions/dynalock
+
+interop: ## contend with other libraries, for real [4]
+	@tests/setup.sh interop$(if $(GO),-go)
+	@$(MAKE) --no-print-directory build/interop/device
 	@mkdir -p build/interop/classes
 	@javac -cp 'build/interop/java/*' -d build/interop/classes \
 	    tests/interop/JavaSide.java
 	@tests/interop.py
+
+footprint: setup ## the command, static: its size and memory, and all its tests
+	@$(MAKE) --no-print-directory cli STATIC=1
+	@tests/cli_test.py --program build/static/dynalock
 
 firmware: ## the library as firmware on emulated boards [1]
 	@tests/setup.sh firmware
@@ -112,9 +139,10 @@ portability: ## unit tests and simulation for other processors
 lint: setup build/include/jsmn.h build/firmware/anchors.h ## warnings, layout, symbols, lengths
 	@tests/lint.py
 
-vectors: setup ## write the generated headers of the tests anew
+vectors: setup ## write what is generated anew: vectors, corpus, roots
 	tools/gen_vectors tests/vectors.h
 	tests/gen_json_corpus.py tests/unit/json_corpus.h
+	tools/gen_anchors
 
 # Does generator $(1) still write $(2), byte for byte?
 same = $(1) build/$(notdir $(2)) && cmp build/$(notdir $(2)) $(2)
@@ -148,6 +176,9 @@ build/unit/%: tests/unit/%.c $(HEADERS)
 build/sanitized/%: tests/unit/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) $(without_tls) $(SANITIZE),$(test_libraries))
 
+build/sources/%: tests/sources/%.c $(HEADERS)
+	$(call compile,$(CC) $(CFLAGS) $(SANITIZE),$(test_libraries))
+
 build/conformance/%: tests/conformance/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS),$(test_libraries))
 
@@ -166,6 +197,39 @@ build/fuzz/%: tests/fuzz/fuzz_%.c $(HEADERS)
 build/examples/%: examples/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS),-lbearssl -pthread)
 
+# ---- the command ----
+
+CLI = $(wildcard examples/dynalock/*.c)
+CLI_HEADERS = $(wildcard examples/dynalock/*.h) dynalock.h
+CLI_FLAGS = -std=c99 -D_DEFAULT_SOURCE= -Wall -Wextra -Os -I. \
+    -ffunction-sections -fdata-sections -Wl,--gc-sections
+
+build/dynalock: $(CLI) $(CLI_HEADERS)
+	@mkdir -p $(@D) && rm -f $@
+	@$(CC) $(CLI_FLAGS) -g $(CLI) -lbearssl -o $@
+
+# musl, and BearSSL from its sources: nothing of the host's libraries.
+BEARSSL = build/sources/bearssl
+STATIC_FLAGS = $(CLI_FLAGS) -static -s -fno-asynchronous-unwind-tables \
+    -Wl,-z,noseparate-code,--build-id=none
+
+build/static/dynalock: $(CLI) $(CLI_HEADERS) build/static/bearssl.a \
+    build/include/jsmn.h
+	@rm -f $@
+	@musl-gcc $(STATIC_FLAGS) -isystem build/include $(CLI) \
+	    build/static/bearssl.a -o $@
+
+build/sources/versions:
+	@tests/setup.sh static
+
+build/static/bearssl.a: build/sources/versions
+	@mkdir -p build/static/bearssl && rm -f $@
+	@cd build/static/bearssl && musl-gcc -Os -ffunction-sections \
+	    -fdata-sections -fno-asynchronous-unwind-tables \
+	    -I../../sources/bearssl/src -I../../sources/bearssl/inc \
+	    -c ../../sources/bearssl/src/*.c ../../sources/bearssl/src/*/*.c
+	@ar rcs $@ build/static/bearssl/*.o
+
 build/tsan/%: examples/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -fsanitize=thread,-lbearssl -pthread)
 
@@ -174,7 +238,7 @@ threads = tests/harness.py -- sh -c \
     "exec $(THREADS) 3 \$$DYNALOCK_TEST_HTTPS \$$DYNALOCK_TEST_CA"
 
 build/interop/device: tests/interop/device.c $(HEADERS)
-	$(call compile,$(CC) $(CFLAGS) -DDYNALOCK_NO_TLS)
+	$(call compile,$(CC) $(CFLAGS) -DDYNALOCK_NO_TLS $(SANITIZE))
 
 build/bench/%: tests/bench/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -O2)

@@ -93,6 +93,8 @@ WHAT IT DOES NOT DO
  - Delete items: deletion forgets the fence. Released items are marked.
  - Believe a Date header over plain HTTP: there, a wall clock that is wrong
    ends in CLOCK_SKEW. (Over TLS it is mended for signatures and fences.)
+ - Assume roles, or ask SSO, a web identity provider or another process for
+   credentials: CREDENTIALS_NOT_OFFERED says that a profile wants it.
  - Know its own lock after a reboot without help: see dynalock_save, and
    DYNALOCK_SAME_OWNER.
  - Queue waiters: who looks first after a release has the lock.
@@ -150,16 +152,15 @@ Without blocking: dynalock_start_acquire() and its kin return at once; then
 
 WHEN THINGS FAIL
 
-What passes is tried again: connections refused, cut or silent, damaged
-answers, throttling, conflicts and 5xx, after a pause drawn from 0 to
-base_ms * 2^n, at most cap_ms. A call with a wait goes on until its deadline;
-one without (acquire with 0, renew, read) after `attempts` tries; a release and
-a heartbeat as long as it makes sense. A signature that is refused for its time
-is tried once more if the service's Date has mended the clock, refused
-credentials if config.refresh brings others. Anything else ends the call at
-once, with the service's own words in client.detail. No request waits longer
-than a quarter of the shortest lease that is held, so that one slow answer
-costs no lock.
+What passes is tried again: connections refused, cut or silent, damaged answers,
+throttling, conflicts and 5xx, after a pause drawn from 0 to base_ms * 2^n, at
+most cap_ms. A call with a wait goes on until its deadline; one without (acquire
+with 0, renew, read) after `attempts` tries; a release and a heartbeat as long
+as it makes sense. A signature that is refused for its time is tried once more
+if the service's Date has mended the clock, refused credentials if a provider or
+config.refresh brings others. Anything else ends the call at once, with the
+service's own words in client.detail. No request waits longer than a quarter of
+the shortest lease that is held, so that one slow answer costs no lock.
 
 A write without an answer ends in UNKNOWN: the lock is not held here, and later
 polls take it back, however long that takes (acquiring it again waits for
@@ -171,6 +172,22 @@ AFTER A REBOOT
 Whoever was holding is a stranger to the new life, and waits a lease for
 itself. dynalock_save() and dynalock_restore() spare that with a few bytes of
 flash, DYNALOCK_SAME_OWNER without, where an owner's name is used once.
+
+WRITES THAT A STALE HOLDER CANNOT MAKE
+
+A holder may sleep between dynalock_remaining_ms() and its write, for longer
+than its lease. What it writes must then be refused by whoever is written to.
+Where that is DynamoDB too, dynalock_call() sends any operation of it over the
+client's connection, and there are two ways to make a write stand or fall with
+the lock: dynalock_fence_condition() ties it to the lock's own item, in one
+transaction; dynalock_fence_clause() is for an item that remembers the highest
+fence that wrote to it. examples/fenced_write.c shows the second.
+
+THE TABLE
+
+dynalock_table_create() makes the table that a config asks for, and does
+nothing to one that is there and fits; dynalock_table_check() says what of it
+does not fit. Neither is needed where somebody else looks after the table.
 
 SEVERAL THREADS
 
@@ -188,6 +205,7 @@ macro                     values, default      effect
 DYNALOCK_IMPLEMENTATION   -                    emit the code in this file
 DYNALOCK_STATIC           -                    all functions static
 DYNALOCK_NO_TLS           -                    no BearSSL: plain streams only
+DYNALOCK_NO_AMAZON        -                    no roots of Amazon
 DYNALOCK_POSIX            -                    add the POSIX port
 DYNALOCK_TRANSMIT_WINDOW  128..65535, 1536     bytes sent in one write; a
                                                smaller one costs packets, not
@@ -201,6 +219,9 @@ DYNALOCK_TLS_BUFFER       837..16709, 16709    TLS record buffer; under 16709
                                                (not every server obeys)
 DYNALOCK_CLOCK_STEP_MS    1..1000, 10          the coarsest step of
                                                monotonic_ms
+DYNALOCK_CURSOR_SIZE      128..32768, 1024     twice the longest key of a table
+                                               that is listed, as JSON
+                                               ({"key":{"S":"..."}})
 DYNALOCK_LOG              0..4, 0              what is told to platform.log: 1
                                                errors, 2 warnings too, 3 news,
                                                4 every request; 0 costs nothing
@@ -218,8 +239,10 @@ CONTENTS (search for the words)
     == sigv4        == http         == stream       == json
     == request      == layout       == lock         == layouts
     == alarm        == save         == read         == tidy
-    == seal         == group        == semaphore    == client
-    == posix        == licence
+    == watch        == break        == list         == seal
+    == group        == semaphore    == reader       == call
+    == fence        == table        == region       == client
+    == credentials  == anchors      == posix        == licence
 */
 
 #ifndef DYNALOCK_H
@@ -258,7 +281,9 @@ CONTENTS (search for the words)
 #ifndef DYNALOCK_CLOCK_STEP_MS
 #define DYNALOCK_CLOCK_STEP_MS 10
 #endif
-
+#ifndef DYNALOCK_CURSOR_SIZE
+#define DYNALOCK_CURSOR_SIZE 1024
+#endif
 #ifndef DYNALOCK_LOG
 #define DYNALOCK_LOG 0
 #endif
@@ -283,6 +308,9 @@ CONTENTS (search for the words)
 #endif
 #if DYNALOCK_CLOCK_STEP_MS < 1 || DYNALOCK_CLOCK_STEP_MS > 1000
 #error "DYNALOCK_CLOCK_STEP_MS must be 1..1000"
+#endif
+#if DYNALOCK_CURSOR_SIZE < 128 || DYNALOCK_CURSOR_SIZE > 32768
+#error "DYNALOCK_CURSOR_SIZE must be 128..32768"
 #endif
 #if DYNALOCK_LOG < 0 || DYNALOCK_LOG > 4
 #error "DYNALOCK_LOG must be 0..4"
@@ -315,6 +343,9 @@ CONTENTS (search for the words)
 #define DYNALOCK_JOIN2(name, size) DYNALOCK_JOIN2_(name, size)
 #define dynalock_tls_init                                                     \
     DYNALOCK_JOIN2(dynalock_tls_init, DYNALOCK_TLS_BUFFER)
+#define dynalock_list DYNALOCK_JOIN2(dynalock_list, DYNALOCK_CURSOR_SIZE)
+#define dynalock_start_list                                                   \
+    DYNALOCK_JOIN2(dynalock_start_list, DYNALOCK_CURSOR_SIZE)
 
 /* ===================================================================== */
 /* == interface                                                          */
@@ -346,7 +377,7 @@ Conventions, said once:
 How a call ended. Only DYNALOCK_OK grants anything. DYNALOCK_AGAIN comes from
 dynalock_start_*, dynalock_poll, dynalock_result and the open hook alone. All
 others are negative, in groups by who can mend it. "Any" below means any call
-that talks to the service: acquire, renew, release, read.
+that talks to the service: acquire, renew, release, read, tidy, call, table_*.
 */
 /* clang-format off */
 typedef enum dynalock_outcome {
@@ -357,13 +388,15 @@ typedef enum dynalock_outcome {
     DYNALOCK_BAD_ARGUMENT = -10,   /* NULL, or a hook is missing: all        */
     DYNALOCK_BAD_KEY = -11,        /* empty, over 2048 bytes (sort key 1024),
                                       not UTF-8: lock_init, read; a bad name
-                                      of an attribute: client_init           */
-    DYNALOCK_BAD_TABLE = -12,      /* not 3..255 of A-Za-z0-9_.-:
-                                      client_init, lock_init, read           */
+                                      of an attribute: client_init; one with
+                                      quotes, backslashes or control
+                                      characters: list                       */
+    DYNALOCK_BAD_TABLE = -12,      /* not 3..255 of A-Za-z0-9_.-: client_init,
+                                      lock_init, read, table_*               */
     DYNALOCK_BAD_LEASE = -13,      /* no use left within the margin, or over
                                       24 days: client_init, acquire, renew   */
     DYNALOCK_BAD_REGION = -14,     /* missing, or not an AWS region name:
-                                      client_init                            */
+                                      client_init; has no such host: use_fips*/
     DYNALOCK_BAD_ENDPOINT = -15,   /* not http(s)://host[:port], or the host
                                       is too long: client_init               */
     DYNALOCK_BAD_OWNER = -16,      /* empty, not UTF-8 or over
@@ -372,7 +405,9 @@ typedef enum dynalock_outcome {
                                       http with one, or no trust anchor:
                                       client_init                            */
     DYNALOCK_BAD_BUFFER = -18,     /* the caller's memory is too small:
-                                      posix_anchors                          */
+                                      posix_anchors, fence_*; too small for
+                                      the names of the table's keys: list.
+                                      call: done, but the answer did not fit */
     DYNALOCK_NO_ENTROPY = -19,     /* the entropy hook failed: client_init,
                                       acquire, any over TLS                  */
     DYNALOCK_IN_USE = -20,         /* this object has a call under way: all
@@ -408,7 +443,13 @@ typedef enum dynalock_outcome {
     DYNALOCK_DANGER = -39,         /* held, but not for longer than the alarm's
                                       safe_ms: check, notify                 */
     DYNALOCK_KEPT = -40,           /* held, released less than an hour ago, or
-                                      not there: tidy                        */
+                                      not there: tidy; not any more what was
+                                      shown: break                           */
+    DYNALOCK_KEY_TOO_LONG = -41,   /* a page ends at a key that does not fit
+                                      DYNALOCK_CURSOR_SIZE: what lies behind
+                                      it is not listed: list                 */
+    DYNALOCK_CONDITION = -42,      /* a condition of the caller's own did not
+                                      hold, nothing was written: call        */
 
     /* The network. */
     DYNALOCK_UNREACHABLE = -50,    /* no connection (detail.port_error): any */
@@ -440,6 +481,8 @@ typedef enum dynalock_outcome {
     DYNALOCK_CREDENTIALS_REFUSED = -76,  /* unknown key, wrong signature: any*/
     DYNALOCK_CREDENTIALS_EXPIRED = -77,  /* temporary ones, expired: any     */
     DYNALOCK_DENIED = -78,         /* they lack the right: any               */
+    DYNALOCK_CREDENTIALS_NOT_OFFERED = -79, /* a profile or the environment asks
+                                      for a way to them that is not here: any*/
 
     /* The service. detail has its own words. */
     DYNALOCK_THROTTLED = -80,      /* too many requests, or conflicts: any   */
@@ -448,7 +491,11 @@ typedef enum dynalock_outcome {
 
     /* The table. */
     DYNALOCK_TABLE_MISSING = -90,  /* no such table in this region: any      */
-    DYNALOCK_TABLE_SHAPE = -91     /* its keys have other names or types: any*/
+    DYNALOCK_TABLE_SHAPE = -91,    /* its keys have other names or types: any*/
+    DYNALOCK_TABLE_NOT_READY = -92,/* it is being created or deleted, or cannot
+                                      be used: table_*                       */
+    DYNALOCK_TABLE_TTL = -93       /* TTL is off, or on an attribute that is
+                                      not the config's: table_*              */
 } dynalock_outcome;
 /* clang-format on */
 
@@ -537,7 +584,8 @@ typedef struct dynalock_platform {
 } dynalock_platform;
 
 /* Belongs to the caller, as do its strings. token may be NULL, of any length.
-   To change them: dynalock_set_credentials. */
+   To change them: dynalock_set_credentials. To have them fetched:
+   dynalock_provider. */
 typedef struct dynalock_credentials {
     const char *key_id;
     const char *secret;
@@ -580,9 +628,10 @@ typedef struct dynalock_config {
                                table then deletes what nobody takes again */
     uint8_t secure_transport; /* 1: the port itself does TLS (a modem) */
     uint8_t manual_renew;     /* 1: dynalock_poll renews nothing itself */
-    /* Optional: asked once when credentials are refused or have expired, within
-       a step: it must not block, nor call this client. Fresh ones, which belong
-       to the caller as the first did; NULL: there are none. */
+    /* Optional, and the provider's if there is one (dynalock_set_provider):
+       asked once when credentials are refused or have expired, within a step:
+       it must not block, nor call this client. Fresh ones, which belong to the
+       caller as the first did; NULL: there are none. */
     const dynalock_credentials *(*refresh)(void *context);
     void *refresh_context;
 } dynalock_config;
@@ -654,7 +703,7 @@ struct dynalock_lock {
     uint64_t base;      /* before the last request was sent */
     uint64_t until;     /* end of the hold; 0: not held */
     uint64_t token;     /* fence of the hold */
-    uint64_t fence;     /* sent last by this acquisition */
+    uint64_t fence;     /* sent last */
     uint64_t top_fence; /* highest seen or granted for this key */
     uint64_t watch_since;
     uint64_t watch_fence;
@@ -742,6 +791,12 @@ typedef struct dynalock_utf8 {
 
 #define DYNALOCK_DEPTH 96 /* one more than containers within another */
 
+typedef struct dynalock_want { /* see dl_root_wants */
+    const char *name;          /* NULL ends the list */
+    uint16_t limit; /* of the value's text, quotes and shape included */
+    uint8_t expect;
+} dynalock_want;
+
 typedef struct dynalock_filter {
     dynalock_sink sink; /* takes the document */
     uint8_t state;
@@ -761,9 +816,33 @@ typedef struct dynalock_filter {
     uint16_t surrogate;  /* first half of a pair */
     uint32_t code_point; /* of the escape, behind a leading 1 */
     char *out;
-    const struct dl_want *wants; /* attributes of the item to keep */
-    char open[DYNALOCK_DEPTH];   /* the brackets at depths 1, 2 ... */
+    const dynalock_want *wants; /* attributes of the item to keep */
+    char open[DYNALOCK_DEPTH];  /* the brackets at depths 1, 2 ... */
 } dynalock_filter;
+
+/* Makes documents of an answer's items. */
+typedef struct dynalock_splitter {
+    uint8_t part;      /* dl_part */
+    uint8_t seen;      /* bits: the parts that were met */
+    uint16_t out_size; /* memory for an item */
+    uint16_t key_size; /* memory for the key that the answer ends with */
+    uint16_t key_used; /* more than there is: it was too long */
+    char *out;
+    char *key;
+    const dynalock_want *wants;                       /* of an item */
+    void (*each)(struct dynalock_splitter *splitter); /* an item is whole */
+    dynalock_filter filter;                           /* the item under way */
+} dynalock_splitter;
+/* See == reader. */
+typedef struct dynalock_reader {
+    dynalock_sink sink; /* takes the answer */
+    dynalock_filter *filter;
+    const char *names; /* see == reader */
+    void (*found)(struct dynalock_reader *reader, uint32_t path,
+        const char *text, size_t size);
+    uint32_t path;
+    uint8_t lent; /* the filter keeps a text for the reader */
+} dynalock_reader;
 
 typedef struct dynalock_exchange {
     uint8_t state;
@@ -814,7 +893,7 @@ struct dynalock_client {
     const dynalock_stream *stream;
     dynalock_config config;
     dynalock_signing signing;
-    const struct dl_want *wants; /* the layout's: what of an item is read */
+    const dynalock_want *wants; /* the layout's: what of an item is read */
     uint32_t random;
     uint32_t acquisitions;
     int32_t worst;   /* outcome of what has ended, for close */
@@ -870,6 +949,15 @@ DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide(void);
 DYNALOCK_API void dynalock_tls_init(dynalock_tls *tls,
     const dynalock_tls_profile *profile, const br_x509_trust_anchor *anchors,
     size_t anchor_count);
+#endif
+
+#if !defined(DYNALOCK_NO_TLS) && !defined(DYNALOCK_NO_AMAZON)
+/* Fills list[DYNALOCK_AMAZON_ANCHORS] with the roots under which AWS' hosts
+   have their certificates, and returns how many: Amazon Root CA 1 to 4 and
+   Starfield Services Root CA G2. 2 KB of flash where it is called.
+   amazontrust.com, "Amazon Trust Services" */
+#define DYNALOCK_AMAZON_ANCHORS 5u
+DYNALOCK_API size_t dynalock_amazon_anchors(br_x509_trust_anchor *list);
 #endif
 
 /*
@@ -966,11 +1054,261 @@ DYNALOCK_API dynalock_outcome dynalock_release_all(
 DYNALOCK_API dynalock_outcome dynalock_read(dynalock_client *client,
     const dynalock_name *name, dynalock_record *record) DYNALOCK_CHECKED;
 
+/* About when the lock with this fence was granted, in Unix milliseconds; 0: not
+   known (no fence). That is when the granted device signed its request, by its
+   own clock: signatures hold that to within 5 minutes of the service's (15 at
+   some), Date over TLS to about 3 s. It is too late where the fence had to
+   exceed an earlier one of a device whose clock was ahead, and for a lock that
+   was released it may be that of a later try. For the eye: nothing follows from
+   it. */
+DYNALOCK_API int64_t dynalock_granted_ms(uint64_t fence);
+
+/*
+Follows an item: the caller sets `changed` and `context`; the object must
+outlive the watch. `record` is what stood there at the last look (dynalock_data:
+once for each call of changed); `unchanged_ms` for how long that very record was
+seen, heartbeats included, from the answer that first showed it to the request
+that last found it. Only that, longer than record.lease_ms, suggests a dead
+holder: no single look does, and no time stamp.
+
+`changed` is called within a step, at the first look and after every change of
+owner, fence, status, or of the version number where that means another
+acquisition; before_ms is for how long the record before was seen unchanged.
+Heartbeats only update the record. (Those of an item without a fence, which the
+AWS client for Java has made, cannot be told from another acquisition: they are
+changes.) A release and a new grant between two looks are one change. It must
+not block, nor call this client.
+*/
+typedef struct dynalock_watch {
+    dynalock_record record; /* first: &watch.record.operation */
+    uint32_t unchanged_ms;
+    void (*changed)(
+        void *context, const struct dynalock_watch *watch, uint32_t before_ms);
+    void *context;
+    uint8_t looked; /* private, as all below */
+    uint8_t sure;   /* the next look is consistent */
+    uint64_t asked;
+    uint64_t since;
+} dynalock_watch;
+
+/* Looks every config.poll_ms (and up to a quarter more), half as dear as a
+   consistent read; what seems to have changed is confirmed by one of these.
+   Goes on until dynalock_cancel, over all that passes (after a pause: see WHEN
+   THINGS FAIL); anything else ends it with its outcome. DYNALOCK_AGAIN: it
+   watches. With poll_ms DYNALOCK_FOREVER it looks but once. BAD_ARGUMENT
+   (`changed` is NULL), BAD_KEY, BAD_TABLE, IN_USE, CLOCK_UNSET. */
+DYNALOCK_API dynalock_outcome dynalock_start_watch(dynalock_client *client,
+    const dynalock_name *name, dynalock_watch *watch) DYNALOCK_CHECKED;
+
+/*
+Gives back somebody else's lock by force: marks the item released, as its holder
+would, if it still has the version number that was shown (record.rvn of a read,
+a watch or a listing; it is copied, and may stand in `memory`). THE HOLDER IS
+ROBBED: until its next renewal tells it LOST_RELEASED it believes that it holds
+the lock, and works; only a resource that checks fences is safe from it. Break
+what is known to be dead, or wait a lease: that is what acquire does.
+DYNALOCK_OK: that acquisition is over. KEPT: the item has changed meanwhile, if
+only by a heartbeat; `memory` has what stands there now, to be shown again.
+After any other outcome it may have been broken all the same: read. The fence
+stays, and so rises with the next grant. BAD_ARGUMENT: rvn is empty or too long,
+or the layout is not the standard one.
+*/
+DYNALOCK_API dynalock_outcome dynalock_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn,
+    dynalock_record *memory) DYNALOCK_CHECKED;
+
+/* An item of a listing. The texts end in NUL and last during the call only;
+   they may hold more NULs, hence the sizes. */
+typedef struct dynalock_listed {
+    const char *key;      /* NULL: too long for the client's memory */
+    const char *sort_key; /* NULL: too long, or the config names none */
+    uint32_t key_size;    /* DYNALOCK_TOO_LONG; about 530 bytes fit with the
+                             default sizes, more with a larger
+                             DYNALOCK_DATA_SIZE */
+    uint32_t sort_key_size;
+    dynalock_status status; /* not DYNALOCK_ABSENT */
+    uint32_t lease_ms;      /* 0: none, as in a record */
+    uint64_t fence;
+    const char *owner; /* "": none, or too long */
+    const char *rvn;
+    uint8_t again; /* 1: an answer was cut or damaged and is being read anew;
+                      this item may have been reported before */
+} dynalock_listed;
+
+/*
+Lists a table, page by page and in fixed memory, whatever its items hold. The
+caller sets the first three; the object must outlive the listing. `each` is
+called for every item, in no order, within a step: it must not block, nor call
+this client, and ends the listing by returning nonzero. It is called while an
+answer is still under way: what it is told may yet prove damaged (over TLS it is
+sound), and then comes again. Items that come or go meanwhile are seen or not.
+*/
+typedef struct dynalock_listing {
+    dynalock_operation operation; /* private */
+    int (*each)(void *context, const dynalock_listed *item);
+    void *context;
+    uint16_t page;  /* items asked for at a time; 0: 50. Locks that are held
+                       are renewed between two pages */
+    uint32_t count; /* calls of each so far */
+    uint8_t begun;  /* private, as all below */
+    uint8_t stopped;
+    uint16_t passed; /* items of this page */
+    uint16_t shown;  /* items of this page in an earlier try */
+    uint16_t cursor_size;
+    int32_t ending; /* outcome, when stopped */
+    dynalock_want wants[8];
+    dynalock_splitter splitter;
+    char cursor[DYNALOCK_CURSOR_SIZE]; /* key to go on behind, then the next */
+} dynalock_listing;
+
+/* table: NULL: the client's. DYNALOCK_OK: all was listed, or `each` has ended
+   it. TABLE_SHAPE: the keys are not the config's. KEY_TOO_LONG: see there. Each
+   page has as many tries, and as long, as a read. BAD_ARGUMENT (another layout
+   than the standard one, too), BAD_TABLE, BAD_KEY, BAD_BUFFER, IN_USE. The
+   right to Scan is needed; it costs what reading all of the table costs, large
+   items included. */
+DYNALOCK_API dynalock_outcome dynalock_list(dynalock_client *client,
+    const char *table, dynalock_listing *listing) DYNALOCK_CHECKED;
+
 /* Deletes the item at a name if it was released more than an hour ago.
    DYNALOCK_OK: deleted. KEPT: not. Whoever never tidies needs a TTL, or lives
    with the items. */
 DYNALOCK_API dynalock_outcome dynalock_tidy(dynalock_client *client,
     const dynalock_name *name, dynalock_record *memory) DYNALOCK_CHECKED;
+
+/* ---- writes of the caller's own, fenced ---- */
+
+/*
+Any operation of DynamoDB, with the caller's own body. Zero it, fill in the
+first part; what points somewhere must last until the call has ended. The body
+is `body`, or what put_body writes by dynalock_put: it is called several times
+and must write the same bytes each time.
+*/
+typedef struct dynalock_request {
+    dynalock_operation operation; /* private */
+    const char *target;           /* "PutItem" */
+    const char *body;             /* JSON; NULL: put_body */
+    void (*put_body)(dynalock_sink *sink, void *context);
+    void *context;      /* for put_body */
+    char *answer;       /* takes the answer's JSON; NULL: nobody wants it */
+    uint32_t capacity;  /* of answer, in bytes */
+    uint8_t repeatable; /* 1: it may be carried out twice */
+
+    /* Afterwards. */
+    uint8_t unanswered; /* how many copies were sent and not answered: each may
+                           have been carried out, or may be yet */
+    uint32_t size;      /* of the whole answer, also of a refusal; what is over
+                           the capacity is missing. A NUL follows if there is
+                           room. */
+
+    uint8_t reasons; /* private */
+    dynalock_reader reader;
+} dynalock_request;
+
+/* For put_body. */
+DYNALOCK_API void dynalock_put(
+    dynalock_sink *sink, const void *data, size_t size);
+
+/*
+Signs and sends the request over the client's connection; heartbeats of held
+locks go first. DYNALOCK_OK: the service has done it. CONDITION: a condition
+did not hold, in a transaction too. BAD_BUFFER: done, but the answer did not
+fit. BAD_ARGUMENT: no target of letters and digits, no body. IN_USE. All that
+"any" can have. detail.http_status, type and message have the service's words.
+
+What may have been carried out is sent again only if it is repeatable; what the
+service has refused for a moment (throttling, conflicts, the clock, the
+credentials), or what has not left, is sent again anyway. So are Get*
+operations, which change nothing. When a call fails with `unanswered` not 0,
+the write may have been done, or may be yet; a CONDITION may then be the mark
+of an earlier copy.
+*/
+DYNALOCK_API dynalock_outcome dynalock_call(
+    dynalock_client *client, dynalock_request *request) DYNALOCK_CHECKED;
+
+/*
+Writes a member for the TransactItems of a TransactWriteItems, which lets the
+whole transaction fail (CONDITION) unless the lock is still held as it is now:
+
+    {"ConditionCheck":{...}}
+
+It stays good over renewals, and is good for this hold only. It takes about 450
+bytes and the names, the key and the owner in it. NOT_HELD, LOST_*, IN_USE,
+BAD_BUFFER, BAD_ARGUMENT.
+*/
+DYNALOCK_API dynalock_outcome dynalock_fence_condition(
+    const dynalock_client *client, const dynalock_lock *lock, char *buffer,
+    size_t size) DYNALOCK_CHECKED;
+
+/*
+Writes members for a PutItem, UpdateItem or DeleteItem of an item that has the
+highest fence of its writers in an attribute "fence", of type N: a holder with
+a lower fence is refused (CONDITION). The write itself must set that attribute,
+to the value :fence. The text is open at its end, for more values and the
+braces:
+
+    "ConditionExpression":"attribute_not_exists(fence) OR fence<=:fence",
+    "ExpressionAttributeValues":{":fence":{"N":"1700000000000"}
+
+DYNALOCK_FENCE_CLAUSE_SIZE bytes are enough. Outcomes as for fence_condition.
+*/
+#define DYNALOCK_FENCE_CLAUSE_SIZE 160
+DYNALOCK_API dynalock_outcome dynalock_fence_clause(
+    const dynalock_client *client, const dynalock_lock *lock, char *buffer,
+    size_t size) DYNALOCK_CHECKED;
+
+/* ---- the table ---- */
+
+/* Memory for a look at a table. All private. */
+typedef struct dynalock_table {
+    dynalock_operation operation;
+    dynalock_reader reader;
+    int32_t failure; /* outcome when the deadline passes */
+    uint8_t creating;
+    uint8_t patient; /* 0: does not wait for the table to be active */
+    uint8_t fits;    /* bits: config names that the text under way is */
+    char kind;       /* of the list's element under way: H, R, S, N, B */
+    uint8_t key_fits[2];
+    char key_type[2][2]; /* of the config's names; "": none has them */
+    char text[48];       /* the name under way; all names are cut to fit */
+    char key[2][48];     /* partition key and sort key; "": none */
+    char status[40];     /* of the table, or of its TTL */
+} dynalock_table;
+
+/*
+Does the table fit the client's config? Its state, the names and types of its
+keys, and its TTL attribute: TTL must be on for config.ttl_attribute, unless
+no_ttl, and for no other. `name` is the table's, NULL: the client's.
+
+TABLE_MISSING. TABLE_NOT_READY, TABLE_SHAPE, TABLE_TTL: detail.message says
+what is found and what is wanted. BAD_TABLE, BAD_ARGUMENT, IN_USE. Needs the
+rights dynamodb:DescribeTable and DescribeTimeToLive.
+*/
+DYNALOCK_API dynalock_outcome dynalock_table_check(dynalock_client *client,
+    const char *name, dynalock_table *memory) DYNALOCK_CHECKED;
+
+/*
+The same, but creates the table if there is none (its keys as the config has
+them, billed on demand), waits until it can be used, and turns TTL on if it is
+off and the config asks for it. Never changes anything else, so that it may be
+called at every boot, by many at once. wait_ms: longest time for all of it, or
+DYNALOCK_FOREVER; 0: does not wait for the table, TABLE_NOT_READY means "call
+again". A table is ready some ten seconds after its creation. Needs
+dynamodb:CreateTable and UpdateTimeToLive as well.
+*/
+DYNALOCK_API dynalock_outcome dynalock_table_create(dynalock_client *client,
+    const char *name, dynalock_table *memory,
+    uint32_t wait_ms) DYNALOCK_CHECKED;
+
+/* ---- the region's host ---- */
+
+/* After client_init, before the first call: the region's host with FIPS 140
+   validated cryptography, which in GovCloud is the usual one. (What this device
+   does itself is validated for nothing.) BAD_ENDPOINT: the config has an
+   endpoint of its own. IN_USE: a connection is open. BAD_REGION: none in China.
+   BAD_ARGUMENT. */
+DYNALOCK_API dynalock_outcome dynalock_use_fips(
+    dynalock_client *client) DYNALOCK_CHECKED;
 
 /* How long the lock is certainly held from now on; 0: not. */
 DYNALOCK_API uint32_t dynalock_remaining_ms(
@@ -1086,6 +1424,19 @@ DYNALOCK_API dynalock_outcome dynalock_start_read(dynalock_client *client,
     const dynalock_name *name, dynalock_record *record) DYNALOCK_CHECKED;
 DYNALOCK_API dynalock_outcome dynalock_start_tidy(dynalock_client *client,
     const dynalock_name *name, dynalock_record *memory) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn,
+    dynalock_record *memory) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_list(dynalock_client *client,
+    const char *table, dynalock_listing *listing) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_call(
+    dynalock_client *client, dynalock_request *request) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_table_check(
+    dynalock_client *client, const char *name,
+    dynalock_table *memory) DYNALOCK_CHECKED;
+DYNALOCK_API dynalock_outcome dynalock_start_table_create(
+    dynalock_client *client, const char *name, dynalock_table *memory,
+    uint32_t wait_ms) DYNALOCK_CHECKED;
 
 /*
 One step of all that is due: answers, renewals, waiters, releases. Never
@@ -1192,6 +1543,176 @@ DYNALOCK_API dynalock_outcome dynalock_start_semaphore_acquire(
 DYNALOCK_API dynalock_lock *dynalock_semaphore_lock(
     dynalock_semaphore *semaphore);
 
+/* ---- credentials that are fetched ---- */
+
+/*
+A provider fetches credentials from a source: when a request needs them, again
+when the service refuses them, and in good time before they expire. It belongs
+to the caller, serves one client and outlives it; so does its memory.
+
+    dynalock_provider_init(&provider, dynalock_source_ec2(), &ec2, memory,
+        sizeof memory);
+    config.credentials = &provider.credentials;
+    ... dynalock_client_init(&client, &config) ...
+    dynalock_set_provider(&client, &provider);
+
+The client's one connection serves the source too. From five minutes before
+they expire (or half their life, if that is less) credentials are fetched right
+after a request of the client, so after the renewals, and only if every lock
+that is held has more than twice the time left that a connection may take:
+that a heartbeat is late for it cannot be. In the last ten seconds (or quarter
+of their life), and when there are none, a request waits for them. A fetch that
+fails leaves the old ones as they are; while they are good, nobody is told.
+After that the calls that need them end in the source's outcome: detail.type is
+then the source's name, detail.message what was wrong. An idle client fetches
+nothing.
+
+The memory holds two sets of texts, that in use and that on its way: half of it
+must have room for the longest answer (names included; an AWS token has about
+1 KB, no limit is promised). What is replaced is wiped at once, all of it by
+dynalock_client_close.
+*/
+typedef struct dynalock_provider dynalock_provider;
+
+/* A place that credentials come from. Yours may be one too. */
+typedef struct dynalock_source {
+    const char *name;
+    /* A step of a fetch; must not block. DYNALOCK_OK: dynalock_provide was
+       called. DYNALOCK_AGAIN: not yet, exchange.interest says for what it
+       waits. DYNALOCK_CREDENTIALS_MISSING: this source has none. Any other: why
+       it failed. */
+    dynalock_outcome (*step)(
+        dynalock_client *client, dynalock_provider *provider);
+    /* Drops a fetch under way; the next step begins another. */
+    void (*stop)(dynalock_client *client, dynalock_provider *provider);
+} dynalock_source;
+
+typedef struct dynalock_answer { /* private: the body of a source's answer */
+    dynalock_sink sink;
+    dynalock_filter *filter; /* NULL: it is plain text */
+    char *out;
+    uint32_t size, used; /* used may exceed size: the rest was dropped */
+} dynalock_answer;
+
+/* `credentials` is for the config, `context` for the source; the rest is
+   private. */
+struct dynalock_provider {
+    dynalock_operation operation; /* a fetch that no request waits for */
+    dynalock_credentials credentials;
+    const dynalock_source *source;
+    void *context;
+    char *memory;
+    uint32_t half;  /* bytes of each of its halves */
+    uint8_t in_use; /* half: 0, 1 */
+    uint8_t state;  /* of the request to the source */
+    uint8_t step;   /* the source's; 0: its first */
+    uint8_t fetching;
+    uint8_t secure; /* the client's secure_transport */
+    uint16_t port;  /* the service's */
+    uint64_t renew; /* from then on they should be fetched again */
+    uint64_t until; /* from then on they must be; 0: they must */
+    const dynalock_stream *stream; /* to the source */
+    dynalock_answer answer;
+    char host[DYNALOCK_HOST_SIZE]; /* the service's */
+#ifndef DYNALOCK_NO_TLS
+    const dynalock_tls_profile *profile; /* of the other host, as are these */
+    br_ssl_session_parameters session;
+#endif
+};
+
+/* BAD_ARGUMENT; BAD_BUFFER: less than 1024 bytes, or more than 128 KB. */
+DYNALOCK_API dynalock_outcome dynalock_provider_init(
+    dynalock_provider *provider, const dynalock_source *source, void *context,
+    void *memory, size_t size) DYNALOCK_CHECKED;
+
+/* After client_init, before the first call. Sends nothing. The config's refresh
+   is the provider's from then on. BAD_ARGUMENT: the config's credentials are
+   not the provider's. */
+DYNALOCK_API dynalock_outcome dynalock_set_provider(
+    dynalock_client *client, dynalock_provider *provider) DYNALOCK_CHECKED;
+
+/* For a source's step: copies the texts. expires_ms is Unix time, 0: they do
+   not expire. BAD_BUFFER: no room. CREDENTIALS_MISSING: key id or secret is.
+   CREDENTIALS_EXPIRED: they have. BAD_ANSWER: a control character in them, or
+   a space in key id or token. */
+DYNALOCK_API dynalock_outcome dynalock_provide(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_credentials *credentials,
+    int64_t expires_ms) DYNALOCK_CHECKED;
+
+/* The role of an EC2 instance, from its metadata service (IMDSv2; version 1,
+   without a token, is not offered). Two requests, three the first time, within
+   two seconds. Zero the struct; the first three are yours. */
+typedef struct dynalock_ec2 {
+    const char *host; /* NULL: 169.254.169.254; "fd00:ec2::254" */
+    uint16_t port;    /* 0: 80 */
+    const char *role; /* NULL: it is asked for */
+    uint8_t again;    /* private, as is the rest */
+    char token[160];
+    char found[68];
+} dynalock_ec2;
+DYNALOCK_API const dynalock_source *dynalock_source_ec2(void);
+
+/*
+The role of an ECS task or EKS pod. uri is what stands in
+AWS_CONTAINER_CREDENTIALS_RELATIVE_URI ("/..."), or _FULL_URI: https (the
+client's tls checks the host), or http to 127.0.0.0/8, 169.254.170.2,
+169.254.170.23, [::1] or [fd00:ec2::23]; a name is none of these. BAD_ENDPOINT
+otherwise. authorization is the header's value; NULL: none. A line's end behind
+it is dropped. If authorize is set, it is called before every fetch, for a
+token that changes; what it returns must last until its next call; NULL: it
+cannot be had.
+*/
+typedef struct dynalock_container {
+    const char *uri;
+    const char *authorization;
+    const char *(*authorize)(void *context);
+    void *context;
+    const char *path; /* private, as is the rest */
+    uint16_t port;
+    uint8_t secure;
+    uint8_t bracketed;
+    char host[DYNALOCK_HOST_SIZE];
+} dynalock_container;
+DYNALOCK_API const dynalock_source *dynalock_source_container(void);
+
+#ifndef DYNALOCK_NO_TLS
+/* Who this device is: its X.509 certificate (first, then what leads to the
+   root) and private key. All is kept by pointer. ECDSA on the curves of the TLS
+   profile, or RSA; what nobody names is not linked. */
+typedef struct dynalock_identity {
+    void (*present)(
+        dynalock_tls *tls, const struct dynalock_identity *identity);
+    const br_x509_certificate *chain;
+    size_t chain_count;
+    const br_ec_private_key *ec_key;
+    const br_rsa_private_key *rsa_key;
+} dynalock_identity;
+DYNALOCK_API void dynalock_identity_ec(dynalock_identity *identity,
+    const br_x509_certificate *chain, size_t chain_count,
+    const br_ec_private_key *key);
+DYNALOCK_API void dynalock_identity_rsa(dynalock_identity *identity,
+    const br_x509_certificate *chain, size_t chain_count,
+    const br_rsa_private_key *key);
+#endif
+
+/* AWS IoT Core's credential provider: one request over the client's tls, with
+   this device's certificate. Zero the struct; all but `profile` is yours. Under
+   secure_transport, identity is NULL and the port has the certificate. */
+typedef struct dynalock_iot {
+#ifndef DYNALOCK_NO_TLS
+    dynalock_tls_profile profile; /* private, as is `own` */
+    const dynalock_tls_profile *own;
+    const dynalock_identity *identity;
+#endif
+    const char *host; /* "<prefix>.credentials.iot.<region>.amazonaws.com"
+                               (aws iot describe-endpoint --endpoint-type
+                               iot:CredentialProvider) */
+    uint16_t port;    /* 0: 443 */
+    const char *role_alias; /* 1..128 characters */
+    const char *thing;      /* NULL: the header is not sent */
+} dynalock_iot;
+DYNALOCK_API const dynalock_source *dynalock_source_iot(void);
+
 /* ---- helpers ---- */
 
 /* Widens 32-bit ticks that wrap. Zero the struct; call at least once per
@@ -1279,6 +1800,52 @@ DYNALOCK_API void dynalock_posix_platform(
 DYNALOCK_API void dynalock_posix_credentials(
     dynalock_credentials *credentials);
 
+/*
+What AWS users have on a host. The chain asks, in AWS' order: the environment;
+the profile in the shared credentials and config files; a container's endpoint
+if its variables are set; else the EC2 instance. What a profile or the
+environment may ask for and is not offered here (assume-role profiles, web
+identity, SSO, credential_process) ends it in CREDENTIALS_NOT_OFFERED: another
+identity must not take its place.
+
+    dynalock_posix_load(&aws);    (region, endpoint and bundle for the config)
+    dynalock_provider_init(&provider, dynalock_source_posix(), &aws, memory,
+        sizeof memory);
+
+Variables: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
+AWS_CREDENTIAL_EXPIRATION; AWS_PROFILE, AWS_SHARED_CREDENTIALS_FILE,
+AWS_CONFIG_FILE; AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and _FULL_URI,
+AWS_CONTAINER_AUTHORIZATION_TOKEN and _TOKEN_FILE (read anew for each fetch);
+AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT and
+_ENDPOINT_MODE. An empty value counts as none.
+*/
+#define DYNALOCK_POSIX_TEXT 1024
+typedef struct dynalock_posix_aws {
+    const char *profile; /* yours; NULL: AWS_PROFILE, else "default" */
+    /* set by load; NULL: none. Of AWS_REGION, AWS_DEFAULT_REGION, the profile's
+       region; AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, endpoint_url;
+       AWS_CA_BUNDLE, ca_bundle. */
+    const char *region;
+    const char *endpoint;
+    const char *ca_bundle;
+    /* Each source that was asked, and why it was passed over or failed. */
+    char report[768];
+    uint8_t at; /* private, as is the rest */
+    uint8_t ended;
+    dynalock_ec2 ec2;
+    dynalock_container container;
+    char host[DYNALOCK_HOST_SIZE];
+    char region_text[64];
+    char endpoint_text[DYNALOCK_POSIX_TEXT];
+    char bundle_text[DYNALOCK_POSIX_TEXT];
+    char authorization[8192];
+} dynalock_posix_aws;
+
+/* DYNALOCK_OK, also when there is no file. BAD_FILE: see report. */
+DYNALOCK_API dynalock_outcome dynalock_posix_load(
+    dynalock_posix_aws *aws) DYNALOCK_CHECKED;
+DYNALOCK_API const dynalock_source *dynalock_source_posix(void);
+
 #ifndef DYNALOCK_NO_TLS
 #ifndef DYNALOCK_ANCHORS
 #define DYNALOCK_ANCHORS 256
@@ -1299,6 +1866,23 @@ typedef struct dynalock_anchors {
    one, in it), BAD_BUFFER (raise DYNALOCK_ANCHORS or _ANCHOR_BYTES). */
 DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
     dynalock_anchors *anchors, const char *path) DYNALOCK_CHECKED;
+
+/* An identity from PEM files: its certificate and up to three more, and an EC
+   or RSA key that is not encrypted (PKCS#8 or raw). Belongs to the caller; must
+   outlive the clients that use it and must not be moved. NO_FILE, BAD_FILE,
+   BAD_BUFFER (over 8 KB). To wipe the key: memory is all that it takes. */
+typedef struct dynalock_posix_identity {
+    dynalock_identity identity;
+    size_t used;
+    br_x509_certificate chain[4];
+    br_ec_private_key ec_key;
+    br_rsa_private_key rsa_key;
+    br_skey_decoder_context decoder;
+    unsigned char bytes[8192];
+} dynalock_posix_identity;
+DYNALOCK_API dynalock_outcome dynalock_posix_load_identity(
+    dynalock_posix_identity *identity, const char *chain_path,
+    const char *key_path) DYNALOCK_CHECKED;
 #endif
 #endif /* DYNALOCK_POSIX */
 
@@ -1324,6 +1908,14 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
 #define DL_APART __attribute__((noinline))
 #else
 #define DL_APART
+#endif
+
+/* Always inlined: it has one caller in the plain lock, which another one, in a
+   feature that is not linked, must not make longer. */
+#if defined(__GNUC__) || defined(__clang__)
+#define DL_ALONG __inline__ __attribute__((always_inline))
+#else
+#define DL_ALONG
 #endif
 
 /* jsmn's own conversions are its own affair. Only strings that our filter has
@@ -2556,7 +3148,7 @@ static const dynalock_stream dl_plain = { dl_plain_open, dl_plain_write,
 
 /* A tls object begins with a pointer to its stream, so that a program which
    names none links none. */
-static const dynalock_stream *dl_stream(const dynalock_config *config)
+static DL_ALONG const dynalock_stream *dl_stream(const dynalock_config *config)
 {
     if (config->tls == NULL) return &dl_plain;
     return *(const dynalock_stream *const *)(const void *)config->tls;
@@ -2608,13 +3200,25 @@ static void dl_tls_setup_hash(
     br_x509_minimal_set_hash(&tls->x509, id, hash);
 }
 
+/* The generator's state goes on: seeding it again would be a seventh of a
+   resumed handshake. */
+static void dl_tls_zero(br_ssl_client_context *client)
+{
+    br_hmac_drbg_context generator = client->eng.rng;
+    int seeded = client->eng.rng_init_done;
+
+    br_ssl_client_zero(client);
+    client->eng.rng = generator;
+    client->eng.rng_init_done = seeded;
+}
+
 /* Constant-time AES and GHASH; 31-bit integers (small and fast wherever there
    is a 32-bit multiplication). */
 static void dl_tls_setup(dynalock_tls *tls, const br_ec_impl *curves)
 {
     br_ssl_engine_context *engine = &tls->client.eng;
 
-    br_ssl_client_zero(&tls->client);
+    dl_tls_zero(&tls->client);
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
     br_ssl_engine_set_suites(engine, dl_tls_suites, DL_COUNT(dl_tls_suites));
     br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION);
@@ -2749,29 +3353,42 @@ static int32_t dl_tls_pump(dynalock_client *client, unsigned wanted)
     return 0;
 }
 
-/* Every handshake starts from a fresh context: BearSSL must be given time and
-   entropy each time, and a reset forgets errors. */
+#define DL_TLS_SEEDED 2 /* of BearSSL's rng_init_done */
+
+static int32_t dl_tls_seed(dynalock_client *client)
+{
+    br_ssl_engine_context *engine = &client->config.tls->client.eng;
+    const dynalock_platform *platform = client->config.platform;
+    uint8_t seed[32];
+
+    if (engine->rng_init_done == DL_TLS_SEEDED) return 0;
+    if (platform->entropy(platform->context, seed, sizeof seed) < 0)
+        return DYNALOCK_NO_ENTROPY;
+    br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
+    dl_wipe(seed, sizeof seed);
+    return 0;
+}
+
+/* Every handshake starts from a fresh context (a reset would forget errors),
+   but for the generator. BearSSL must be told the time each time. */
 static int32_t dl_tls_start(dynalock_client *client)
 {
     dynalock_tls *tls = client->config.tls;
-    const dynalock_platform *platform = client->config.platform;
     br_ssl_engine_context *engine = &tls->client.eng;
     uint64_t days = dl_unix_ms(client);
     uint32_t seconds;
-    uint8_t seed[32];
+    int32_t rc;
 
     if (days == 0) return DYNALOCK_CLOCK_UNSET;
     (void)dl_divide(&days, 1000);
-    if (platform->entropy(platform->context, seed, sizeof seed) < 0)
-        return DYNALOCK_NO_ENTROPY;
     tls->profile->setup(tls);
     seconds = dl_divide(&days, 43200); /* divisors are 16 bits: half days */
     seconds += (days & 1) != 0 ? 43200 : 0;
     br_x509_minimal_set_time(
         &tls->x509, (uint32_t)(days >> 1) + 719528, seconds);
     br_ssl_engine_set_buffer(engine, tls->buffer, sizeof tls->buffer, 0);
-    br_ssl_engine_inject_entropy(engine, seed, sizeof seed);
-    dl_wipe(seed, sizeof seed);
+    rc = dl_tls_seed(client);
+    if (rc != 0) return rc;
     br_ssl_engine_set_session_parameters(engine, &tls->session);
     if (!br_ssl_client_reset(&tls->client, client->host, 1))
         return dl_tls_failed(client);
@@ -2871,14 +3488,21 @@ static int32_t dl_tls_read(dynalock_client *client, void *data, size_t size)
 }
 
 /* In half duplex the one buffer must be free before we send: data, an alert
-   or an end that came since the last answer means a new connection. */
+   or an end that came since the last answer means a new connection. A goodbye
+   is answered: without that, some servers forget the session. */
 static int dl_tls_is_stale(dynalock_client *client)
 {
     br_ssl_engine_context *engine = &client->config.tls->client.eng;
     unsigned state = br_ssl_engine_current_state(engine);
 
     if ((state & BR_SSL_SENDAPP) == 0) return 1;
-    return (state & BR_SSL_RECVREC) != 0 && dl_tls_receive(client) != 0;
+    if ((state & BR_SSL_RECVREC) == 0) return 0;
+    switch (dl_tls_receive(client)) {
+    case 0: return 0;
+    case 1: (void)dl_tls_pump(client, 0); break; /* answers a goodbye */
+    default: break;
+    }
+    return 1;
 }
 
 /* Says goodbye without waiting for the answer: some servers keep a session
@@ -2946,11 +3570,7 @@ texts are cut instead. Malformed JSON, a wanted name met twice and nesting
 over 95 levels end in BAD. Escapes are normalised: \" and \\ remain, \b stands
 for NUL, which would end the text for jsmn; all else becomes UTF-8.
 */
-typedef struct dl_want {
-    const char *name; /* NULL ends the list */
-    uint16_t limit;   /* of the value's text, quotes and shape included */
-    uint8_t expect;
-} dl_want;
+typedef dynalock_want dl_want;
 
 enum { /* dl_expect: what a value must be to be kept */
     DL_EXPECT_OBJECT,
@@ -3362,11 +3982,12 @@ static void dl_filter_take(dl_sink *sink, const void *data, size_t size)
         dl_filter_byte((dynalock_filter *)(void *)sink, *from++);
 }
 
-static void dl_filter_begin(
+/* Another document; whoever stands in front of the filter stays there. */
+static DL_ALONG void dl_filter_again(
     dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
 {
-    memset(filter, 0, sizeof *filter);
-    filter->sink.take = dl_filter_take;
+    memset(
+        &filter->state, 0, sizeof *filter - offsetof(dynalock_filter, state));
     filter->wants = wants;
     filter->out = out;
     filter->size = size;
@@ -3374,12 +3995,19 @@ static void dl_filter_begin(
     filter->state = DL_JSON_VALUE;
 }
 
+static DYNALOCK_MAYBE_UNUSED void dl_filter_begin(
+    dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
+{
+    filter->sink.take = dl_filter_take;
+    dl_filter_again(filter, wants, out, size);
+}
+
 /* ---- what was kept ---- */
 
 typedef dynalock_json dl_json;
 
-static void dl_json_parse(dl_json *json, const dynalock_filter *filter,
-    dynalock_token *tokens, unsigned capacity)
+static DL_ALONG void dl_json_parse(dl_json *json,
+    const dynalock_filter *filter, dynalock_token *tokens, unsigned capacity)
 {
     jsmn_parser parser;
 
@@ -3455,7 +4083,7 @@ static void dl_json_attribute(const dl_json *json, int item, const char *name,
    linked. */
 struct dynalock_steps {
     /* The connection is ready: name signing.target and settle what the body
-       will say. */
+       will say. response.body may lead to the filter by way of a reader. */
     void (*prepare)(dynalock_operation *operation);
     /* The exchange has ended; exchange.fate says what may have happened. */
     void (*answer)(dynalock_operation *operation, dynalock_outcome outcome);
@@ -3694,6 +4322,11 @@ static void dl_exchange_send_first(dynalock_client *client)
         dl_exchange_end(client, DYNALOCK_CLOCK_UNSET);
         return;
     }
+    /* what the answer goes into; prepare may put a reader of its own before */
+    dl_response_begin(&client->response, &client->filter.sink);
+    dl_filter_begin(&client->filter,
+        client->wants + operation->steps->passed_over,
+        client->memory.answer.text, sizeof client->memory.answer.text);
     operation->steps->prepare(operation);
     dl_exchange_sign(client);
     exchange->state = DL_EXCHANGE_SEND;
@@ -3874,10 +4507,6 @@ static void dl_exchange_receive_first(dynalock_client *client)
     exchange->state = DL_EXCHANGE_RECEIVE;
     exchange->interest = DYNALOCK_READ;
     DL_LOG(client, DYNALOCK_LOG_SENT, client->signing.target);
-    dl_response_begin(&client->response, &client->filter.sink);
-    dl_filter_begin(&client->filter,
-        client->wants + exchange->operation->steps->passed_over,
-        client->memory.answer.text, sizeof client->memory.answer.text);
 }
 
 static int dl_exchange_send(dynalock_client *client)
@@ -4078,7 +4707,7 @@ static void dl_fail(dynalock_operation *operation, dynalock_outcome outcome)
     dl_finish(operation, outcome);
 }
 
-static dynalock_operation *dl_next_due(const dynalock_client *client)
+static DL_ALONG dynalock_operation *dl_next_due(const dynalock_client *client)
 {
     dynalock_operation *at, *first = NULL;
     uint64_t least = DL_NEVER;
@@ -4730,14 +5359,14 @@ static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 /* What is signed further ahead of the service's clock is refused. */
 #define DL_SIGNED_AHEAD_MS 300000u
 
-/* A hybrid clock: rises over everything seen or granted for this key, and with
-   time, so that it rises over a deletion of the item too. Within an acquisition
-   it rises over what was sent, which may have been written; but not over what a
-   wrong clock made and the service refused: fences would then run ahead of
+/* A hybrid clock: rises over everything seen, granted or sent for this key, and
+   with time, so that it rises over a deletion of the item too. What was sent
+   may be written late, and must not win then; but what a wrong clock made and
+   the service refused does not count: fences would then run ahead of
    everybody's time for ever. */
 static void dl_raise_fence(dynalock_lock *lock)
 {
-    uint64_t sent = lock->counter > 1 ? lock->fence : 0;
+    uint64_t sent = lock->fence;
 
     lock->fence = lock->operation.client->exchange.unix_ms;
     if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
@@ -5434,9 +6063,10 @@ and theirs is taken so much later than it says: wall clocks may differ by the
 grace. A release sets it to a day ago instead of deleting the item: to the
 others that is as free, the fence stays, and the DynamoDB TTL deletes it. Groups
 besides those of == layout: [Y chainsaws. $5 is when chainsaws renewed last; its
-release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H, $G).
+release makes $3 the same. Values: :t expiry ($E), :h to :g what is over ($H,
+$G).
 */
-#define DL_GRACE_MS 2000
+#define DL_GRACE_MS 4000 /* DL_CLOCK_SLACK_MS, and a Date's second */
 #define DL_DAY_MS 86400000u
 /* What ended longer ago is no time but a duration: the DynamoDB TTL does not
    believe it either. */
@@ -5500,6 +6130,8 @@ static dl_item_kind dl_judge_expiry(
 
     dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
         client->wants[DL_FOUND_RELEASED + 1].name, "N", &found);
+    if (item->found[DL_FOUND_VERSION].text == NULL)
+        item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
     (void)dl_divide(&ms, 1000);
     now = (uint32_t)ms;
     if (!dl_read_fence(item) || !dl_read_second(&found, &end) ||
@@ -5581,7 +6213,7 @@ static const char dl_go_write[] =
     "'UpdateExpression':'"
     "SET " DL_VERSION "=:r,#s=:s[A,#o=:o,#t=:n,deleteOnRelease=:i,#d=:d]"
     "[B[J,#d=:d]][L," DL_LEASE "=:l]" DL_SET_FENCE "[F,isReleased=:i]" DL_IF
-    "isReleased=:y AND attribute_exists(#o)" DL_OR_MINE "[E AND " DL_FENCE
+    "isReleased=:y AND NOT " DL_IS_MISSING "(#o)" DL_OR_MINE "[E AND " DL_FENCE
     "=:f AND isReleased=:i][G AND " DL_FENCE "<=:f]"
     "','ExpressionAttributeNames':{'#o':'owner','#s':'timestamp'"
     "[A,'#k':$P,'#t':'ttl','#d':'data'][B[J,'#d':'data']]}" DL_VALUES
@@ -5608,16 +6240,16 @@ static void dl_go_put(const dl_fields *fields, char letter, dl_sink *sink)
     }
 }
 
-/* The literal of attribute isReleased: 't', 'f', or 0. */
+/* The literal of attribute isReleased: 't', 'f', or 0. What is missing stands
+   at 0, the root, which is no literal and has no such member. */
 static char dl_go_released(const dl_json *json)
 {
     int at = dl_json_member(json, 0, "Item");
     const jsmntok_t *t;
 
     at = dl_json_member(json, at, "isReleased");
-    if (at != 0) at = dl_json_member(json, at, "BOOL");
-    t = dl_json_token(json, at);
-    return at != 0 && t->type == JSMN_PRIMITIVE ? json->text[t->start] : '\0';
+    t = dl_json_token(json, dl_json_member(json, at, "BOOL"));
+    return t->type == JSMN_PRIMITIVE ? json->text[t->start] : '\0';
 }
 
 static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
@@ -5625,10 +6257,11 @@ static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
     dl_item_kind kind = dl_judge_item(client, item);
     char released = dl_go_released(&client->json);
 
-    if (kind == DL_ITEM_FREE || item->found[DL_FOUND_OWNER].text == NULL ||
+    if (item->found[DL_FOUND_OWNER].text == NULL ||
         item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
         return DL_ITEM_FOREIGN;
     if (!item->found[DL_FOUND_VERSION].there) {
+        item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
         item->lease_ms = (uint32_t)DL_LEASE_MOST;
         kind = DL_ITEM_LIVE;
     }
@@ -5636,12 +6269,16 @@ static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
     return released == 'f' ? kind : DL_ITEM_FOREIGN;
 }
 
-/* Written, but a put may be under way: look again after a while. */
+/* Written, but a put may be under way: look again after a while, which must
+   leave something of the lease. */
 static void dl_go_granted(dynalock_lock *lock)
 {
+    uint32_t ms = lock->sent_lease_ms / 2;
+
+    if (ms > DL_PUT_RACE_MS) ms = DL_PUT_RACE_MS;
     lock->memory |= DL_UNANSWERED;
     dl_turn_to(lock, DL_LOCK_CONFIRM);
-    lock->operation.due += DL_PUT_RACE_MS;
+    lock->operation.due += ms;
 }
 
 DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_go(void)
@@ -5874,7 +6511,7 @@ static void dl_record_prepare(dynalock_operation *operation)
     operation->client->signing.target = "GetItem";
 }
 
-static void dl_record_data(
+static DL_ALONG void dl_record_data(
     const dynalock_client *client, dynalock_record *record)
 {
     const char *type = client->config.layout->data_type;
@@ -5895,20 +6532,27 @@ DL_ASSERT_STATIC(an_item_kind_is_a_status,
         (int)DL_ITEM_LIVE == (int)DYNALOCK_LOCKED &&
         (int)DL_ITEM_FOREIGN == (int)DYNALOCK_FOREIGN);
 
+static DL_ALONG void dl_record_copy(const dynalock_client *client,
+    dynalock_record *record, const dl_item *item)
+{
+    record->status = (dynalock_status)item->kind;
+    record->lease_ms = item->lease_ms;
+    record->fence = item->fence != DL_NO_FENCE ? item->fence : 0;
+    dl_copy_text(record->owner, sizeof record->owner,
+        item->found[DL_FOUND_OWNER].text, item->found[DL_FOUND_OWNER].size);
+    dl_copy_text(record->rvn, sizeof record->rvn,
+        item->found[DL_FOUND_VERSION].text,
+        item->found[DL_FOUND_VERSION].size);
+    dl_record_data(client, record);
+}
+
 static void dl_record_fill(
     const dynalock_client *client, dynalock_record *record)
 {
     dl_item item;
 
     dl_read_item(client, &item);
-    record->status = (dynalock_status)item.kind;
-    record->lease_ms = item.lease_ms;
-    record->fence = item.fence != DL_NO_FENCE ? item.fence : 0;
-    dl_copy_text(record->owner, sizeof record->owner,
-        item.found[DL_FOUND_OWNER].text, item.found[DL_FOUND_OWNER].size);
-    dl_copy_text(record->rvn, sizeof record->rvn,
-        item.found[DL_FOUND_VERSION].text, item.found[DL_FOUND_VERSION].size);
-    dl_record_data(client, record);
+    dl_record_copy(client, record, &item);
 }
 
 static void dl_record_answer(
@@ -6028,6 +6672,697 @@ static dynalock_outcome dl_start_tidy(
     dynalock_outcome rc = dl_start_read(client, object, wait_ms);
 
     if (rc == DYNALOCK_AGAIN) operation->steps = &dl_tidy_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == watch: follow an item                                               */
+/* ===================================================================== */
+
+/* What was found goes into the caller's record. */
+static void dl_record_show(dynalock_record *record, const dl_item *item)
+{
+    dl_record_copy(record->operation.client, record, item);
+}
+
+static void dl_watch_prepare(dynalock_operation *operation)
+{
+    dynalock_watch *watch = (dynalock_watch *)(void *)operation;
+
+    watch->asked = operation->client->now;
+    dl_record_prepare(operation);
+}
+
+/* Does a record's text show what was found, cut to fit as it may be? */
+static int dl_shows(const char *copy, size_t capacity, const dl_found *found)
+{
+    size_t size = found->size < capacity ? found->size : capacity - 1;
+
+    return (size == 0 || memcmp(copy, found->text, size) == 0) &&
+           copy[size] == '\0';
+}
+
+enum { /* dl_news: what a look has brought */
+    DL_NEWS_NONE,
+    DL_NEWS_OLDER,   /* a read that was not consistent: no news */
+    DL_NEWS_RENEWED, /* the same acquisition, after a heartbeat */
+    DL_NEWS_CHANGED
+};
+
+/* A fence belongs to one acquisition; where there is none, the version number
+   alone tells. */
+static int dl_watch_news(const dynalock_record *record, const dl_item *item)
+{
+    const dl_found *version = &item->found[DL_FOUND_VERSION];
+    uint64_t fence = item->fence != DL_NO_FENCE ? item->fence : 0;
+
+    if ((int)record->status != (int)item->kind || record->fence != fence ||
+        !dl_shows(
+            record->owner, sizeof record->owner, &item->found[DL_FOUND_OWNER]))
+        return DL_NEWS_CHANGED;
+    if (dl_shows(record->rvn, sizeof record->rvn, version))
+        return DL_NEWS_NONE;
+    if (item->kind != DL_ITEM_LIVE || fence == 0) return DL_NEWS_CHANGED;
+    if (version->size == DL_VERSION_SIZE &&
+        strlen(record->rvn) == DL_VERSION_SIZE &&
+        memcmp(version->text, record->rvn, DL_VERSION_SIZE - 8) == 0 &&
+        memcmp(version->text, record->rvn, DL_VERSION_SIZE) < 0)
+        return DL_NEWS_OLDER;
+    return DL_NEWS_RENEWED;
+}
+
+static void dl_watch_next(dynalock_watch *watch)
+{
+    dynalock_operation *operation = &watch->record.operation;
+    dynalock_client *client = operation->client;
+    uint32_t poll_ms = client->config.poll_ms;
+
+    watch->sure = 0;
+    operation->attempts = 0;
+    operation->due =
+        client->now + poll_ms + dl_random(client, poll_ms / 4 + 1);
+}
+
+/* The new record counts from when it was received, and the old one up to when
+   it was last asked for: what is told is never too long. */
+static void dl_watch_turn(
+    dynalock_watch *watch, const dl_item *item, int news, uint64_t now)
+{
+    uint32_t before_ms = watch->unchanged_ms;
+
+    dl_record_show(&watch->record, item);
+    watch->since = now;
+    watch->unchanged_ms = 0;
+    watch->looked = 1;
+    if (news == DL_NEWS_CHANGED)
+        watch->changed(watch->context, watch, before_ms);
+}
+
+/* Looks need not be consistent; but a change that one of them shows could be
+   the past: it is told when a consistent one shows it, too. */
+static void dl_watch_look(dynalock_watch *watch)
+{
+    dynalock_operation *operation = &watch->record.operation;
+    uint64_t now = operation->client->now;
+    int news, sure = watch->sure;
+    dl_item item;
+
+    dl_read_item(operation->client, &item);
+    news =
+        watch->looked ? dl_watch_news(&watch->record, &item) : DL_NEWS_CHANGED;
+    dl_watch_next(watch);
+    if (news == DL_NEWS_CHANGED && !sure) {
+        watch->sure = 1;
+        operation->due = now;
+    } else if (news >= DL_NEWS_RENEWED) {
+        dl_watch_turn(watch, &item, news, now);
+    } else if (news == DL_NEWS_NONE && watch->asked > watch->since) {
+        watch->unchanged_ms =
+            (uint32_t)dl_least(watch->asked - watch->since, DYNALOCK_FOREVER);
+    }
+}
+
+static void dl_watch_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    if (outcome == DYNALOCK_OK)
+        dl_watch_look((dynalock_watch *)(void *)operation);
+    else if (dl_is_passing(operation->client, outcome))
+        dl_back_off(operation, outcome);
+    else dl_finish(operation, outcome);
+}
+
+static void dl_watch_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    const dynalock_watch *watch =
+        (const dynalock_watch *)(const void *)operation;
+
+    dl_put_request(
+        sink, operation, dl_read_put, watch->sure ? DL_FLAG('C') : 0);
+}
+
+static const dynalock_steps dl_watch_steps = { dl_watch_prepare,
+    dl_watch_answer, dl_record_end, dl_watch_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+static dynalock_outcome dl_start_watch(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_watch *watch = (dynalock_watch *)object;
+    dynalock_outcome rc = dl_start_read(client, object, wait_ms);
+
+    watch->looked = 0;
+    watch->sure = 1;
+    watch->unchanged_ms = 0;
+    if (rc == DYNALOCK_AGAIN) watch->record.operation.steps = &dl_watch_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == break: mark somebody else's lock released                           */
+/* ===================================================================== */
+
+static void dl_break_prepare(dynalock_operation *operation)
+{
+    operation->client->signing.target = "UpdateItem";
+}
+
+#define DL_MARK "released:"
+#define DL_MARK_SIZE (sizeof DL_MARK + DL_VERSION_SIZE - 9)
+
+/* What stands in the version's place once it is released: for one of ours what
+   its holder would write, who then finds its own release done. */
+static void dl_break_mark(char mark[DL_MARK_SIZE], const char *rvn)
+{
+    size_t size = sizeof DL_MARK - 1;
+
+    memcpy(mark, DL_MARK, size);
+    if (strlen(rvn) == DL_VERSION_SIZE && rvn[DL_VERSION_SIZE - 9] == ':') {
+        memcpy(mark + size, rvn, DL_VERSION_SIZE - 9);
+        size += DL_VERSION_SIZE - 9;
+    }
+    mark[size] = '\0';
+}
+
+/* The fence stays: the next grant exceeds it. (A copy of the holder's acquire
+   that is still on its way may take the lock again, as after any release; with
+   another fence than the holder was granted, so that nobody holds it.) */
+static const char dl_break_write[] =
+    "'UpdateExpression':'SET " DL_RELEASED "=:y," DL_VERSION "=:m',"
+    "'ConditionExpression':'" DL_VERSION "=:r AND NOT " DL_RELEASED "=:y',"
+    "'ExpressionAttributeValues':"
+    "{':y':{'S':'1'},':m':{'S':'$M'},':r':{'S':'$R'}},"
+    "'ReturnValuesOnConditionCheckFailure':'ALL_OLD'";
+
+static void dl_break_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_record *record = (const dynalock_record *)fields->context;
+    char mark[DL_MARK_SIZE];
+
+    dl_break_mark(mark, record->rvn);
+    if (letter == 'X') dl_put_template(sink, dl_break_write, fields);
+    else if (letter == 'M') dl_put_contents(sink, mark);
+    else if (letter == 'R') dl_put_contents(sink, record->rvn);
+    else if (letter <= '9')
+        dl_put_text(sink, dl_record_wants[letter - '0'].name);
+    else dl_read_put(fields, letter, sink);
+}
+
+static void dl_break_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    dl_put_request(sink, operation, dl_break_put, DL_FLAG('X'));
+}
+
+/* The item as it stands now. With the mark of the version that was shown, that
+   acquisition is over: an earlier copy of this request was carried out, or the
+   holder was faster. */
+static void dl_break_judge(dynalock_record *record)
+{
+    dynalock_operation *operation = &record->operation;
+    char mark[DL_MARK_SIZE];
+    dl_item item;
+
+    dl_read_item(operation->client, &item);
+    dl_break_mark(mark, record->rvn);
+    dl_record_show(record, &item);
+    dl_finish(operation,
+        item.kind == DL_ITEM_FREE && dl_equals(mark, strlen(mark), record->rvn)
+            ? DYNALOCK_OK
+            : DYNALOCK_KEPT);
+}
+
+static void dl_kept_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    if (outcome == DYNALOCK_OK)
+        dl_break_judge((dynalock_record *)(void *)operation);
+    else if (dl_is_worth_trying(operation, outcome))
+        dl_back_off(operation, outcome);
+    else dl_finish(operation, outcome);
+}
+
+static const dynalock_steps dl_kept_steps = { dl_record_prepare,
+    dl_kept_answer, dl_record_end, dl_record_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+/* Some servers do not show the item with a refusal: then it is read. */
+static void dl_break_refused(dynalock_record *record)
+{
+    dynalock_operation *operation = &record->operation;
+
+    if (dl_json_member(&operation->client->json, 0, "Item") != 0) {
+        dl_break_judge(record);
+        return;
+    }
+    operation->steps = &dl_kept_steps;
+    operation->due = operation->client->now;
+}
+
+static void dl_break_done(dynalock_record *record)
+{
+    char mark[DL_MARK_SIZE];
+
+    dl_break_mark(mark, record->rvn);
+    memcpy(record->rvn, mark, strlen(mark) + 1);
+    record->status = DYNALOCK_RELEASED;
+    dl_finish(&record->operation, DYNALOCK_OK);
+}
+
+static void dl_break_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_record *record = (dynalock_record *)(void *)operation;
+
+    if ((int)outcome == DL_CONDITION_FAILED) dl_break_refused(record);
+    else if (outcome == DYNALOCK_OK) dl_break_done(record);
+    else if (dl_is_worth_trying(operation, outcome))
+        dl_back_off(operation, outcome);
+    else dl_finish(operation, outcome);
+}
+
+static const dynalock_steps dl_break_steps = { dl_break_prepare,
+    dl_break_answer, dl_record_end, dl_break_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+static dynalock_outcome dl_start_break(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_operation *operation = (dynalock_operation *)object;
+    dynalock_outcome rc = dl_start_read(client, object, wait_ms);
+
+    if (rc == DYNALOCK_AGAIN) operation->steps = &dl_break_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == list: the items of a table, page by page                            */
+/* ===================================================================== */
+
+/* ---- the splitter ---- */
+
+/*
+All of an answer goes through the client's filter, which checks its syntax, has
+no use for "Items" and keeps what an error says. The splitter goes by that
+filter's state: each object within "Items" it also hands to a filter of its own,
+as the document {"Item":{...}}; and the object at "LastEvaluatedKey" it copies
+as it stands. Neither may be of another shape, or come twice.
+
+    part     on                                     goes to
+    OTHER    the name LastEvaluatedKey, Items       KEY, ITEMS
+    KEY      another name of the root               OTHER, ITEMS
+    ITEMS    another name of the root               OTHER, KEY
+*/
+enum { /* dl_part; the depth at which its objects begin */
+    DL_PART_OTHER,
+    DL_PART_KEY,
+    DL_PART_ITEMS
+};
+
+/* What a filter needs to read either name behind others. */
+#define DL_SPLIT_ROOM (sizeof ",'LastEvaluatedKey'" + DL_RESERVE)
+
+static const char dl_split_start[] = "{\"Item\":";
+
+/* A name of the root has ended, but for its quote. */
+static void dl_split_name(dynalock_splitter *splitter, dynalock_filter *whole)
+{
+    const char *name = whole->out + whole->start + 1;
+    size_t size = (size_t)(whole->used - whole->start) - 1;
+
+    splitter->part = DL_PART_OTHER;
+    if (whole->keep != DL_KEEP_NAME) { /* too long for either, or unread */
+        if (whole->used + DL_SPLIT_ROOM > whole->size) dl_filter_bad(whole);
+        return;
+    }
+    if (dl_equals(name, size, "Items")) splitter->part = DL_PART_ITEMS;
+    if (dl_equals(name, size, "LastEvaluatedKey"))
+        splitter->part = DL_PART_KEY;
+    if (splitter->part == DL_PART_OTHER) return;
+    if ((splitter->seen >> splitter->part & 1) != 0) dl_filter_bad(whole);
+    splitter->seen = (uint8_t)(splitter->seen | 1 << splitter->part);
+}
+
+static void dl_split_keep(dynalock_splitter *splitter, char c)
+{
+    if (splitter->part == DL_PART_ITEMS) {
+        dl_filter_byte(&splitter->filter, c);
+        return;
+    }
+    if (splitter->key_used < splitter->key_size)
+        splitter->key[splitter->key_used] = c;
+    if (splitter->key_used <= splitter->key_size) splitter->key_used++;
+}
+
+static void dl_split_begin(dynalock_splitter *splitter)
+{
+    if (splitter->part != DL_PART_ITEMS) return;
+    dl_filter_begin(
+        &splitter->filter, splitter->wants, splitter->out, splitter->out_size);
+    dl_put_text(&splitter->filter.sink, dl_split_start);
+}
+
+static void dl_split_end(dynalock_splitter *splitter, dynalock_filter *whole)
+{
+    if (splitter->part != DL_PART_ITEMS) return;
+    dl_filter_byte(&splitter->filter, '}');
+    if (splitter->filter.state == DL_JSON_DONE) splitter->each(splitter);
+    else dl_filter_bad(whole); /* an attribute twice */
+}
+
+/* Did this byte, met in this state and at this depth, begin a value? White
+   space changes neither, a bracket that closes comes out. */
+static int dl_split_is_value(
+    const dynalock_filter *whole, unsigned state, unsigned depth)
+{
+    if (state != DL_JSON_VALUE && state != DL_JSON_VALUE0) return 0;
+    return whole->depth > depth ||
+           (whole->depth == depth && whole->state != state);
+}
+
+/* A value begins within a part, at the depth of its objects or above. 0: it is
+   of another kind than belongs there. */
+static int dl_split_value(
+    dynalock_splitter *splitter, unsigned depth, char first)
+{
+    if (depth < splitter->part) return first == '[';
+    if (first == '{') dl_split_begin(splitter);
+    return first == '{';
+}
+
+static void dl_split_byte(
+    dynalock_splitter *splitter, dynalock_filter *whole, char c)
+{
+    unsigned depth = whole->depth, state = whole->state;
+
+    if (c == '"' && depth == 1 && state == DL_JSON_STRING && whole->in_name)
+        dl_split_name(splitter, whole);
+    dl_filter_byte(whole, c);
+    if (depth <= splitter->part && dl_split_is_value(whole, state, depth) &&
+        !dl_split_value(splitter, depth, c))
+        dl_filter_bad(whole);
+    if (whole->state == DL_JSON_BAD || splitter->part == DL_PART_OTHER) return;
+    if (depth <= splitter->part && whole->depth <= splitter->part) return;
+    dl_split_keep(splitter, c);
+    if (whole->depth == splitter->part) dl_split_end(splitter, whole);
+}
+
+/* ---- an item ---- */
+
+/* Of the answer's memory, what the client's filter needs for an error. */
+#define DL_ENVELOPE                                                           \
+    (DL_TYPE_LIMIT + DL_MESSAGE_LIMIT +                                       \
+        sizeof "{'__type':,'message':" + DL_SPLIT_ROOM)
+#define DL_ITEM_ROOM (DYNALOCK_ANSWER_SIZE - DL_ENVELOPE)
+
+DL_ASSERT_STATIC(an_item_has_tokens_enough,
+    DYNALOCK_TOKENS >= 3 +
+                           4 * sizeof(((dynalock_listing *)NULL)->wants) /
+                               sizeof(dynalock_want) -
+                           4);
+
+/* A key's text; 0: there is none, as the config has it. One that was too long
+   for the filter has become `true`. */
+static int dl_list_key(const dl_json *json, int item, const char *name,
+    const char **text, uint32_t *size)
+{
+    dl_found found;
+    int value = dl_json_member(json, item, name);
+
+    *text = NULL;
+    *size = DYNALOCK_TOO_LONG;
+    if (value == 0) return 0;
+    if (dl_json_token(json, value)->type != JSMN_OBJECT) return 1;
+    dl_json_text(json, dl_json_member(json, value, "S"), &found);
+    *text = found.text;
+    *size = (uint32_t)found.size;
+    return found.text != NULL;
+}
+
+static const char *dl_list_text(const dl_found *found)
+{
+    return found->text != NULL ? found->text : "";
+}
+
+/* 0: the table's keys are not those of the config. */
+static int dl_list_fill(const dynalock_client *client, dynalock_listed *listed)
+{
+    const dynalock_config *config = &client->config;
+    const dl_json *json = &client->json;
+    int at = dl_json_member(json, 0, "Item");
+    dl_item item;
+
+    memset(listed, 0, sizeof *listed);
+    dl_read_item(client, &item);
+    listed->status = (dynalock_status)item.kind;
+    listed->lease_ms = item.lease_ms;
+    listed->fence = item.fence != DL_NO_FENCE ? item.fence : 0;
+    listed->owner = dl_list_text(&item.found[DL_FOUND_OWNER]);
+    listed->rvn = dl_list_text(&item.found[DL_FOUND_VERSION]);
+    return dl_list_key(
+               json, at, config->key_name, &listed->key, &listed->key_size) &&
+           (config->sort_key_name == NULL ||
+               dl_list_key(json, at, config->sort_key_name, &listed->sort_key,
+                   &listed->sort_key_size));
+}
+
+static void dl_list_stop(dynalock_listing *listing, dynalock_outcome outcome)
+{
+    listing->stopped = 1;
+    listing->ending = outcome;
+}
+
+static void dl_list_each(dynalock_splitter *splitter)
+{
+    dynalock_listing *listing =
+        (dynalock_listing *)(void *)((char *)splitter -
+                                     offsetof(dynalock_listing, splitter));
+    dynalock_client *client = listing->operation.client;
+    dynalock_listed listed;
+
+    if (listing->stopped) return;
+    dl_json_parse(&client->json, &splitter->filter,
+        client->memory.answer.tokens, DYNALOCK_TOKENS);
+    if (!dl_list_fill(client, &listed)) {
+        dl_list_stop(listing, DYNALOCK_TABLE_SHAPE);
+        return;
+    }
+    listed.again = listing->passed < listing->shown;
+    listing->passed++;
+    listing->count++;
+    if (listing->each(listing->context, &listed) != 0)
+        dl_list_stop(listing, DYNALOCK_OK);
+}
+
+/* Stands before the client's filter while a listing's answer comes in. */
+static void dl_list_take(dl_sink *sink, const void *data, size_t size)
+{
+    dynalock_client *client =
+        (dynalock_client *)(void *)((char *)sink -
+                                    offsetof(dynalock_client, filter));
+    dynalock_listing *listing =
+        (dynalock_listing *)(void *)client->exchange.operation;
+    const char *from = (const char *)data;
+
+    if (!listing->begun) {
+        client->filter.size = DL_ENVELOPE;
+        client->filter.limit = DL_ENVELOPE;
+        listing->begun = 1;
+    }
+    while (size-- != 0)
+        dl_split_byte(&listing->splitter, &client->filter, *from++);
+}
+
+/* ---- a page ---- */
+
+static void dl_list_prepare(dynalock_operation *operation)
+{
+    dynalock_client *client = operation->client;
+    dynalock_listing *listing = (dynalock_listing *)(void *)operation;
+    dynalock_splitter *splitter = &listing->splitter;
+
+    client->signing.target = "Scan";
+    client->filter.sink.take = dl_list_take;
+    listing->begun = 0;
+    listing->passed = 0;
+    splitter->part = DL_PART_OTHER;
+    splitter->seen = 0;
+    splitter->out = client->memory.answer.text + DL_ENVELOPE;
+    splitter->out_size = DL_ITEM_ROOM;
+    splitter->key = listing->cursor + listing->cursor_size;
+    splitter->key_size =
+        (uint16_t)(sizeof listing->cursor - listing->cursor_size);
+    splitter->key_used = 0;
+    splitter->wants = listing->wants;
+    splitter->each = dl_list_each;
+}
+
+static void dl_list_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_listing *listing =
+        (const dynalock_listing *)fields->context;
+
+    if (letter == 'N') dl_put_decimal(sink, listing->page);
+    else if (letter == 'E')
+        dl_put(sink, listing->cursor, listing->cursor_size);
+    else if (letter <= '9')
+        dl_put_text(sink, dl_record_wants[letter - '0'].name);
+    else dl_read_put(fields, letter, sink);
+}
+
+static void dl_list_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    static const char text[] =
+        "{'TableName':$T,'Limit':$N,'ProjectionExpression':'#k[Q,#s]," DL_OWNER
+        "," DL_VERSION "," DL_RELEASED "," DL_FENCE "," DL_LEASE
+        "','ExpressionAttributeNames':{'#k':$P[Q,'#s':$Q]}"
+        "[E,'ExclusiveStartKey':$E]}";
+    const dynalock_listing *listing =
+        (const dynalock_listing *)(const void *)operation;
+    dl_fields fields;
+
+    fields.put = dl_list_put;
+    fields.context = listing;
+    fields.flags = 0;
+    if (listing->cursor_size != 0) fields.flags |= DL_FLAG('E');
+    if (operation->client->config.sort_key_name != NULL)
+        fields.flags |= DL_FLAG('Q');
+    dl_put_template(sink, text, &fields);
+}
+
+/* The key that the page has ended with is where the next one goes on. One that
+   leads nowhere would list for ever. */
+static dynalock_outcome dl_list_turn(dynalock_listing *listing)
+{
+    const dynalock_splitter *splitter = &listing->splitter;
+    uint16_t size = splitter->key_used;
+
+    if (listing->stopped) return (dynalock_outcome)listing->ending;
+    if ((splitter->seen >> DL_PART_ITEMS & 1) == 0) return DYNALOCK_BAD_ANSWER;
+    if (size == 0) return DYNALOCK_OK;
+    if (size > splitter->key_size) return DYNALOCK_KEY_TOO_LONG;
+    if (size == listing->cursor_size &&
+        memcmp(listing->cursor, splitter->key, size) == 0)
+        return DYNALOCK_BAD_ANSWER;
+    memmove(listing->cursor, splitter->key, size);
+    listing->cursor_size = size;
+    return DYNALOCK_AGAIN;
+}
+
+static void dl_list_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_client *client = operation->client;
+    dynalock_listing *listing = (dynalock_listing *)(void *)operation;
+
+    client->filter.sink.take = dl_filter_take;
+    if (outcome == DYNALOCK_OK || listing->stopped)
+        outcome = dl_list_turn(listing);
+    if (outcome == DYNALOCK_AGAIN) {
+        listing->shown = 0;
+        operation->attempts = 0;
+        operation->due = client->now;
+        operation->deadline = dl_deadline(client, 0);
+    } else if (dl_is_worth_trying(operation, outcome)) {
+        if (listing->shown < listing->passed) listing->shown = listing->passed;
+        dl_back_off(operation, outcome);
+    } else {
+        dl_finish(operation, outcome);
+    }
+}
+
+static void dl_list_end(dynalock_operation *operation, unsigned why)
+{
+    operation->client->filter.sink.take = dl_filter_take;
+    dl_record_end(operation, why);
+}
+
+static const dynalock_steps dl_list_steps = { dl_list_prepare, dl_list_answer,
+    dl_list_end, dl_list_body, dl_record_rank, dl_record_lease, 1 };
+
+/* ---- a listing ---- */
+
+/* What filters find by its text must stand in an answer as in the config. */
+static int dl_list_is_plain(const char *name)
+{
+    for (; *name != '\0'; name++)
+        if ((uint8_t)*name < 0x20 || dl_is_in(*name, "\"\\")) return 0;
+    return 1;
+}
+
+/* Memory of an item that a name takes, with ,"": around it. */
+static uint32_t dl_list_name(const char *name)
+{
+    return (uint32_t)strlen(name) + 4;
+}
+
+static void dl_list_want(
+    dynalock_want **want, const char *name, uint32_t limit)
+{
+    (*want)->name = name;
+    (*want)->limit = (uint16_t)limit;
+    (*want)->expect = DL_EXPECT_ATTRIBUTE;
+    ++*want;
+}
+
+/* What a lock's attributes leave of the memory is for the keys, shared as their
+   greatest sizes are. */
+static dynalock_outcome dl_list_wants(
+    const dynalock_config *config, dynalock_listing *listing)
+{
+    const dl_want *from = dl_record_wants + 1;
+    dynalock_want *want = listing->wants;
+    const char *sort = config->sort_key_name;
+    uint32_t taken = sizeof dl_split_start + 4 + DL_RESERVE, room;
+
+    taken += dl_list_name(config->key_name);
+    if (sort != NULL) taken += dl_list_name(sort);
+    for (; from->name != NULL; from++) {
+        taken += dl_list_name(from->name) + from->limit;
+        dl_list_want(&want, from->name, from->limit);
+    }
+    if (!dl_list_is_plain(config->key_name) ||
+        (sort != NULL && !dl_list_is_plain(sort)))
+        return DYNALOCK_BAD_KEY;
+    if (taken + 64 > DL_ITEM_ROOM) return DYNALOCK_BAD_BUFFER;
+    room = ((uint32_t)DL_ITEM_ROOM - taken) / 3;
+    dl_list_want(&want, config->key_name, sort != NULL ? 2 * room : 3 * room);
+    if (sort != NULL) dl_list_want(&want, sort, room);
+    want->name = NULL;
+    return DYNALOCK_OK;
+}
+
+/* A listing's memory may hold anything before its first use, but for what the
+   caller sets. */
+static dynalock_outcome dl_list_init(const dynalock_client *client,
+    const char *table, dynalock_listing *listing)
+{
+    const dynalock_operation *at = client->operations;
+
+    for (; at != NULL; at = at->next)
+        if (at == &listing->operation) return DYNALOCK_IN_USE;
+    memset(&listing->operation, 0, sizeof listing->operation);
+    listing->operation.name.table = table;
+    if (listing->page == 0) listing->page = 50;
+    listing->count = 0;
+    listing->stopped = 0;
+    listing->shown = 0;
+    listing->passed = 0;
+    listing->cursor_size = 0;
+    return DYNALOCK_AGAIN;
+}
+
+static dynalock_outcome dl_start_list(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_operation *operation = (dynalock_operation *)object;
+    dynalock_outcome rc = dl_check_table(dl_table(client, operation));
+
+    if (client->config.layout != dynalock_standard())
+        rc = DYNALOCK_BAD_ARGUMENT;
+    if (rc == DYNALOCK_OK)
+        rc = dl_list_wants(&client->config, (dynalock_listing *)object);
+    if (rc == DYNALOCK_OK) rc = dl_start_operation(client, operation, wait_ms);
+    operation->steps = &dl_list_steps;
     return rc;
 }
 
@@ -6207,7 +7542,8 @@ static void dl_group_body(const dynalock_operation *operation, dl_sink *sink)
         if (!dl_group_asks_for(group, lock)) continue;
         dl_put_text(sink, before);
         dl_put_text(sink, "{\"Update\":");
-        dl_put_request(sink, &lock->operation, dl_write_put,
+        dl_put_request(sink, &lock->operation,
+            operation->client->config.layout->put,
             dl_lock_flags(lock) & ~DL_FLAG('O'));
         dl_put_text(sink, "}");
         before = ",";
@@ -6865,6 +8201,867 @@ static dynalock_outcome dl_start_semaphore_acquire(
 }
 
 /* ===================================================================== */
+/* == reader: what stands deeper in an answer than the filter keeps       */
+/* ===================================================================== */
+
+/*
+A reader takes an answer byte by byte, hands it on to the filter and watches
+what that makes of it. So it knows nothing of JSON's grammar, needs no memory,
+and sees texts of well-formed answers only, at any depth and of any number.
+
+It tells `found` of every text (with the escapes that the filter leaves) and of
+every object or array that has ended (text NULL), with its path: a digit 1, then
+a hexadecimal digit for each level, which is the number of the name there (1:
+the first of `names`; 0: any other, or an element of an array). What lies deeper
+than seven levels is not told.
+*/
+typedef dynalock_reader dl_reader;
+
+#define DL_READER_DEPTH 7
+
+static int dl_reader_is_in_text(const dynalock_filter *filter)
+{
+    return filter->state >= DL_JSON_STRING && filter->state <= DL_JSON_HEX;
+}
+
+static void dl_reader_open(dl_reader *reader)
+{
+    if (reader->filter->depth <= DL_READER_DEPTH) reader->path <<= 4;
+}
+
+static void dl_reader_close(dl_reader *reader)
+{
+    if (reader->filter->depth > DL_READER_DEPTH) return;
+    if (reader->filter->depth < DL_READER_DEPTH) reader->path >>= 4;
+    reader->found(reader, reader->path, NULL, 0);
+}
+
+/* A text begins that the filter drops: it is to keep it for a while. */
+static void dl_reader_lend(dl_reader *reader)
+{
+    dynalock_filter *filter = reader->filter;
+
+    if (filter->keep != DL_KEEP_NONE) return;
+    reader->lent = 1;
+    filter->keep = DL_KEEP_ALL;
+    filter->expect = DL_EXPECT_TEXT; /* one that is too long is cut */
+    filter->limit = (uint16_t)(filter->size - DL_RESERVE);
+    filter->start = filter->used; /* the comma before it may be dropped, too */
+    filter->unit = filter->used;
+    dl_filter_emit(filter, '"');
+}
+
+/* Back to dropping, unless all that was to be dropped has ended: behind its
+   name comes the value yet. */
+static void dl_reader_give_back(dl_reader *reader)
+{
+    dynalock_filter *filter = reader->filter;
+
+    reader->lent = 0;
+    filter->used = filter->start;
+    if (filter->in_name || filter->depth > filter->value_depth)
+        filter->keep = DL_KEEP_NONE;
+}
+
+/* The names are a text, too, with a comma behind each. */
+static uint32_t dl_reader_number(
+    const char *names, const char *text, size_t size)
+{
+    uint32_t number = 1;
+    size_t n;
+
+    for (; *names != '\0'; names += n + 1, number++) {
+        for (n = 0; names[n] != ',';) n++;
+        if (n == size && memcmp(names, text, n) == 0) return number;
+    }
+    return 0;
+}
+
+/* A text has ended, which stands where it began in the filter's memory, behind
+   its quote. Names of the answer itself are there as well. */
+static void dl_reader_text(dl_reader *reader, size_t size)
+{
+    dynalock_filter *filter = reader->filter;
+    char *text = filter->out + filter->start + 1;
+    int deep = filter->depth > DL_READER_DEPTH;
+
+    if (filter->state == DL_JSON_COLON) {
+        if (!deep)
+            reader->path = (reader->path & ~(uint32_t)15) |
+                           dl_reader_number(reader->names, text, size);
+    } else if (reader->lent && !deep) {
+        reader->found(reader, reader->path, text, size);
+    }
+    if (reader->lent) dl_reader_give_back(reader);
+}
+
+static void dl_reader_byte(dl_reader *reader, char c)
+{
+    dynalock_filter *filter = reader->filter;
+    unsigned depth = filter->depth;
+    int was_in_text = dl_reader_is_in_text(filter);
+    size_t size = 0; /* of the text so far; it may have been dropped */
+
+    if (was_in_text && filter->keep != DL_KEEP_NONE &&
+        filter->used > filter->start)
+        size = (size_t)(filter->used - filter->start) - 1;
+    dl_filter_byte(filter, c);
+    if (filter->state == DL_JSON_BAD) return;
+    if (filter->depth > depth) dl_reader_open(reader);
+    else if (filter->depth < depth) dl_reader_close(reader);
+    else if (!was_in_text && dl_reader_is_in_text(filter))
+        dl_reader_lend(reader);
+    else if (was_in_text && !dl_reader_is_in_text(filter))
+        dl_reader_text(reader, size);
+}
+
+static void dl_reader_take(dl_sink *sink, const void *data, size_t size)
+{
+    const char *from = (const char *)data;
+
+    while (size-- != 0) dl_reader_byte((dl_reader *)(void *)sink, *from++);
+}
+
+/* From an operation's prepare: it goes between the response and the filter,
+   which needs to keep nothing of an item then. */
+static void dl_reader_begin(dl_reader *reader, dynalock_client *client,
+    const char *names,
+    void (*found)(dl_reader *, uint32_t, const char *, size_t))
+{
+    static const dl_want nothing[] = { { NULL, 0, 0 } };
+
+    reader->sink.take = dl_reader_take;
+    reader->filter = &client->filter;
+    reader->names = names;
+    reader->found = found;
+    reader->path = 1;
+    reader->lent = 0;
+    client->filter.wants = nothing;
+    client->response.body = &reader->sink;
+}
+
+/* Whether memory that may hold anything is in use, only the list says. */
+static int dl_is_listed(
+    const dynalock_client *client, const dynalock_operation *operation)
+{
+    const dynalock_operation *at = client->operations;
+
+    while (at != NULL && at != operation) at = at->next;
+    return at != NULL;
+}
+
+/* ===================================================================== */
+/* == call: any operation, with the caller's own body                      */
+/* ===================================================================== */
+
+enum { /* why a transaction was cancelled */
+    DL_REASON_CONDITION = 1,
+    DL_REASON_PASSING = 2 /* throttled, or in conflict with another */
+};
+
+static dynalock_request *dl_request_of(dynalock_operation *operation)
+{
+    return (dynalock_request *)(void *)operation; /* its first member */
+}
+
+/* CancellationReasons, any element, Code */
+static void dl_request_found(
+    dl_reader *reader, uint32_t path, const char *text, size_t size)
+{
+    static const char codes[] =
+        "ConditionalCheckFailed,TransactionConflict,ThrottlingError,"
+        "ProvisionedThroughputExceeded,";
+    dynalock_request *request =
+        (dynalock_request *)(void *)((char *)reader -
+                                     offsetof(dynalock_request, reader));
+    uint32_t number;
+
+    if (path != 0x1102 || text == NULL) return;
+    number = dl_reader_number(codes, text, size);
+    if (number == 1) request->reasons |= DL_REASON_CONDITION;
+    if (number > 1) request->reasons |= DL_REASON_PASSING;
+}
+
+/* The caller gets its copy before the answer is judged. */
+static void dl_request_take(dl_sink *sink, const void *data, size_t size)
+{
+    dynalock_request *request =
+        (dynalock_request *)(void *)((char *)sink -
+                                     offsetof(dynalock_request, reader));
+    uint32_t room = 0;
+
+    if (request->answer != NULL && request->size < request->capacity)
+        room = request->capacity - request->size;
+    if (room > size) room = (uint32_t)size;
+    if (room != 0) memcpy(request->answer + request->size, data, room);
+    request->size += (uint32_t)size;
+    dl_reader_take(sink, data, size);
+}
+
+static void dl_request_prepare(dynalock_operation *operation)
+{
+    static const char names[] = "CancellationReasons,Code,";
+    dynalock_request *request = dl_request_of(operation);
+    dynalock_client *client = operation->client;
+
+    client->signing.target = request->target;
+    request->size = 0;
+    request->reasons = 0;
+    dl_reader_begin(&request->reader, client, names, dl_request_found);
+    request->reader.sink.take = dl_request_take;
+}
+
+static void dl_request_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    const dynalock_request *request =
+        (const dynalock_request *)(const void *)operation;
+
+    if (request->body != NULL) dl_put_text(sink, request->body);
+    else request->put_body(sink, request->context);
+}
+
+static dynalock_outcome dl_request_outcome(
+    const dynalock_request *request, dynalock_outcome outcome)
+{
+    static const char cancelled[] = "transactionca";
+    const char *type = request->operation.client->detail.type;
+
+    if ((int)outcome == DL_CONDITION_FAILED) return DYNALOCK_CONDITION;
+    if (outcome == DYNALOCK_OK && request->answer != NULL &&
+        request->size > request->capacity)
+        return DYNALOCK_BAD_BUFFER;
+    if (outcome != DYNALOCK_SERVICE_REFUSED ||
+        dl_begins(type, cancelled) == NULL)
+        return outcome;
+    if ((request->reasons & DL_REASON_CONDITION) != 0)
+        return DYNALOCK_CONDITION;
+    if ((request->reasons & DL_REASON_PASSING) != 0) return DYNALOCK_THROTTLED;
+    return outcome;
+}
+
+static void dl_request_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_request *request = dl_request_of(operation);
+    int unanswered = operation->client->exchange.fate == DL_FATE_SENT;
+
+    if (unanswered && request->unanswered < 255) request->unanswered++;
+    outcome = dl_request_outcome(request, outcome);
+    if ((request->repeatable || !unanswered) &&
+        dl_is_worth_trying(operation, outcome)) {
+        dl_back_off(operation, outcome);
+        return;
+    }
+    if (request->answer != NULL && request->size < request->capacity)
+        request->answer[request->size] = '\0';
+    dl_finish(operation, outcome);
+}
+
+static void dl_request_end(dynalock_operation *operation, unsigned why)
+{
+    dynalock_request *request = dl_request_of(operation);
+
+    if (dl_exchange_abandon(operation) && request->unanswered < 255)
+        request->unanswered++;
+    dl_finish(operation,
+        why == DL_END_EXPIRED ? DYNALOCK_NO_ANSWER : DYNALOCK_CANCELLED);
+}
+
+static const dynalock_steps dl_request_steps = { dl_request_prepare,
+    dl_request_answer, dl_request_end, dl_request_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+/* The target goes into a header: nothing but letters and digits. */
+static int dl_request_is_sound(const dynalock_request *request)
+{
+    size_t size;
+
+    if (request->target == NULL) return 0;
+    size = dl_count_plain(request->target, "");
+    return size != 0 && request->target[size] == '\0' &&
+           (request->body != NULL || request->put_body != NULL);
+}
+
+static dynalock_outcome dl_start_call(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_request *request = (dynalock_request *)object;
+
+    if (dl_is_listed(client, &request->operation)) return DYNALOCK_IN_USE;
+    request->operation.client = NULL;
+    request->operation.steps = &dl_request_steps;
+    if (!dl_request_is_sound(request)) return DYNALOCK_BAD_ARGUMENT;
+    request->unanswered = 0;
+    request->size = 0;
+    return dl_start_operation(client, &request->operation, wait_ms);
+}
+
+DYNALOCK_API void dynalock_put(
+    dynalock_sink *sink, const void *data, size_t size)
+{
+    dl_put(sink, data, size);
+}
+
+/* ===================================================================== */
+/* == fence: what ties a caller's own write to a lock                     */
+/* ===================================================================== */
+
+static const char dl_fence_missing[] = "attribute_not_exists";
+
+static void dl_fence_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_lock *lock = (const dynalock_lock *)fields->context;
+    const dynalock_client *client = lock->operation.client;
+
+    switch (letter) {
+    case 'O': dl_put_contents(sink, client->config.owner); break;
+    case 'F': dl_put_decimal(sink, lock->token); break;
+    case 'A': dl_put_version(sink, lock, 0); break;
+    case 'Z': dl_put_version(sink, lock, 0xffffffff); break;
+    case '!': dl_put_template(sink, dl_fence_missing, fields); break;
+    default:
+        if (letter <= '9') dl_put_text(sink, client->wants[letter - '0'].name);
+        else dl_read_put(fields, letter, sink);
+        break;
+    }
+}
+
+static dynalock_outcome dl_fence_write(const dynalock_client *client,
+    const dynalock_lock *lock, const char *text, char *buffer, size_t size)
+{
+    dynalock_outcome rc = dl_state(client, lock, dl_now(client), 0);
+    dl_fields fields;
+    dl_span span;
+
+    if (rc == DYNALOCK_AGAIN) return DYNALOCK_IN_USE;
+    if (rc != DYNALOCK_OK) return rc;
+    fields.put = dl_fence_put;
+    fields.context = lock;
+    fields.flags = client->config.sort_key_name != NULL ? DL_FLAG('Q') : 0;
+    if (client->wants == dl_record_wants) fields.flags |= DL_FLAG('R');
+    dl_put_template(dl_span_open(&span, buffer, size - 1, 0), text, &fields);
+    buffer[span.used] = '\0';
+    return span.total < size ? DYNALOCK_OK : DYNALOCK_BAD_BUFFER;
+}
+
+static dynalock_outcome dl_fence_text(const dynalock_client *client,
+    const dynalock_lock *lock, const char *text, char *buffer, size_t size)
+{
+    dynalock_outcome rc;
+
+    if (lock == NULL || buffer == NULL || size == 0 || !dl_enter_const(client))
+        return DYNALOCK_BAD_ARGUMENT;
+    buffer[0] = '\0';
+    rc = dl_fence_write(client, lock, text, buffer, size);
+    dl_leave(client);
+    if (rc != DYNALOCK_OK) buffer[0] = '\0'; /* half a condition is none */
+    return rc;
+}
+
+/* Renewals change the version within its acquisition; releases take it out of
+   that, but for another client's, which has a mark only ([R). */
+static const char dl_fence_condition[] =
+    "{'ConditionCheck':{'TableName':$T,'Key':{$P:{'S':$K}[Q,$Q:{'S':$S}]},"
+    "'ConditionExpression':'" DL_OWNER "=:o AND " DL_FENCE
+    "=:f AND " DL_VERSION " BETWEEN :a AND :z[R AND " DL_IS_MISSING
+    "(" DL_RELEASED ")]',"
+    "'ExpressionAttributeValues':{':o':{'S':'$O'},':f':{'N':'$F'},"
+    "':a':{'S':'$A'},':z':{'S':'$Z'}}}}";
+static const char dl_fence_clause[] =
+    "'ConditionExpression':'$!(fence) OR fence<=:fence',"
+    "'ExpressionAttributeValues':{':fence':{'N':'$F'}";
+
+DYNALOCK_API dynalock_outcome dynalock_fence_condition(
+    const dynalock_client *client, const dynalock_lock *lock, char *buffer,
+    size_t size)
+{
+    return dl_fence_text(client, lock, dl_fence_condition, buffer, size);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_fence_clause(
+    const dynalock_client *client, const dynalock_lock *lock, char *buffer,
+    size_t size)
+{
+    return dl_fence_text(client, lock, dl_fence_clause, buffer, size);
+}
+
+/* ===================================================================== */
+/* == table: does it fit? and making one that does                        */
+/* ===================================================================== */
+
+/*
+    state      on                                          goes to
+    FREE       check, create                               LOOK
+    LOOK       missing, and create                         CREATE
+    LOOK       active, and its keys fit                    TTL
+    LOOK       ended                                       FREE
+    CREATE     created, or another was faster              LOOK
+    CREATE     ended                                       FREE
+    TTL        off, and create                             SET
+    TTL        ended                                       FREE
+    SET        another was faster                          TTL
+    SET        ended                                       FREE
+*/
+enum {
+    DL_TABLE_FREE,
+    DL_TABLE_LOOK,
+    DL_TABLE_CREATE,
+    DL_TABLE_TTL,
+    DL_TABLE_SET
+};
+
+#define DL_TABLE_POLL_MS 1000
+
+static dynalock_table *dl_table_of(dynalock_operation *operation)
+{
+    return (dynalock_table *)(void *)operation; /* its first member */
+}
+
+/* ---- what the service tells ---- */
+
+static const char dl_table_names[] =
+    "Table,TableStatus,KeySchema,AttributeDefinitions,AttributeName,KeyType,"
+    "AttributeType,TimeToLiveDescription,TimeToLiveStatus,";
+
+enum { /* paths of these names */
+    DL_PATH_STATUS = 0x112,
+    DL_PATH_KEY = 0x1130, /* an element of KeySchema, */
+    DL_PATH_KEY_NAME = 0x11305,
+    DL_PATH_KEY_KIND = 0x11306,
+    DL_PATH_TYPE = 0x1140, /* of AttributeDefinitions */
+    DL_PATH_TYPE_NAME = 0x11405,
+    DL_PATH_TYPE_KIND = 0x11407,
+    DL_PATH_TTL_NAME = 0x185,
+    DL_PATH_TTL_STATUS = 0x189
+};
+
+enum { /* which of the config's names a text is */
+    DL_FITS_KEY = 1,
+    DL_FITS_SORT_KEY = 2,
+    DL_FITS_TTL = 4
+};
+
+/* Is the text this name, but for the escapes that the filter leaves? */
+static int dl_is_escaped(const char *name, const char *text, size_t size)
+{
+    const char *end = text + size;
+
+    if (name == NULL) return 0;
+    for (; *name != '\0'; name++) {
+        if ((*name == '"' || *name == '\\') &&
+            (text == end || *text++ != '\\'))
+            return 0;
+        if (text == end || *text++ != *name) return 0;
+    }
+    return text == end;
+}
+
+static void dl_table_name(dynalock_table *table, const char *text, size_t size)
+{
+    const dynalock_config *config = &table->operation.client->config;
+
+    table->fits = 0;
+    if (dl_is_escaped(config->key_name, text, size)) table->fits = DL_FITS_KEY;
+    if (dl_is_escaped(config->sort_key_name, text, size))
+        table->fits |= DL_FITS_SORT_KEY;
+    if (dl_is_escaped(config->ttl_attribute, text, size))
+        table->fits |= DL_FITS_TTL;
+    dl_copy_text(table->text, sizeof table->text, text, size);
+}
+
+/* An element of the schema has ended: one of the keys. */
+static void dl_table_key(dynalock_table *table)
+{
+    int sort = table->kind == 'R';
+
+    table->key_fits[sort] =
+        table->fits & (sort ? DL_FITS_SORT_KEY : DL_FITS_KEY);
+    memcpy(table->key[sort], table->text, sizeof table->text);
+}
+
+/* One of the definitions has. */
+static void dl_table_type(dynalock_table *table)
+{
+    if ((table->fits & DL_FITS_KEY) != 0) table->key_type[0][0] = table->kind;
+    if ((table->fits & DL_FITS_SORT_KEY) != 0)
+        table->key_type[1][0] = table->kind;
+}
+
+static void dl_table_found(
+    dl_reader *reader, uint32_t path, const char *text, size_t size)
+{
+    dynalock_table *table =
+        (dynalock_table *)(void *)((char *)reader -
+                                   offsetof(dynalock_table, reader));
+
+    if (text == NULL) {
+        if (path == DL_PATH_KEY) dl_table_key(table);
+        if (path == DL_PATH_TYPE) dl_table_type(table);
+        return;
+    }
+    switch (path) {
+    case DL_PATH_STATUS:
+    case DL_PATH_TTL_STATUS:
+        dl_copy_text(table->status, sizeof table->status, text, size);
+        break;
+    case DL_PATH_KEY_NAME:
+    case DL_PATH_TYPE_NAME:
+    case DL_PATH_TTL_NAME: dl_table_name(table, text, size); break;
+    case DL_PATH_KEY_KIND:
+    case DL_PATH_TYPE_KIND: table->kind = size != 0 ? text[0] : '\0'; break;
+    default: break;
+    }
+}
+
+/* ---- the requests ---- */
+
+static const char dl_table_look[] = "{'TableName':$T}";
+static const char dl_table_create[] =
+    "{'TableName':$T,'BillingMode':'PAY_PER_REQUEST','KeySchema':$("
+    "{'AttributeName':$P,'KeyType':'HASH'}"
+    "[Q,{'AttributeName':$Q,'KeyType':'RANGE'}]$),'AttributeDefinitions':$("
+    "{'AttributeName':$P,'AttributeType':'S'}"
+    "[Q,{'AttributeName':$Q,'AttributeType':'S'}]$)}";
+static const char dl_table_set_ttl[] =
+    "{'TableName':$T,'TimeToLiveSpecification':{'Enabled':true,"
+    "'AttributeName':$L}}";
+
+typedef struct dl_table_step {
+    const char *target;
+    const char *body;
+} dl_table_step;
+
+static const dl_table_step *dl_table_step_of(
+    const dynalock_operation *operation)
+{
+    static const char look[] = "DescribeTable", create[] = "CreateTable",
+                      look_ttl[] = "DescribeTimeToLive",
+                      set_ttl[] = "UpdateTimeToLive";
+    static const dl_table_step steps[] = {
+        /* LOOK comes first */
+        { look, dl_table_look },
+        { create, dl_table_create },
+        { look_ttl, dl_table_look },
+        { set_ttl, dl_table_set_ttl },
+    };
+
+    return &steps[operation->state - DL_TABLE_LOOK];
+}
+
+/* A template's brackets mean something else. */
+static void dl_table_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    if (letter == '(') dl_put(sink, "[", 1);
+    else if (letter == ')') dl_put(sink, "]", 1);
+    else dl_read_put(fields, letter, sink);
+}
+
+static void dl_table_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    dl_fields fields;
+
+    fields.put = dl_table_put;
+    fields.context = operation;
+    fields.flags =
+        operation->client->config.sort_key_name != NULL ? DL_FLAG('Q') : 0;
+    dl_put_template(sink, dl_table_step_of(operation)->body, &fields);
+}
+
+static void dl_table_prepare(dynalock_operation *operation)
+{
+    dynalock_table *table = dl_table_of(operation);
+
+    operation->client->signing.target = dl_table_step_of(operation)->target;
+    table->fits = 0;
+    table->kind = '\0';
+    table->text[0] = '\0';
+    table->status[0] = '\0';
+    memset(table->key_fits, 0, sizeof table->key_fits);
+    memset(table->key_type, 0, sizeof table->key_type);
+    memset(table->key, 0, sizeof table->key);
+    dl_reader_begin(
+        &table->reader, operation->client, dl_table_names, dl_table_found);
+}
+
+/* ---- what does not fit ---- */
+
+static const char dl_say_status[] = "status is $s";
+static const char dl_say_key[] = "partition key is $0, not $P";
+static const char dl_say_key_type[] = "partition key is of type $t, not S";
+static const char dl_say_sort_key[] = "sort key is $1, not $Q";
+static const char dl_say_sort_key_type[] = "sort key is of type $u, not S";
+static const char dl_say_ttl[] = "TTL attribute is $2, not $L";
+
+static void dl_say_text(dl_sink *sink, const char *text)
+{
+    static const char none[] = "none";
+
+    dl_put_text(sink, text[0] != '\0' ? text : none);
+}
+
+/* A name, cut to leave room for another. */
+static void dl_say_name(dl_sink *sink, const char *name)
+{
+    size_t size;
+
+    if (name == NULL || name[0] == '\0') {
+        dl_say_text(sink, "");
+        return;
+    }
+    size = strlen(name);
+    if (size > 36) size = 36;
+    dl_put(sink, "\"", 1);
+    dl_put(sink, name, size);
+    dl_put(sink, "\"", 1);
+}
+
+static void dl_say_put(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_table *table = (const dynalock_table *)fields->context;
+    const dynalock_config *config = &table->operation.client->config;
+
+    switch (letter) {
+    case 's': dl_put_text(sink, table->status); break;
+    case 't': dl_say_text(sink, table->key_type[0]); break;
+    case 'u': dl_say_text(sink, table->key_type[1]); break;
+    case '0': dl_say_name(sink, table->key[0]); break;
+    case '1': dl_say_name(sink, table->key[1]); break;
+    case '2': dl_say_name(sink, table->text); break;
+    case 'P': dl_say_name(sink, config->key_name); break;
+    case 'Q': dl_say_name(sink, config->sort_key_name); break;
+    default: dl_say_name(sink, config->ttl_attribute); break; /* L */
+    }
+}
+
+static void dl_table_say(const dynalock_table *table, const char *text)
+{
+    dynalock_detail *detail = &table->operation.client->detail;
+    dl_fields fields;
+    dl_span span;
+
+    fields.put = dl_say_put;
+    fields.context = table;
+    fields.flags = 0;
+    dl_put_template(
+        dl_span_open(&span, detail->message, sizeof detail->message - 1, 0),
+        text, &fields);
+    detail->message[span.used] = '\0';
+}
+
+/* NULL: the keys are as they should be. */
+static const char *dl_table_misfit(const dynalock_table *table)
+{
+    const dynalock_config *config = &table->operation.client->config;
+
+    if (!table->key_fits[0]) return dl_say_key;
+    if (table->key_type[0][0] != 'S') return dl_say_key_type;
+    if (!table->key_fits[1])
+        return table->key[1][0] != '\0' || config->sort_key_name != NULL
+                   ? dl_say_sort_key
+                   : NULL;
+    return table->key_type[1][0] != 'S' ? dl_say_sort_key_type : NULL;
+}
+
+/* ---- the answers ---- */
+
+/* Looks again in a while. */
+static void dl_table_wait(dynalock_table *table)
+{
+    dynalock_operation *operation = &table->operation;
+    dynalock_client *client = operation->client;
+    uint32_t pause =
+        (uint32_t)dl_least(client->config.poll_ms, DL_TABLE_POLL_MS);
+
+    table->failure = DYNALOCK_TABLE_NOT_READY;
+    operation->state = DL_TABLE_LOOK;
+    operation->due =
+        client->now + pause / 2 + dl_random(client, pause / 2 + 1);
+}
+
+static void dl_table_next(dynalock_operation *operation, uint8_t state)
+{
+    operation->state = state;
+    operation->due = operation->client->now;
+}
+
+/* UPDATING: another index or billing mode; its items can be used meanwhile. */
+static int dl_table_is_active(const dynalock_table *table)
+{
+    static const char states[] = "ACTIVE,UPDATING,";
+
+    return dl_reader_number(states, table->status, strlen(table->status)) != 0;
+}
+
+static void dl_table_looked(dynalock_table *table)
+{
+    dynalock_operation *operation = &table->operation;
+    const char *misfit = dl_table_misfit(table);
+
+    if (table->status[0] == '\0') {
+        dl_finish(operation, DYNALOCK_BAD_ANSWER);
+    } else if (!dl_table_is_active(table)) {
+        dl_table_say(table, dl_say_status);
+        if (table->patient) dl_table_wait(table);
+        else dl_finish(operation, DYNALOCK_TABLE_NOT_READY);
+    } else if (misfit != NULL) {
+        dl_table_say(table, misfit);
+        dl_finish(operation, DYNALOCK_TABLE_SHAPE);
+    } else {
+        dl_table_next(operation, DL_TABLE_TTL);
+    }
+}
+
+/* ENABLED, or ENABLING: that takes up to an hour, and needs no waiting for. */
+static void dl_table_looked_at_ttl(dynalock_table *table)
+{
+    static const char enabled[] = "enabl";
+    dynalock_operation *operation = &table->operation;
+    const dynalock_config *config = &operation->client->config;
+    int on = dl_begins(table->status, enabled) != NULL;
+    int wanted = config->ttl_attribute != NULL &&
+                 (!config->no_ttl || config->delete_on_release);
+
+    if (table->status[0] == '\0') {
+        dl_finish(operation, DYNALOCK_BAD_ANSWER);
+    } else if (on ? (table->fits & DL_FITS_TTL) != 0 : !wanted) {
+        dl_finish(operation, DYNALOCK_OK);
+    } else if (!on && table->creating) {
+        dl_table_next(operation, DL_TABLE_SET);
+    } else {
+        if (!on) table->text[0] = '\0';
+        dl_table_say(table, dl_say_ttl);
+        dl_finish(operation, DYNALOCK_TABLE_TTL);
+    }
+}
+
+static void dl_table_was_created(
+    dynalock_table *table, dynalock_outcome outcome)
+{
+    static const char in_use[] = "resourceinuse";
+    const dynalock_detail *detail = &table->operation.client->detail;
+
+    if (outcome == DYNALOCK_SERVICE_REFUSED &&
+        dl_begins(detail->type, in_use) != NULL)
+        outcome = DYNALOCK_OK;
+    if (outcome == DYNALOCK_OK)
+        dl_table_next(&table->operation, DL_TABLE_LOOK);
+    else dl_finish(&table->operation, outcome);
+}
+
+static void dl_table_ttl_was_set(
+    dynalock_table *table, dynalock_outcome outcome)
+{
+    static const char already[] = "timetolive is al";
+    const dynalock_detail *detail = &table->operation.client->detail;
+
+    if (outcome == DYNALOCK_SERVICE_REFUSED &&
+        dl_begins(detail->message, already) != NULL)
+        dl_table_next(&table->operation, DL_TABLE_TTL);
+    else dl_finish(&table->operation, outcome);
+}
+
+static int dl_table_tries_again(
+    dynalock_table *table, dynalock_outcome outcome)
+{
+    dynalock_operation *operation = &table->operation;
+
+    if (outcome == DYNALOCK_OK) operation->attempts = 0;
+    if (!(table->patient ? dl_is_passing(operation->client, outcome)
+                         : dl_is_worth_trying(operation, outcome)))
+        return 0;
+    table->failure = outcome;
+    dl_back_off(operation, outcome);
+    return 1;
+}
+
+static void dl_table_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_table *table = dl_table_of(operation);
+
+    if (dl_table_tries_again(table, outcome)) return;
+    if (operation->state == DL_TABLE_CREATE)
+        dl_table_was_created(table, outcome);
+    else if (operation->state == DL_TABLE_SET)
+        dl_table_ttl_was_set(table, outcome);
+    else if (outcome == DYNALOCK_TABLE_MISSING && table->creating)
+        dl_table_next(operation, DL_TABLE_CREATE);
+    else if (outcome != DYNALOCK_OK) dl_finish(operation, outcome);
+    else if (operation->state == DL_TABLE_LOOK) dl_table_looked(table);
+    else dl_table_looked_at_ttl(table);
+}
+
+static void dl_table_end(dynalock_operation *operation, unsigned why)
+{
+    (void)dl_exchange_abandon(operation);
+    dl_finish(
+        operation, why == DL_END_EXPIRED
+                       ? (dynalock_outcome)dl_table_of(operation)->failure
+                       : DYNALOCK_CANCELLED);
+}
+
+static const dynalock_steps dl_table_steps = { dl_table_prepare,
+    dl_table_answer, dl_table_end, dl_table_body, dl_record_rank,
+    dl_record_lease, 0 };
+
+static dynalock_outcome dl_table_init(const dynalock_client *client,
+    const char *name, dynalock_table *table, int creating)
+{
+    if (dl_is_listed(client, &table->operation)) return DYNALOCK_IN_USE;
+    memset(table, 0, sizeof *table);
+    table->operation.name.table = name;
+    table->creating = (uint8_t)creating;
+    return DYNALOCK_AGAIN;
+}
+
+static dynalock_outcome dl_start_table(
+    dynalock_client *client, void *object, uint32_t wait_ms)
+{
+    dynalock_table *table = (dynalock_table *)object;
+    dynalock_outcome rc = dl_check_table(dl_table(client, &table->operation));
+
+    table->failure = DYNALOCK_NO_ANSWER;
+    table->patient = wait_ms != 0;
+    if (rc == DYNALOCK_OK)
+        rc = dl_start_operation(client, &table->operation, wait_ms);
+    table->operation.steps = &dl_table_steps;
+    return rc;
+}
+
+/* ===================================================================== */
+/* == region: another host of the same region                             */
+/* ===================================================================== */
+
+/* docs.aws.amazon.com, "Federal Information Processing Standard (FIPS) 140" */
+static dynalock_outcome dl_region_fips(dynalock_client *client)
+{
+    static const char china[] = "cn-", gov_cloud[] = "us-gov-";
+    static const char host[] = "dynamodb-fips.$g.amazonaws.com";
+    const dynalock_config *config = &client->config;
+    dl_span span;
+
+    if (config->endpoint != NULL) return DYNALOCK_BAD_ENDPOINT;
+    if (client->exchange.state != DL_EXCHANGE_CLOSED) return DYNALOCK_IN_USE;
+    if (dl_begins(config->region, china) != NULL) return DYNALOCK_BAD_REGION;
+    if (dl_begins(config->region, gov_cloud) != NULL) return DYNALOCK_OK;
+    dl_put_signing(
+        dl_span_open(&span, client->host, sizeof client->host - 1, 0), host,
+        &client->signing);
+    client->host[span.used] = '\0';
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_use_fips(dynalock_client *client)
+{
+    dynalock_outcome rc;
+
+    if (!dl_enter(client)) return DYNALOCK_BAD_ARGUMENT;
+    rc = dl_region_fips(client);
+    dl_leave(client);
+    return rc;
+}
+
+/* ===================================================================== */
 /* == client: the public functions                                        */
 /* ===================================================================== */
 
@@ -7044,6 +9241,7 @@ DYNALOCK_API dynalock_outcome dynalock_client_init(
     client->signing.host = client->host;
     rc = dl_check_config(client);
     if (rc == DYNALOCK_OK) rc = dl_draw_owner(client);
+    client->filter.sink.take = dl_filter_take;
     if (rc != DYNALOCK_OK) memset(client, 0, sizeof *client);
     return rc;
 }
@@ -7334,6 +9532,144 @@ DYNALOCK_API dynalock_outcome dynalock_tidy(dynalock_client *client,
     return dl_call(client, dl_start_tidy, memory, 0);
 }
 
+/* `changed` is the caller's and must be there. */
+DYNALOCK_API dynalock_outcome dynalock_start_watch(
+    dynalock_client *client, const dynalock_name *name, dynalock_watch *watch)
+{
+    dynalock_outcome rc;
+
+    if (watch == NULL || watch->changed == NULL) return DYNALOCK_BAD_ARGUMENT;
+    rc = dl_check_read(client, name, &watch->record);
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_watch, watch, DYNALOCK_FOREVER);
+}
+
+/* The version number may stand in the memory that is to be cleared. */
+static dynalock_outcome dl_check_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn, dynalock_record *memory)
+{
+    dynalock_outcome rc;
+    char copy[DYNALOCK_RVN_SIZE];
+
+    if (!dl_is_name(rvn, sizeof copy - 1) || !dl_is_ready(client) ||
+        client->config.layout != dynalock_standard())
+        return DYNALOCK_BAD_ARGUMENT;
+    memcpy(copy, rvn, strlen(rvn) + 1);
+    rc = dl_check_read(client, name, memory);
+    if (rc == DYNALOCK_AGAIN) memcpy(memory->rvn, copy, strlen(copy) + 1);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn, dynalock_record *memory)
+{
+    dynalock_outcome rc = dl_check_break(client, name, rvn, memory);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_break, memory, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_break(dynalock_client *client,
+    const dynalock_name *name, const char *rvn, dynalock_record *memory)
+{
+    dynalock_outcome rc = dl_check_break(client, name, rvn, memory);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_break, memory, 0);
+}
+
+static dynalock_outcome dl_check_list(
+    dynalock_client *client, const char *table, dynalock_listing *listing)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || listing == NULL || listing->each == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    (void)dl_enter(client);
+    rc = dl_list_init(client, table, listing);
+    dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_list(
+    dynalock_client *client, const char *table, dynalock_listing *listing)
+{
+    dynalock_outcome rc = dl_check_list(client, table, listing);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_list, listing, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_list(
+    dynalock_client *client, const char *table, dynalock_listing *listing)
+{
+    dynalock_outcome rc = dl_check_list(client, table, listing);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_list, listing, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_call(
+    dynalock_client *client, dynalock_request *request)
+{
+    return dl_begin(client, dl_start_call, request, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_call(
+    dynalock_client *client, dynalock_request *request)
+{
+    return dl_call(client, dl_start_call, request, 0);
+}
+
+static dynalock_outcome dl_check_memory(dynalock_client *client,
+    const char *name, dynalock_table *memory, int creating)
+{
+    dynalock_outcome rc;
+
+    if (!dl_is_ready(client) || memory == NULL) return DYNALOCK_BAD_ARGUMENT;
+    (void)dl_enter(client);
+    rc = dl_table_init(client, name, memory, creating);
+    dl_leave(client);
+    return rc;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_table_check(
+    dynalock_client *client, const char *name, dynalock_table *memory)
+{
+    dynalock_outcome rc = dl_check_memory(client, name, memory, 0);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_table, memory, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_table_check(
+    dynalock_client *client, const char *name, dynalock_table *memory)
+{
+    dynalock_outcome rc = dl_check_memory(client, name, memory, 0);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_table, memory, 0);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_start_table_create(
+    dynalock_client *client, const char *name, dynalock_table *memory,
+    uint32_t wait_ms)
+{
+    dynalock_outcome rc = dl_check_memory(client, name, memory, 1);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_begin(client, dl_start_table, memory, wait_ms);
+}
+
+DYNALOCK_API dynalock_outcome dynalock_table_create(dynalock_client *client,
+    const char *name, dynalock_table *memory, uint32_t wait_ms)
+{
+    dynalock_outcome rc = dl_check_memory(client, name, memory, 1);
+
+    if (rc != DYNALOCK_AGAIN) return rc;
+    return dl_call(client, dl_start_table, memory, wait_ms);
+}
+
 DYNALOCK_API dynalock_outcome dynalock_start_group_acquire(
     dynalock_client *client, dynalock_group *group, uint32_t wait_ms)
 {
@@ -7383,6 +9719,11 @@ DYNALOCK_API dynalock_outcome dynalock_semaphore_acquire(
 }
 
 /* ---- the rest ---- */
+
+DYNALOCK_API int64_t dynalock_granted_ms(uint64_t fence)
+{
+    return (int64_t)fence;
+}
 
 DYNALOCK_API uint32_t dynalock_remaining_ms(
     const dynalock_client *client, const dynalock_lock *lock)
@@ -7711,7 +10052,7 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
     X(DYNALOCK_HELD, "This lock is held already.")                            \
     X(DYNALOCK_NOT_HELD, "This lock is not held.")                            \
     X(DYNALOCK_NO_FILE, "The file cannot be read.")                           \
-    X(DYNALOCK_BAD_FILE, "The file holds no sound certificate.")              \
+    X(DYNALOCK_BAD_FILE, "The file is malformed, or holds no certificate.")   \
     X(DYNALOCK_BAD_BLOB,                                                      \
         "This is not a saved lock, is damaged, or is of another owner.")      \
     X(DYNALOCK_BUSY, "Another owner holds the lock.")                         \
@@ -7733,8 +10074,13 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
         "altered.")                                                           \
     X(DYNALOCK_DANGER, "The lock is held, but not for long any more.")        \
     X(DYNALOCK_KEPT,                                                          \
-        "The item is held, was released less than an hour ago, or is not "    \
-        "there.")                                                             \
+        "The item was left alone: it is held, not there, released too "       \
+        "short ago, or not any more what was shown.")                         \
+    X(DYNALOCK_KEY_TOO_LONG,                                                  \
+        "The listing ends at a key that DYNALOCK_CURSOR_SIZE has no room "    \
+        "for.")                                                               \
+    X(DYNALOCK_CONDITION,                                                     \
+        "A condition of the request did not hold: nothing was written.")      \
     X(DYNALOCK_UNREACHABLE,                                                   \
         "No connection: check the network, host and port.")                   \
     X(DYNALOCK_DISCONNECTED,                                                  \
@@ -7765,6 +10111,8 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
         "The temporary credentials have expired.")                            \
     X(DYNALOCK_DENIED,                                                        \
         "These credentials lack a right on the table: see detail.message.")   \
+    X(DYNALOCK_CREDENTIALS_NOT_OFFERED,                                       \
+        "The profile asks for a way to credentials that is not offered.")     \
     X(DYNALOCK_THROTTLED,                                                     \
         "The service is throttling or saw conflicting writes.")               \
     X(DYNALOCK_SERVICE_FAILED, "The service failed (5xx).")                   \
@@ -7773,7 +10121,13 @@ DYNALOCK_API void dynalock_scope_leave(dynalock_scope *scope)
         "detail.message.")                                                    \
     X(DYNALOCK_TABLE_MISSING, "There is no such table in this region.")       \
     X(DYNALOCK_TABLE_SHAPE,                                                   \
-        "The table's keys have other names or types than the config says.")
+        "The table's keys have other names or types than the config says.")   \
+    X(DYNALOCK_TABLE_NOT_READY,                                               \
+        "The table is being created or deleted, or cannot be used: see "      \
+        "detail.message.")                                                    \
+    X(DYNALOCK_TABLE_TTL,                                                     \
+        "The table's TTL is off or on another attribute than the config "     \
+        "says: see detail.message.")
 
 DYNALOCK_API const char *dynalock_explain(dynalock_outcome outcome)
 {
@@ -7788,6 +10142,1575 @@ DYNALOCK_API const char *dynalock_explain(dynalock_outcome outcome)
 #undef DL_CASE
 #undef DL_SENTENCE
 }
+
+/* ===================================================================== */
+/* == credentials: those that are fetched, and fetched again              */
+/* ===================================================================== */
+
+/*
+The layers above know nothing of providers. A provider puts a stream before the
+client's that decides, when a connection is opened, what must come first: an
+exchange whose credentials are used up waits in `open` until others are there.
+It also adds an operation to the client's list when it is time to fetch some
+that no request waits for yet; all that this one does happens in `open` as well.
+
+One request to a source:
+
+    state      on                                   goes to
+    IDLE       the source asks                      OPEN
+    OPEN       the stream is open                   SEND
+    OPEN       failure, stop                        IDLE
+    SEND       all is sent                          RECEIVE
+    SEND       failure, stop                        IDLE
+    RECEIVE    answered, failure, stop              IDLE
+*/
+enum { DL_ASK_IDLE, DL_ASK_OPEN, DL_ASK_SEND, DL_ASK_RECEIVE };
+
+#define DL_RENEW_MS 300000u     /* before they expire; half of life at most */
+#define DL_UNTIL_MS 10000u      /* the same; a quarter at most */
+#define DL_SPREAD_MS 60000u     /* a fleet does not ask all at once */
+#define DL_PAUSE_MS 30000u      /* after a fetch that nobody waited for */
+#define DL_LIFE_LEAST_MS 900000 /* the shortest that AWS gives */
+/* The longest. (A clock that is years behind gives more.) */
+#define DL_LIFE_MOST_MS 43200000
+
+/* What `open` says when all was done in it, and when it was not the time for
+   it: not outcomes of any call. */
+#define DL_FETCHED DL_CONDITION_FAILED
+#define DL_NOT_NOW (-3)
+
+/* Arrays, not literals: what other sections have as well would otherwise stand
+   among the literals here, all of which the linker then keeps. */
+static const char dl_text_placeholder[] = "-";
+static const char dl_text_none[] = "";
+static const char dl_text_colon[] = ":";
+static const char dl_text_slash[] = "/";
+static const char dl_text_item[] = "Item";
+static const char dl_text_end[] = "}";
+static const char dl_text_message[] = "message";
+static const char dl_text_capital[] = "Message";
+static const char dl_text_plain[] = "http://";
+static const char dl_text_secure[] = "https://";
+static const char dl_text_host[] = ".-_";
+static const char dl_text_blanks[] = " \t\n\r";
+static const char dl_text_bracket[] = "]";
+
+static dynalock_provider *dl_provider(const dynalock_client *client)
+{
+    return (dynalock_provider *)client->config.refresh_context;
+}
+
+static char *dl_spare(const dynalock_provider *provider)
+{
+    return provider->memory + (provider->in_use ? 0 : provider->half);
+}
+
+/* ---- what was fetched ---- */
+
+/* For a header: no control character, no space. For a secret, which is in
+   none, spaces will do. */
+static int dl_is_printable(const char *text, size_t size, char least)
+{
+    while (size-- != 0) {
+        char c = *text++;
+
+        if (c < least || c > '~') return 0;
+    }
+    return 1;
+}
+
+/* Without the line's end that may follow it. */
+static size_t dl_count_token(const char *text)
+{
+    size_t size = strlen(text);
+
+    if (size != 0 && text[size - 1] == '\n') size--;
+    if (size != 0 && text[size - 1] == '\r') size--;
+    return size;
+}
+
+static int dl_is_sound(const dynalock_credentials *credentials)
+{
+    const char *token = credentials->token;
+
+    return dl_is_printable(
+               credentials->key_id, strlen(credentials->key_id), '!') &&
+           dl_is_printable(
+               credentials->secret, strlen(credentials->secret), ' ') &&
+           (token == NULL || dl_is_printable(token, strlen(token), '!'));
+}
+
+/* The spare half has become the one in use. */
+static void dl_provider_switch(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_credentials *fresh)
+{
+    provider->credentials = *fresh;
+    provider->in_use = !provider->in_use;
+    dl_wipe(dl_spare(provider), provider->half);
+    dl_take_credentials(client, &provider->credentials);
+}
+
+/* They live for so long from now on; 0: for ever. */
+static void dl_provider_date(
+    dynalock_client *client, dynalock_provider *provider, uint32_t life)
+{
+    uint32_t spread = dl_random(client, DL_SPREAD_MS);
+    uint32_t early = DL_RENEW_MS - spread;
+
+    provider->renew = DL_NEVER;
+    provider->until = DL_NEVER;
+    if (life == 0) return;
+    provider->renew = client->now + life - dl_least(early, life / 2);
+    provider->until = client->now + life - dl_least(DL_UNTIL_MS, life / 4);
+}
+
+/* The time by the source's own clock if it said, else by this device's: an
+   expiry is of the same clock. */
+static int64_t dl_source_unix_ms(const dynalock_client *client)
+{
+    const dynalock_response *response = &client->response;
+
+    if (response->date != 0 && (response->seen & DL_SEEN_AGE) == 0)
+        return (int64_t)response->date * 1000;
+    return (int64_t)dl_unix_ms(client);
+}
+
+/* Takes what stands in the spare half; fresh points there. */
+static dynalock_outcome dl_provider_take(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_credentials *fresh,
+    int64_t life)
+{
+    dynalock_outcome rc = dl_check_credentials(fresh);
+
+    if (rc != DYNALOCK_OK) return rc;
+    if (!dl_is_sound(fresh)) return DYNALOCK_BAD_ANSWER;
+    if (life < 0) return DYNALOCK_CREDENTIALS_EXPIRED;
+    if (life > DL_LIFE_MOST_MS) life = DL_LIFE_MOST_MS;
+    client->now = dl_now(client);
+    dl_provider_switch(client, provider, fresh);
+    dl_provider_date(client, provider, (uint32_t)life);
+    return DYNALOCK_OK;
+}
+
+/* Where it was copied to; NULL: it is NULL, or there is no room, which
+   span->total tells. */
+static const char *dl_provider_copy(dl_span *span, const char *text)
+{
+    char *at = span->at + span->used;
+
+    if (text == NULL) return NULL;
+    dl_put(&span->sink, text, strlen(text) + 1);
+    return at;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_provide(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_credentials *credentials,
+    int64_t expires_ms)
+{
+    dynalock_credentials fresh;
+    dynalock_outcome rc;
+    int64_t life = 0;
+    dl_span span;
+
+    if (client == NULL || provider == NULL || credentials == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    if (expires_ms != 0) life = expires_ms - (int64_t)dl_unix_ms(client);
+    if (expires_ms != 0 && life == 0) life = -1;
+    (void)dl_span_open(&span, dl_spare(provider), provider->half, 0);
+    fresh.key_id = dl_provider_copy(&span, credentials->key_id);
+    fresh.secret = dl_provider_copy(&span, credentials->secret);
+    fresh.token = dl_provider_copy(&span, credentials->token);
+    rc = DYNALOCK_BAD_BUFFER;
+    if (span.total == span.used)
+        rc = dl_provider_take(client, provider, &fresh, life);
+    if (rc != DYNALOCK_OK) dl_wipe(dl_spare(provider), provider->half);
+    return rc;
+}
+
+/* ---- a request to a source ---- */
+
+typedef struct dl_question {
+    const char *host; /* an IPv6 address without its brackets */
+    uint16_t port;
+    uint8_t secure; /* TLS, or the port's */
+    uint8_t is_json;
+    uint8_t is_nested; /* JSON: what counts is within "credentials" */
+    void (*put)(const dynalock_provider *provider, dl_sink *sink);
+} dl_question;
+
+/* Names the reason for the outcome that follows. */
+static dynalock_outcome dl_blame(dynalock_client *client,
+    const dynalock_provider *provider, dynalock_outcome outcome,
+    const char *why)
+{
+    dynalock_detail *detail = &client->detail;
+    const char *name = provider->source->name;
+
+    dl_copy_text(detail->type, sizeof detail->type, name, strlen(name));
+    dl_copy_text(detail->message, sizeof detail->message, why, strlen(why));
+    return outcome;
+}
+
+#ifndef DYNALOCK_NO_TLS
+/* Each host has its session; a host that asks who we are its profile, too. */
+static void dl_provider_swap_tls(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_tls *tls = client->config.tls;
+    br_ssl_session_parameters session = tls->session;
+    const dynalock_tls_profile *profile = tls->profile;
+
+    if (provider->profile != NULL) {
+        tls->profile = provider->profile;
+        provider->profile = profile;
+    }
+    tls->session = provider->session;
+    provider->session = session;
+    dl_wipe(&session, sizeof session);
+    dl_wipe(tls->buffer, sizeof tls->buffer); /* what came may be a secret */
+}
+
+static void dl_provider_swap(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    if (provider->stream != &dl_plain) dl_provider_swap_tls(client, provider);
+}
+#else
+static void dl_provider_swap(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    (void)client;
+    (void)provider;
+}
+#endif
+
+/* From the service's host to the source's. */
+static void dl_ask_begin(dynalock_client *client, dynalock_provider *provider,
+    const dl_question *question)
+{
+    const dynalock_config *config = &client->config;
+
+    provider->stream = &dl_plain;
+    if (question->secure) provider->stream = dl_stream(config);
+    provider->secure = config->secure_transport;
+    provider->port = client->port;
+    dl_copy(provider->host, client->host, sizeof provider->host);
+    client->config.secure_transport = question->secure && provider->secure;
+    client->port = question->port;
+    dl_copy_text(client->host, sizeof client->host, question->host,
+        strlen(question->host));
+    dl_provider_swap(client, provider);
+    provider->state = DL_ASK_OPEN;
+}
+
+/* And back. */
+static void dl_ask_end(dynalock_client *client, dynalock_provider *provider)
+{
+    if (provider->state == DL_ASK_IDLE) return;
+    provider->state = DL_ASK_IDLE;
+    provider->stream->close(client);
+    dl_provider_swap(client, provider);
+    client->config.secure_transport = provider->secure;
+    client->port = provider->port;
+    dl_copy(client->host, provider->host, sizeof client->host);
+    dl_wipe(&client->memory, sizeof client->memory);
+}
+
+static void dl_ask_fill(dynalock_client *client,
+    const dynalock_provider *provider, const dl_question *question)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    dl_span span;
+
+    question->put(provider, dl_span_open(&span, client->memory.window,
+                                sizeof client->memory.window, exchange->sent));
+    exchange->window_at = exchange->sent;
+    exchange->window_used = (uint16_t)span.used;
+    exchange->total = (uint32_t)span.total;
+}
+
+/* What a question to a nested answer calls "credentials" is the filter's
+   dl_text_item. */
+static void dl_answer_rename(dynalock_filter *filter)
+{
+    const char *name = filter->out + filter->start + 1;
+
+    if (filter->depth != 1 || filter->keep != DL_KEEP_NAME ||
+        !dl_equals(
+            name, (size_t)(filter->used - filter->start) - 1, "credentials"))
+        return;
+    filter->used = (uint16_t)(filter->start + 1);
+    dl_put_text(&filter->sink, dl_text_item);
+}
+
+static const char dl_name_id[] = "AccessKeyId";
+static const char dl_name_secret[] = "SecretAccessKey";
+static const char dl_name_token[] = "Token";
+static const char dl_name_expiry[] = "Expiration";
+static const char dl_name_code[] = "Code";
+static const char dl_nested_id[] = "accessKeyId";
+static const char dl_nested_secret[] = "secretAccessKey";
+static const char dl_nested_token[] = "sessionToken";
+static const char dl_nested_expiry[] = "expiration";
+
+/* The answer's texts stay in the spare half, wherever they come from. */
+static const dl_want dl_key_wants[] = {
+    { dl_name_id, 65535, DL_EXPECT_SCALAR },
+    { dl_name_secret, 65535, DL_EXPECT_SCALAR },
+    { dl_name_token, 65535, DL_EXPECT_SCALAR },
+    { dl_name_expiry, 65535, DL_EXPECT_SCALAR },
+    { dl_name_code, DL_TYPE_LIMIT, DL_EXPECT_TEXT },
+    { dl_text_message, DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
+    { dl_text_capital, DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
+    { NULL, 0, 0 },
+};
+static const dl_want dl_nested_wants[] = {
+    { dl_nested_id, 65535, DL_EXPECT_SCALAR },
+    { dl_nested_secret, 65535, DL_EXPECT_SCALAR },
+    { dl_nested_token, 65535, DL_EXPECT_SCALAR },
+    { dl_nested_expiry, 65535, DL_EXPECT_SCALAR },
+    { NULL, 0, 0 },
+};
+
+/* Behind a document there is nothing. */
+static int dl_answer_is_over(const dynalock_filter *filter)
+{
+    return filter->wants == dl_key_wants && filter->depth == 1 &&
+           filter->state == DL_JSON_AFTER;
+}
+
+static void dl_answer_byte(dynalock_filter *filter, char c)
+{
+    if (c == '"' && filter->state == DL_JSON_STRING) dl_answer_rename(filter);
+    if (dl_answer_is_over(filter) && !dl_is_in(c, dl_text_blanks))
+        dl_filter_bad(filter);
+    dl_put(&filter->sink, &c, 1);
+}
+
+static void dl_answer_take(dl_sink *sink, const void *data, size_t size)
+{
+    dynalock_answer *answer = (dynalock_answer *)(void *)sink;
+    const char *from = (const char *)data;
+
+    for (; size != 0; size--, from++) {
+        if (answer->filter != NULL) {
+            dl_answer_byte(answer->filter, *from);
+        } else {
+            if (answer->used < answer->size) answer->out[answer->used] = *from;
+            if (answer->used <= answer->size) answer->used++;
+        }
+    }
+}
+
+static void dl_answer_begin(dynalock_client *client,
+    dynalock_provider *provider, const dl_question *question)
+{
+    dynalock_answer *answer = &provider->answer;
+
+    answer->sink.take = dl_answer_take;
+    answer->filter = NULL;
+    answer->out = dl_spare(provider);
+    answer->size = provider->half;
+    answer->used = 0;
+    dl_response_begin(&client->response, &answer->sink);
+    if (!question->is_json) return;
+    answer->filter = &client->filter;
+    dl_filter_begin(&client->filter,
+        question->is_nested ? dl_nested_wants : dl_key_wants, answer->out,
+        (uint16_t)dl_least(answer->size, 65535));
+    if (!question->is_nested) dl_put_text(&client->filter.sink, "{\"Item\":");
+}
+
+/* 1: all has left. 0: not now. */
+static int32_t dl_ask_send(dynalock_client *client,
+    dynalock_provider *provider, const dl_question *question)
+{
+    dynalock_exchange *exchange = &client->exchange;
+    int32_t n = 1;
+
+    while (exchange->sent < exchange->total) {
+        uint32_t at = exchange->sent - exchange->window_at;
+
+        if (at == exchange->window_used) {
+            dl_ask_fill(client, provider, question);
+            at = 0;
+        }
+        n = provider->stream->write(
+            client, client->memory.window + at, exchange->window_used - at);
+        if (n <= 0) return n;
+        exchange->sent += (uint32_t)n;
+    }
+    n = provider->stream->flush(client);
+    if (n < 0) return n;
+    return n == 0;
+}
+
+/* 1: answered. 0: not now. */
+static int32_t dl_ask_receive(
+    dynalock_client *client, const dynalock_provider *provider)
+{
+    dynalock_response *response = &client->response;
+    char chunk[DL_CHUNK];
+    int32_t n = 1;
+    int i;
+
+    for (i = 0; i < DL_TURNS && n > 0 && !dl_http_ended(response); i++) {
+        n = provider->stream->read(client, chunk, sizeof chunk);
+        if (n > 0) (void)dl_response_feed(response, chunk, (size_t)n);
+        if (n != DYNALOCK_EOF) continue;
+        dl_response_eof(response);
+        if (response->state == DL_HTTP_BAD) n = DYNALOCK_DISCONNECTED;
+    }
+    dl_wipe(chunk, sizeof chunk);
+    if (dl_http_ended(response) && n != DYNALOCK_DISCONNECTED) return 1;
+    if (n > 0) client->exchange.interest = DYNALOCK_READ | DYNALOCK_WRITE;
+    return n < 0 ? n : 0;
+}
+
+static int32_t dl_ask_step(dynalock_client *client,
+    dynalock_provider *provider, const dl_question *question)
+{
+    int32_t rc;
+
+    switch (provider->state) {
+    case DL_ASK_OPEN:
+        rc = provider->stream->open(client);
+        if (rc == DYNALOCK_AGAIN) return 0;
+        if (rc != 0) return rc;
+        provider->state = DL_ASK_SEND;
+        client->exchange.unix_ms = dl_unix_ms(client);
+        client->exchange.sent = 0;
+        dl_ask_fill(client, provider, question);
+        return 1;
+    case DL_ASK_SEND:
+        rc = dl_ask_send(client, provider, question);
+        if (rc <= 0) return rc;
+        provider->state = DL_ASK_RECEIVE;
+        client->exchange.interest = DYNALOCK_READ;
+        dl_answer_begin(client, provider, question);
+        return 1;
+    default: return dl_ask_receive(client, provider);
+    }
+}
+
+/* Asks a source's host. DYNALOCK_OK: answered, client->response.status says
+   how. */
+static dynalock_outcome dl_ask(dynalock_client *client,
+    dynalock_provider *provider, const dl_question *question)
+{
+    uint8_t state;
+    int32_t rc;
+
+    if (question->secure && !client->config.secure_transport &&
+        client->config.tls == NULL)
+        return dl_blame(client, provider, DYNALOCK_BAD_TLS, "needs TLS");
+    if (provider->state == DL_ASK_IDLE)
+        dl_ask_begin(client, provider, question);
+    do {
+        state = provider->state;
+        rc = dl_ask_step(client, provider, question);
+    } while (rc > 0 && state != DL_ASK_RECEIVE);
+    if (rc == 0) return DYNALOCK_AGAIN;
+    dl_ask_end(client, provider);
+    client->detail.http_status = rc > 0 ? client->response.status : 0;
+    if (rc < 0)
+        return dl_blame(
+            client, provider, (dynalock_outcome)rc, "no connection");
+    if (client->response.state == DL_HTTP_BAD)
+        return dl_blame(client, provider, DYNALOCK_BAD_ANSWER, "not HTTP");
+    return DYNALOCK_OK;
+}
+
+/* ---- the answer ---- */
+
+/* What a status but 200 means. */
+static dynalock_outcome dl_status_outcome(uint16_t status)
+{
+    switch (status) {
+    case 401: return DYNALOCK_CREDENTIALS_REFUSED;
+    case 403: return DYNALOCK_DENIED;
+    case 404: return DYNALOCK_CREDENTIALS_MISSING;
+    case 429:
+    case 503: return DYNALOCK_THROTTLED;
+    default: break;
+    }
+    if (status >= 500) return DYNALOCK_SERVICE_FAILED;
+    return status >= 400 ? DYNALOCK_SERVICE_REFUSED : DYNALOCK_BAD_ANSWER;
+}
+
+/* Two digits at a time, from a fixed place. */
+static int dl_read_parts(const char *text, uint32_t *part, unsigned count)
+{
+    static const uint8_t places[] = { 0, 5, 8, 11, 14, 17 };
+    unsigned i;
+
+    for (i = 0; i < count; i++)
+        if (!dl_read_word(text + places[i], i == 0 ? 4 : 2, &part[i]))
+            return 0;
+    return 1;
+}
+
+/* "2018-01-18T09:18:06Z", with a fraction perhaps, as Unix milliseconds. 0:
+   it is not. Years begin in March, as in dl_date. */
+static int64_t dl_read_time(const char *text, size_t size)
+{
+    uint32_t part[6], year, month;
+    size_t at = 19;
+    int64_t days;
+
+    if (size < 20 || text[4] != '-' || text[7] != '-' ||
+        (text[10] | 32) != 't' || text[13] != ':' || text[16] != ':' ||
+        !dl_read_parts(text, part, 6))
+        return 0;
+    if (text[at] == '.') at += 1 + dl_count(text + at + 1, "0123456789");
+    if (!dl_equals(text + at, size - at, "Z") &&
+        !dl_equals(text + at, size - at, "+00:00"))
+        return 0;
+    if (part[0] < 1970 || part[1] - 1 >= 12 || part[2] - 1 >= 31 ||
+        part[3] > 23 || part[4] > 59 || part[5] > 60)
+        return 0;
+    month = (part[1] + 9) % 12;
+    year = part[0] - (part[1] < 3);
+    days = (int64_t)(365 * year + year / 4 - year / 100 + year / 400 +
+                     (153 * month + 2) / 5 + part[2]) -
+           719469;
+    return (((days * 24 + part[3]) * 60 + part[4]) * 60 + part[5]) * 1000;
+}
+
+/* What the filter has kept, as a document. The tokens need no memory but the
+   client's. */
+static int dl_answer_parse(
+    dynalock_client *client, const dynalock_provider *provider)
+{
+    dl_json *json = &client->json;
+    dynalock_filter *filter = &client->filter;
+    jsmn_parser parser;
+
+    if (filter->wants == dl_key_wants) dl_put_text(&filter->sink, dl_text_end);
+    json->text = dl_spare(provider);
+    json->tokens = client->memory.answer.tokens;
+    json->count = 0;
+    if (filter->state != DL_JSON_DONE) return 0;
+    jsmn_init(&parser);
+    json->count = jsmn_parse(&parser, json->text, filter->used,
+        (jsmntok_t *)(void *)client->memory.answer.tokens, DYNALOCK_TOKENS);
+    return json->count > 0;
+}
+
+/* A member's text; NULL: there is none, or it was too long for the memory,
+   which is an outcome. */
+static const char *dl_answer_text(const dl_json *json, int object,
+    const char *name, size_t *size, dynalock_outcome *outcome)
+{
+    int token = dl_json_member(json, object, name);
+    dl_found found;
+
+    dl_json_text(json, token, &found);
+    if (size != NULL) *size = found.size;
+    if (token != 0 && found.text == NULL) *outcome = DYNALOCK_BAD_BUFFER;
+    if (found.text != NULL && strlen(found.text) != found.size)
+        *outcome = DYNALOCK_BAD_ANSWER;
+    return found.text;
+}
+
+/* How long they live. 0: they do not say. */
+static int64_t dl_answer_life(
+    const dynalock_client *client, const char *text, size_t size)
+{
+    int64_t expires = dl_read_time(text, size);
+    int64_t life = expires - dl_source_unix_ms(client);
+
+    if (expires == 0) return 0;
+    return life > 0 ? life : -1;
+}
+
+/* The service's words about what went wrong. */
+static dynalock_outcome dl_answer_refused(dynalock_client *client,
+    const dynalock_provider *provider, dynalock_outcome outcome,
+    const char *words)
+{
+    return dl_blame(client, provider, outcome,
+        words != NULL ? words : "the host has refused");
+}
+
+/* The texts of a JSON answer that has come well; *life in milliseconds. */
+static dynalock_outcome dl_answer_texts(dynalock_client *client,
+    const dynalock_provider *provider, const dl_want *wants,
+    dynalock_credentials *fresh, int64_t *life)
+{
+    const dl_json *json = &client->json;
+    int item = dl_json_member(json, 0, dl_text_item);
+    dynalock_outcome rc = DYNALOCK_OK;
+    const char *expiration;
+    size_t size;
+
+    if (item == 0)
+        return dl_blame(
+            client, provider, DYNALOCK_BAD_ANSWER, "no credentials in it");
+    fresh->key_id = dl_answer_text(json, item, wants[0].name, NULL, &rc);
+    fresh->secret = dl_answer_text(json, item, wants[1].name, NULL, &rc);
+    fresh->token = dl_answer_text(json, item, wants[2].name, NULL, &rc);
+    expiration = dl_answer_text(json, item, wants[3].name, &size, &rc);
+    if (rc == DYNALOCK_BAD_BUFFER)
+        return dl_blame(client, provider, rc,
+            "more than the provider's memory has room for");
+    if (rc != DYNALOCK_OK || fresh->token == NULL || fresh->token[0] == '\0' ||
+        dl_check_credentials(fresh) != DYNALOCK_OK)
+        return dl_blame(
+            client, provider, DYNALOCK_BAD_ANSWER, "incomplete credentials");
+    *life = DL_LIFE_LEAST_MS; /* where it need not be told */
+    if (expiration != NULL || wants != dl_nested_wants)
+        *life = dl_answer_life(client, expiration, size);
+    if (*life == 0)
+        return dl_blame(client, provider, DYNALOCK_BAD_ANSWER,
+            "no time of expiry, or not one");
+    return DYNALOCK_OK;
+}
+
+/* A 200 may hold an error all the same. */
+static dynalock_outcome dl_answer_check(
+    dynalock_client *client, const dynalock_provider *provider, int object)
+{
+    const dl_json *json = &client->json;
+    dynalock_outcome ignored;
+    const char *words, *code;
+
+    words = dl_answer_text(json, object, dl_text_message, NULL, &ignored);
+    if (words == NULL)
+        words = dl_answer_text(json, object, dl_text_capital, NULL, &ignored);
+    if (client->response.status != 200)
+        return dl_answer_refused(client, provider,
+            dl_status_outcome(client->response.status), words);
+    code = dl_answer_text(json, object, dl_name_code, NULL, &ignored);
+    if (code == NULL || dl_equals(code, strlen(code), "Success"))
+        return DYNALOCK_OK;
+    return dl_answer_refused(client, provider, DYNALOCK_CREDENTIALS_REFUSED,
+        words != NULL ? words : code);
+}
+
+/* Reads credentials from a JSON answer. */
+static dynalock_outcome dl_answer_read(
+    dynalock_client *client, dynalock_provider *provider, const dl_want *wants)
+{
+    dynalock_credentials fresh;
+    dynalock_outcome rc;
+    int64_t life = 0;
+    int nested = wants == dl_nested_wants;
+
+    rc = dl_answer_check(client, provider,
+        nested ? 0 : dl_json_member(&client->json, 0, dl_text_item));
+    if (rc == DYNALOCK_OK)
+        rc = dl_answer_texts(client, provider, wants, &fresh, &life);
+    if (rc != DYNALOCK_OK) return rc;
+    rc = dl_provider_take(client, provider, &fresh, life);
+    if (rc == DYNALOCK_CREDENTIALS_EXPIRED)
+        return dl_blame(client, provider, rc,
+            "they have expired already, or this device's clock is wrong");
+    if (rc != DYNALOCK_OK)
+        return dl_blame(client, provider, rc, "characters no header may have");
+    return rc;
+}
+
+/* The end of a source's last request. */
+static dynalock_outcome dl_answer_finish(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    const dl_want *wants = client->filter.wants;
+    dynalock_outcome rc;
+
+    if (dl_answer_parse(client, provider)) {
+        rc = dl_answer_read(client, provider, wants);
+    } else if (client->response.status == 200) {
+        rc = dl_blame(client, provider, DYNALOCK_BAD_ANSWER, "not JSON");
+    } else {
+        rc = dl_answer_refused(client, provider,
+            dl_status_outcome(client->response.status), NULL);
+    }
+    return rc;
+}
+
+/* ---- the stream in front ---- */
+
+static void dl_fetch_stop(dynalock_client *client, dynalock_provider *provider)
+{
+    if (provider->fetching && provider->source->stop != NULL)
+        provider->source->stop(client, provider);
+    dl_ask_end(client, provider);
+    provider->fetching = 0;
+    provider->step = 0;
+    dl_wipe(dl_spare(provider), provider->half);
+}
+
+/* 0: fetched. */
+static int32_t dl_fetch(dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_outcome rc;
+
+    if (!provider->fetching)
+        DL_LOG(client, DYNALOCK_LOG_REFRESH, provider->source->name);
+    provider->fetching = 1;
+    rc = provider->source->step(client, provider);
+    if (rc == DYNALOCK_AGAIN) return rc;
+    dl_fetch_stop(client, provider);
+    if (rc == DYNALOCK_OK && client->now < provider->until) return 0;
+    if (rc == DYNALOCK_OK) rc = DYNALOCK_CREDENTIALS_MISSING;
+    if (client->detail.type[0] == '\0')
+        (void)dl_blame(client, provider, rc, dl_text_none);
+    return rc;
+}
+
+/* Every lock that is held has more than twice the time left that this
+   connection may take. (A lock's deadline is the end of its hold, or before.)
+ */
+static int dl_may_fetch(const dynalock_client *client)
+{
+    const dynalock_operation *at = client->operations;
+    uint64_t budget = client->exchange.deadline - client->now;
+
+    for (; at != NULL; at = at->next)
+        if (at->steps->lease(client, at, 0) != 0 &&
+            at->deadline < client->now + 2 * budget)
+            return 0;
+    return 1;
+}
+
+/* Time for a fetch that nothing waits for: it comes after this request. */
+static void dl_fetch_later(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    if (client->now < provider->renew || provider->operation.client != NULL)
+        return;
+    (void)dl_start_operation(client, &provider->operation, DYNALOCK_FOREVER);
+}
+
+static int32_t dl_provided_open_own(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    int32_t rc;
+
+    if (!provider->fetching && !dl_may_fetch(client)) return DL_NOT_NOW;
+    rc = dl_fetch(client, provider);
+    return rc == 0 ? DL_FETCHED : rc;
+}
+
+static int32_t dl_provided_open(dynalock_client *client)
+{
+    dynalock_provider *provider = dl_provider(client);
+    int32_t rc;
+
+    if (client->exchange.operation == &provider->operation)
+        return dl_provided_open_own(client, provider);
+    if (client->now >= provider->until) {
+        rc = dl_fetch(client, provider);
+        if (rc != 0) return rc;
+        dl_exchange_allow(client, client->config.connect_ms, 0);
+    }
+    dl_fetch_later(client, provider);
+    return dl_stream(&client->config)->open(client);
+}
+
+static int32_t dl_provided_write(
+    dynalock_client *client, const void *data, size_t size)
+{
+    return dl_stream(&client->config)->write(client, data, size);
+}
+
+static int32_t dl_provided_flush(dynalock_client *client)
+{
+    return dl_stream(&client->config)->flush(client);
+}
+
+static int32_t dl_provided_read(
+    dynalock_client *client, void *data, size_t size)
+{
+    return dl_stream(&client->config)->read(client, data, size);
+}
+
+/* The one who is about to use the connection needs another. */
+static int dl_provided_is_stale(dynalock_client *client)
+{
+    dynalock_provider *provider = dl_provider(client);
+
+    if (client->now >= provider->until ||
+        dl_next_due(client) == &provider->operation)
+        return 1;
+    dl_fetch_later(client, provider);
+    return dl_stream(&client->config)->is_stale(client);
+}
+
+static void dl_provided_close(dynalock_client *client)
+{
+    dynalock_provider *provider = dl_provider(client);
+
+    if (!provider->fetching) dl_stream(&client->config)->close(client);
+    else (void)dl_blame(client, provider, DYNALOCK_NO_ANSWER, "not in time");
+    dl_fetch_stop(client, provider);
+}
+
+static void dl_provided_wipe(dynalock_client *client)
+{
+    dynalock_provider *provider = dl_provider(client);
+
+    dl_wipe(provider->memory, 2 * (size_t)provider->half);
+    dl_stream(&client->config)->wipe(client);
+    dl_wipe(provider, sizeof *provider);
+}
+
+static const dynalock_stream dl_provided = { dl_provided_open,
+    dl_provided_write, dl_provided_flush, dl_provided_read,
+    dl_provided_is_stale, dl_provided_close, dl_provided_wipe };
+
+/* ---- its operation ---- */
+
+static void dl_fetch_prepare(dynalock_operation *operation)
+{
+    (void)operation; /* `open` never lets it come so far */
+}
+
+static void dl_fetch_body(const dynalock_operation *operation, dl_sink *sink)
+{
+    (void)operation;
+    (void)sink;
+}
+
+/* However it went: good credentials are still there, and the next request
+   after a pause brings another try. */
+static void dl_fetch_answer(
+    dynalock_operation *operation, dynalock_outcome outcome)
+{
+    dynalock_client *client = operation->client;
+    dynalock_provider *provider = (dynalock_provider *)(void *)operation;
+
+    if ((int)outcome != DL_FETCHED && (int)outcome != DL_NOT_NOW)
+        provider->renew =
+            client->now + DL_PAUSE_MS + dl_random(client, DL_PAUSE_MS);
+    dl_finish(operation, outcome);
+}
+
+static void dl_fetch_end(dynalock_operation *operation, unsigned why)
+{
+    (void)why;
+    (void)dl_exchange_abandon(operation);
+    dl_finish(operation, DYNALOCK_CANCELLED);
+}
+
+/* Behind every renewal, before all that can wait. */
+static uint64_t dl_fetch_rank(const dynalock_operation *operation)
+{
+    (void)operation;
+    return (uint64_t)1 << 62;
+}
+
+static const dynalock_steps dl_fetch_steps = { dl_fetch_prepare,
+    dl_fetch_answer, dl_fetch_end, dl_fetch_body, dl_fetch_rank,
+    dl_record_lease, 0 };
+
+/* Credentials were refused: the retry must have others. */
+static const dynalock_credentials *dl_provider_refused(void *context)
+{
+    dynalock_provider *provider = (dynalock_provider *)context;
+
+    provider->until = 0;
+    return &provider->credentials;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_provider_init(
+    dynalock_provider *provider, const dynalock_source *source, void *context,
+    void *memory, size_t size)
+{
+    if (provider == NULL || source == NULL || source->step == NULL ||
+        source->name == NULL || memory == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    memset(provider, 0, sizeof *provider);
+    if (size < 1024 || size > 131072) return DYNALOCK_BAD_BUFFER;
+    provider->source = source;
+    provider->context = context;
+    provider->memory = (char *)memory;
+    provider->half = (uint32_t)size / 2;
+    provider->credentials.key_id =
+        dl_text_placeholder; /* never sent: until is 0 */
+    provider->credentials.secret = dl_text_placeholder;
+    provider->operation.steps = &dl_fetch_steps;
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_set_provider(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    if (!dl_is_ready(client) || provider == NULL || provider->source == NULL ||
+        client->config.credentials != &provider->credentials)
+        return DYNALOCK_BAD_ARGUMENT;
+    client->config.refresh = dl_provider_refused;
+    client->config.refresh_context = provider;
+    client->stream = &dl_provided;
+    return DYNALOCK_OK;
+}
+
+/* ---- EC2 ---- */
+
+/* What a head's template says of the host. */
+static void dl_put_authority(
+    dl_sink *sink, const char *host, int bracketed, uint16_t port)
+{
+    dl_put_text(sink, bracketed ? "[" : dl_text_none);
+    dl_put_text(sink, host);
+    dl_put_text(sink, bracketed ? dl_text_bracket : dl_text_none);
+    if (port == 0) return;
+    dl_put_text(sink, dl_text_colon);
+    dl_put_decimal(sink, port);
+}
+
+static int dl_is_ipv6(const char *host)
+{
+    while (*host != '\0')
+        if (*host++ == ':') return 1;
+    return 0;
+}
+
+/* What a template's letters stand for, of a source. */
+static void dl_put_source_head(dl_sink *sink,
+    const dynalock_provider *provider, const char *head,
+    void (*put)(const dl_fields *, char, dl_sink *), uint32_t flags)
+{
+    dl_fields fields;
+
+    fields.put = put;
+    fields.context = provider;
+    fields.flags = flags;
+    dl_put_template(sink, head, &fields);
+}
+
+/*
+    state      on                                   goes to
+    TOKEN      the role is known                    KEYS
+    TOKEN      answered                             ROLE
+    ROLE       answered                             KEYS
+    ROLE       401, for the first time              TOKEN
+    KEYS       401, for the first time              TOKEN
+
+A failure and the end of KEYS are those of the fetch.
+*/
+enum { DL_EC2_TOKEN, DL_EC2_ROLE, DL_EC2_KEYS };
+
+#define DL_EC2_MS 2000u /* elsewhere nothing answers at its address */
+
+static const char dl_ec2_head[] =
+    "[PPUT /latest/api/token]"
+    "[GGET /latest/meta-data/iam/security-credentials/$r]"
+    " HTTP/1.1\r\nhost:$h\r\n"
+    "[Px-aws-ec2-metadata-token-ttl-seconds:60\r\ncontent-length:0\r\n]"
+    "[Gx-aws-ec2-metadata-token:$t\r\n]"
+    "connection:close\r\n\r\n";
+
+static const char *dl_ec2_host(const dynalock_ec2 *ec2)
+{
+    return ec2->host != NULL ? ec2->host : "169.254.169.254";
+}
+
+static const char *dl_ec2_role(const dynalock_ec2 *ec2)
+{
+    return ec2->role != NULL ? ec2->role : ec2->found;
+}
+
+static void dl_ec2_field(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_provider *provider =
+        (const dynalock_provider *)fields->context;
+    const dynalock_ec2 *ec2 = (const dynalock_ec2 *)provider->context;
+    const char *host = dl_ec2_host(ec2);
+
+    if (letter == 'h')
+        dl_put_authority(sink, host, dl_is_ipv6(host), ec2->port);
+    else if (letter == 't') dl_put_text(sink, ec2->token);
+    else if (provider->step == DL_EC2_KEYS)
+        dl_put_text(sink, dl_ec2_role(ec2));
+}
+
+static void dl_ec2_put(const dynalock_provider *provider, dl_sink *sink)
+{
+    dl_put_source_head(sink, provider, dl_ec2_head, dl_ec2_field,
+        provider->step == DL_EC2_TOKEN ? DL_FLAG('P') : DL_FLAG('G'));
+}
+
+/* The first line of a plain answer. BAD_ANSWER: not one word. */
+static dynalock_outcome dl_ec2_line(dynalock_client *client,
+    const dynalock_provider *provider, char *out, size_t capacity)
+{
+    const dynalock_answer *answer = &provider->answer;
+    size_t size = 0;
+    uint16_t status = client->response.status;
+
+    if (status != 200)
+        return dl_answer_refused(
+            client, provider, dl_status_outcome(status), NULL);
+    while (size < answer->used && size < answer->size &&
+           dl_is_printable(answer->out + size, 1, '!'))
+        size++;
+    if (size == 0)
+        return dl_blame(client, provider, DYNALOCK_BAD_ANSWER,
+            "an empty token or role name");
+    if (size >= capacity)
+        return dl_blame(client, provider, DYNALOCK_BAD_BUFFER,
+            "the token or role name is too long");
+    dl_copy_text(out, capacity, answer->out, size);
+    return DYNALOCK_OK;
+}
+
+/* The name goes into a path. */
+static dynalock_outcome dl_ec2_check_role(
+    dynalock_client *client, const dynalock_provider *provider)
+{
+    dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
+
+    if (ec2->found[dl_count_plain(ec2->found, "+=,.@_-")] == '\0')
+        return DYNALOCK_OK;
+    ec2->found[0] = '\0';
+    return dl_blame(
+        client, provider, DYNALOCK_BAD_ANSWER, "not the name of a role");
+}
+
+/* What follows an answer: AGAIN: the next request. */
+static dynalock_outcome dl_ec2_next(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
+    dynalock_outcome rc;
+
+    switch (provider->step) {
+    case DL_EC2_TOKEN:
+        rc = dl_ec2_line(client, provider, ec2->token, sizeof ec2->token);
+        provider->step =
+            dl_ec2_role(ec2)[0] != '\0' ? DL_EC2_KEYS : DL_EC2_ROLE;
+        break;
+    case DL_EC2_ROLE:
+        rc = dl_ec2_line(client, provider, ec2->found, sizeof ec2->found);
+        if (rc == DYNALOCK_OK) rc = dl_ec2_check_role(client, provider);
+        provider->step = DL_EC2_KEYS;
+        break;
+    default:
+        rc = dl_answer_finish(client, provider);
+        if (rc != DYNALOCK_OK) ec2->found[0] = '\0'; /* another role now? */
+        return rc;
+    }
+    return rc == DYNALOCK_OK ? DYNALOCK_AGAIN : rc;
+}
+
+static dynalock_outcome dl_ec2_step(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
+    dynalock_exchange *exchange = &client->exchange;
+    dl_question question = { NULL, 80, 0, 0, 0, dl_ec2_put };
+    dynalock_outcome rc;
+
+    question.host = dl_ec2_host(ec2);
+    if (ec2->port != 0) question.port = ec2->port;
+    if (provider->step == DL_EC2_TOKEN && provider->state == DL_ASK_IDLE)
+        exchange->deadline =
+            dl_least(exchange->deadline, client->now + DL_EC2_MS);
+    do {
+        question.is_json = provider->step == DL_EC2_KEYS;
+        rc = dl_ask(client, provider, &question);
+        if (rc != DYNALOCK_OK) return rc;
+        if (client->response.status == 401 && provider->step != DL_EC2_TOKEN &&
+            !ec2->again) {
+            ec2->again = 1;
+            provider->step = DL_EC2_TOKEN;
+            rc = DYNALOCK_AGAIN;
+        } else {
+            rc = dl_ec2_next(client, provider);
+        }
+    } while (rc == DYNALOCK_AGAIN);
+    return rc;
+}
+
+static void dl_ec2_stop(dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
+
+    (void)client;
+    ec2->again = 0;
+    dl_wipe(ec2->token, sizeof ec2->token);
+}
+
+DYNALOCK_API const dynalock_source *dynalock_source_ec2(void)
+{
+    static const char name[] = "EC2 metadata";
+    static const dynalock_source source = { name, dl_ec2_step, dl_ec2_stop };
+
+    return &source;
+}
+
+/* ---- containers ---- */
+
+/* Four numbers, 0 to 255, without leading zeros; 0: it is not that. */
+static int dl_read_ipv4(const char *text, uint32_t *address)
+{
+    uint32_t part, i;
+    size_t size;
+
+    *address = 0;
+    for (i = 0; i < 4; i++) {
+        size = dl_count(text, "0123456789");
+        if (size == 0 || size > 3 || (size > 1 && *text == '0') ||
+            !dl_read_word(text, size, &part) || part > 255)
+            return 0;
+        *address = *address << 8 | part;
+        text += size;
+        if (*text != (i < 3 ? '.' : '\0')) return 0;
+        text++;
+    }
+    return 1;
+}
+
+/* Plain HTTP goes to these alone. */
+static int dl_container_allows(const dynalock_container *container)
+{
+    const char *host = container->host;
+    uint32_t address;
+
+    if (container->secure) return 1;
+    if (container->bracketed)
+        return dl_equals(host, strlen(host), "::1") ||
+               dl_equals(host, strlen(host), "fd00:ec2::23");
+    return dl_read_ipv4(host, &address) &&
+           (address >> 24 == 127 || address == 0xa9feaa02 ||
+               address == 0xa9feaa17);
+}
+
+/* The host's name; returns what stands behind it. NULL: none that can be. */
+static const char *dl_container_host(
+    dynalock_container *container, const char *at)
+{
+    size_t size;
+
+    container->bracketed = *at == '[';
+    if (container->bracketed) at++;
+    size = dl_count_plain(at, container->bracketed ? ":." : dl_text_host);
+    if (size == 0 || size >= sizeof container->host) return NULL;
+    dl_copy_text(container->host, sizeof container->host, at, size);
+    at += size;
+    if (container->bracketed && *at++ != ']') return NULL;
+    return at;
+}
+
+/* ":8080", or nothing. */
+static const char *dl_container_port(
+    dynalock_container *container, const char *at)
+{
+    uint32_t port;
+    size_t size;
+
+    container->port = 0;
+    if (*at != ':') return at;
+    size = dl_count(at + 1, "0123456789");
+    if (!dl_read_word(at + 1, size, &port) || port - 1 >= 65535) return NULL;
+    container->port = (uint16_t)port;
+    return at + 1 + size;
+}
+
+static int dl_container_read_uri(dynalock_container *container)
+{
+    const char *at = container->uri;
+
+    container->secure = 0;
+    if (at == NULL || !dl_is_printable(at, strlen(at), '!')) return 0;
+    if (*at == '/') {
+        container->bracketed = 0;
+        container->port = 0;
+        dl_copy_text(
+            container->host, sizeof container->host, "169.254.170.2", 13);
+    } else {
+        container->secure = dl_begins(at, dl_text_secure) != NULL;
+        if (!container->secure && dl_begins(at, dl_text_plain) == NULL)
+            return 0;
+        at = dl_container_host(container, at + 7 + container->secure);
+        if (at != NULL) at = dl_container_port(container, at);
+        if (at == NULL || (*at != '/' && *at != '?' && *at != '\0')) return 0;
+    }
+    container->path = at;
+    return dl_container_allows(container);
+}
+
+static void dl_container_field(
+    const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_provider *provider =
+        (const dynalock_provider *)fields->context;
+    const dynalock_container *container =
+        (const dynalock_container *)provider->context;
+    const char *token = container->authorization;
+
+    if (letter == 'h')
+        dl_put_authority(
+            sink, container->host, container->bracketed, container->port);
+    else if (letter == 'u') {
+        if (container->path[0] != '/') dl_put_text(sink, dl_text_slash);
+        dl_put_text(sink, container->path);
+    } else dl_put(sink, token, dl_count_token(token));
+}
+
+static void dl_container_put(const dynalock_provider *provider, dl_sink *sink)
+{
+    const dynalock_container *container =
+        (const dynalock_container *)provider->context;
+
+    dl_put_source_head(sink, provider,
+        "GET $u HTTP/1.1\r\nhost:$h\r\naccept:application/json\r\n"
+        "[Aauthorization:$a\r\n]connection:close\r\n\r\n",
+        dl_container_field,
+        container->authorization != NULL ? DL_FLAG('A') : 0);
+}
+
+/* Once for each fetch. */
+static dynalock_outcome dl_container_begin(
+    dynalock_client *client, const dynalock_provider *provider)
+{
+    dynalock_container *container = (dynalock_container *)provider->context;
+    const char *token;
+
+    if (!dl_container_read_uri(container))
+        return dl_blame(client, provider, DYNALOCK_BAD_ENDPOINT,
+            "not a URI that credentials may come from");
+    if (container->authorize != NULL) {
+        container->authorization = container->authorize(container->context);
+        if (container->authorization == NULL)
+            return dl_blame(client, provider, DYNALOCK_NO_FILE,
+                "the authorization token cannot be read");
+    }
+    token = container->authorization;
+    if (token != NULL && !dl_is_printable(token, dl_count_token(token), ' '))
+        return dl_blame(client, provider, DYNALOCK_BAD_FILE,
+            "the authorization token has characters no header may have");
+    return DYNALOCK_OK;
+}
+
+static dynalock_outcome dl_container_step(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_container *container = (dynalock_container *)provider->context;
+    dl_question question = { NULL, 80, 0, 1, 0, dl_container_put };
+    dynalock_outcome rc = DYNALOCK_OK;
+
+    if (provider->state == DL_ASK_IDLE)
+        rc = dl_container_begin(client, provider);
+    if (rc != DYNALOCK_OK) return rc;
+    question.host = container->host;
+    question.secure = container->secure;
+    if (container->secure) question.port = 443;
+    if (container->port != 0) question.port = container->port;
+    rc = dl_ask(client, provider, &question);
+    return rc == DYNALOCK_OK ? dl_answer_finish(client, provider) : rc;
+}
+
+DYNALOCK_API const dynalock_source *dynalock_source_container(void)
+{
+    static const char name[] = "container";
+    static const dynalock_source source = { name, dl_container_step, NULL };
+
+    return &source;
+}
+
+/* ---- AWS IoT Core ---- */
+
+#ifndef DYNALOCK_NO_TLS
+
+static void dl_identity_present_ec(
+    dynalock_tls *tls, const dynalock_identity *identity)
+{
+    br_ssl_client_set_single_ec(&tls->client, identity->chain,
+        identity->chain_count, identity->ec_key, BR_KEYTYPE_SIGN,
+        BR_KEYTYPE_EC, tls->client.eng.iec, &br_ecdsa_i31_sign_asn1);
+}
+
+static void dl_identity_present_rsa(
+    dynalock_tls *tls, const dynalock_identity *identity)
+{
+    br_ssl_client_set_single_rsa(&tls->client, identity->chain,
+        identity->chain_count, identity->rsa_key, &br_rsa_i31_pkcs1_sign);
+}
+
+DYNALOCK_API void dynalock_identity_ec(dynalock_identity *identity,
+    const br_x509_certificate *chain, size_t chain_count,
+    const br_ec_private_key *key)
+{
+    memset(identity, 0, sizeof *identity);
+    identity->present = dl_identity_present_ec;
+    identity->chain = chain;
+    identity->chain_count = chain_count;
+    identity->ec_key = key;
+}
+
+DYNALOCK_API void dynalock_identity_rsa(dynalock_identity *identity,
+    const br_x509_certificate *chain, size_t chain_count,
+    const br_rsa_private_key *key)
+{
+    memset(identity, 0, sizeof *identity);
+    identity->present = dl_identity_present_rsa;
+    identity->chain = chain;
+    identity->chain_count = chain_count;
+    identity->rsa_key = key;
+}
+
+/* The client's own profile, and the certificate. */
+static void dl_iot_setup(dynalock_tls *tls)
+{
+    const dynalock_iot *iot = (const dynalock_iot *)(const void *)tls->profile;
+
+    iot->own->setup(tls);
+    iot->identity->present(tls, iot->identity);
+}
+
+#endif /* DYNALOCK_NO_TLS */
+
+static void dl_iot_field(const dl_fields *fields, char letter, dl_sink *sink)
+{
+    const dynalock_provider *provider =
+        (const dynalock_provider *)fields->context;
+    const dynalock_iot *iot = (const dynalock_iot *)provider->context;
+
+    if (letter == 'h') dl_put_authority(sink, iot->host, 0, iot->port);
+    else dl_put_text(sink, letter == 'a' ? iot->role_alias : iot->thing);
+}
+
+static void dl_iot_put(const dynalock_provider *provider, dl_sink *sink)
+{
+    const dynalock_iot *iot = (const dynalock_iot *)provider->context;
+
+    dl_put_source_head(sink, provider,
+        "GET /role-aliases/$a/credentials HTTP/1.1\r\nhost:$h\r\n"
+        "[Tx-amzn-iot-thingname:$t\r\n]accept:application/json\r\n"
+        "connection:close\r\n\r\n",
+        dl_iot_field, iot->thing != NULL ? DL_FLAG('T') : 0);
+}
+
+static int dl_is_header_word(const char *text, size_t most)
+{
+    return text != NULL && text[0] != '\0' && strlen(text) <= most &&
+           dl_is_printable(text, strlen(text), '!');
+}
+
+static int dl_iot_is_sound(const dynalock_iot *iot)
+{
+    return dl_is_header_word(iot->host, DYNALOCK_HOST_SIZE - 1) &&
+           dl_is_header_word(iot->role_alias, 128) &&
+           (iot->thing == NULL || dl_is_header_word(iot->thing, 128));
+}
+
+#ifndef DYNALOCK_NO_TLS
+static int dl_iot_identify(
+    dynalock_client *client, dynalock_provider *provider, dynalock_iot *iot)
+{
+    const dynalock_tls *tls = client->config.tls;
+
+    if (tls == NULL) return iot->identity == NULL;
+    if (iot->identity == NULL) return 0;
+    iot->own = tls->profile;
+    iot->profile.setup = dl_iot_setup;
+    provider->profile = &iot->profile;
+    return 1;
+}
+#else
+static int dl_iot_identify(
+    dynalock_client *client, dynalock_provider *provider, dynalock_iot *iot)
+{
+    (void)client;
+    (void)provider;
+    (void)iot;
+    return 1;
+}
+#endif
+
+static dynalock_outcome dl_iot_begin(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_iot *iot = (dynalock_iot *)provider->context;
+
+    if (dl_iot_is_sound(iot) && dl_iot_identify(client, provider, iot))
+        return DYNALOCK_OK;
+    return dl_blame(client, provider, DYNALOCK_BAD_ARGUMENT,
+        "host, role alias, thing or identity cannot be");
+}
+
+static dynalock_outcome dl_iot_step(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    const dynalock_iot *iot = (const dynalock_iot *)provider->context;
+    dl_question question = { NULL, 443, 1, 1, 1, dl_iot_put };
+    dynalock_outcome rc = DYNALOCK_OK;
+
+    if (provider->state == DL_ASK_IDLE) rc = dl_iot_begin(client, provider);
+    if (rc != DYNALOCK_OK) return rc;
+    question.host = iot->host;
+    if (iot->port != 0) question.port = iot->port;
+    rc = dl_ask(client, provider, &question);
+    return rc == DYNALOCK_OK ? dl_answer_finish(client, provider) : rc;
+}
+
+DYNALOCK_API const dynalock_source *dynalock_source_iot(void)
+{
+    static const char name[] = "AWS IoT";
+    static const dynalock_source source = { name, dl_iot_step, NULL };
+
+    return &source;
+}
+
+/* ===================================================================== */
+/* == anchors: Amazon's roots                                             */
+/* ===================================================================== */
+
+#if !defined(DYNALOCK_NO_TLS) && !defined(DYNALOCK_NO_AMAZON)
+
+/* made by tools/gen_anchors */
+/* clang-format off */
+static const unsigned char dl_amazon_roots[] = {
+    /* Amazon Root CA 1 */
+    59,48,57,49,11,48,9,6,3,85,4,6,19,2,85,83,49,15,
+    48,13,6,3,85,4,10,19,6,65,109,97,122,111,110,49,25,48,
+    23,6,3,85,4,3,19,16,65,109,97,122,111,110,32,82,111,111,
+    116,32,67,65,32,49,0,1,0,178,120,128,113,202,120,213,227,113,
+    175,71,128,80,116,125,110,216,215,136,118,244,153,104,247,88,33,96,
+    249,116,132,1,47,172,2,45,134,211,160,67,122,78,178,164,208,54,
+    186,1,190,141,219,72,200,7,23,54,76,244,238,136,35,199,62,235,
+    55,245,181,25,248,73,104,176,222,215,185,118,56,29,97,158,164,254,
+    130,54,165,229,74,86,228,69,225,249,253,180,22,250,116,218,156,155,
+    53,57,47,250,176,32,80,6,108,122,208,128,178,166,249,175,236,71,
+    25,143,80,56,7,220,162,135,57,88,248,186,213,169,249,72,103,48,
+    150,238,148,120,94,111,137,163,81,192,48,134,102,161,69,102,186,84,
+    235,163,195,145,249,72,220,255,209,232,48,45,125,45,116,112,53,215,
+    136,36,247,158,196,89,110,187,115,135,23,242,50,70,40,184,67,250,
+    183,29,170,202,180,242,159,36,14,45,75,247,113,92,94,105,255,234,
+    149,2,203,56,138,174,80,56,111,219,251,45,98,27,197,199,30,84,
+    225,119,224,103,200,15,156,135,35,214,63,64,32,127,32,128,196,128,
+    76,62,59,36,38,142,4,174,108,154,200,170,13,
+    /* Amazon Root CA 2 */
+    59,48,57,49,11,48,9,6,3,85,4,6,19,2,85,83,49,15,
+    48,13,6,3,85,4,10,19,6,65,109,97,122,111,110,49,25,48,
+    23,6,3,85,4,3,19,16,65,109,97,122,111,110,32,82,111,111,
+    116,32,67,65,32,50,0,2,0,173,150,159,45,156,74,76,74,129,
+    121,81,153,236,138,203,107,96,81,19,188,77,109,6,252,176,8,141,
+    221,25,16,106,199,38,12,53,216,192,111,32,132,233,148,177,155,133,
+    3,195,91,219,74,232,200,248,144,118,217,91,79,227,76,232,6,54,
+    77,204,154,172,61,12,144,43,146,212,6,25,96,172,55,68,121,133,
+    129,130,173,90,55,224,13,204,157,166,76,82,118,234,67,157,183,4,
+    209,80,246,85,224,213,210,166,73,133,233,55,233,202,126,174,92,149,
+    77,72,154,63,174,32,90,109,136,149,217,52,184,82,26,67,144,176,
+    191,108,5,185,182,120,183,234,208,228,58,60,18,83,98,255,74,242,
+    123,190,53,5,169,18,52,227,243,100,116,98,44,61,0,73,90,40,
+    254,50,68,187,135,221,101,39,2,113,59,218,74,247,31,218,205,247,
+    33,85,144,79,15,236,174,130,225,159,107,217,69,211,187,240,95,135,
+    237,60,44,57,134,218,63,222,236,114,85,235,121,163,173,219,221,124,
+    176,186,28,206,252,222,79,53,118,207,15,248,120,31,106,54,81,70,
+    39,97,91,233,158,207,240,162,85,125,124,37,138,111,47,180,197,207,
+    132,46,43,253,13,81,16,108,251,95,27,188,27,126,197,174,59,152,
+    1,49,146,255,11,87,244,154,178,185,87,233,171,239,13,118,209,240,
+    238,244,206,134,167,224,110,233,180,105,161,223,105,246,51,198,105,46,
+    151,19,158,165,135,176,87,16,129,55,201,83,179,187,127,246,146,209,
+    156,208,24,244,146,110,218,131,79,166,99,153,76,165,251,94,239,33,
+    100,122,32,95,108,100,133,21,203,55,233,98,12,11,42,22,220,1,
+    46,50,218,62,75,245,158,58,246,23,64,148,239,158,145,8,134,250,
+    190,99,168,90,51,236,203,116,67,149,249,108,105,82,54,199,41,111,
+    252,85,3,92,31,251,159,189,71,235,231,73,71,149,11,78,137,34,
+    9,73,224,245,97,30,241,191,46,138,114,110,128,89,255,87,58,249,
+    117,50,163,78,95,236,237,40,98,217,77,115,242,204,129,23,96,237,
+    205,235,220,219,167,202,197,126,2,189,242,84,8,84,253,180,45,9,
+    44,23,84,74,152,209,84,225,81,103,8,210,237,110,126,111,63,210,
+    45,129,89,41,102,203,144,57,149,17,30,116,39,254,221,235,175,
+    /* Amazon Root CA 3 */
+    59,48,57,49,11,48,9,6,3,85,4,6,19,2,85,83,49,15,
+    48,13,6,3,85,4,10,19,6,65,109,97,122,111,110,49,25,48,
+    23,6,3,85,4,3,19,16,65,109,97,122,111,110,32,82,111,111,
+    116,32,67,65,32,51,23,0,65,4,41,151,167,198,65,127,192,13,
+    155,232,1,27,86,198,242,82,165,186,45,178,18,232,210,46,215,250,
+    201,197,216,170,109,31,115,129,59,59,152,107,57,124,51,165,197,78,
+    134,142,128,23,104,98,69,87,125,68,88,29,179,55,229,103,8,235,
+    102,222,
+    /* Amazon Root CA 4 */
+    59,48,57,49,11,48,9,6,3,85,4,6,19,2,85,83,49,15,
+    48,13,6,3,85,4,10,19,6,65,109,97,122,111,110,49,25,48,
+    23,6,3,85,4,3,19,16,65,109,97,122,111,110,32,82,111,111,
+    116,32,67,65,32,52,24,0,97,4,210,171,138,55,79,163,83,13,
+    254,193,138,123,75,168,123,70,75,99,176,98,246,45,27,219,8,113,
+    33,210,0,232,99,189,154,39,251,240,57,110,93,234,61,165,201,129,
+    170,163,91,32,152,69,93,22,219,253,232,16,109,227,156,224,227,189,
+    95,132,98,243,112,100,51,160,203,36,47,112,186,136,161,42,160,117,
+    248,129,174,98,6,196,129,219,57,110,41,176,30,250,46,92,
+    /* Starfield Services Root Certificate Authority - G2 */
+    155,48,129,152,49,11,48,9,6,3,85,4,6,19,2,85,83,49,
+    16,48,14,6,3,85,4,8,19,7,65,114,105,122,111,110,97,49,
+    19,48,17,6,3,85,4,7,19,10,83,99,111,116,116,115,100,97,
+    108,101,49,37,48,35,6,3,85,4,10,19,28,83,116,97,114,102,
+    105,101,108,100,32,84,101,99,104,110,111,108,111,103,105,101,115,44,
+    32,73,110,99,46,49,59,48,57,6,3,85,4,3,19,50,83,116,
+    97,114,102,105,101,108,100,32,83,101,114,118,105,99,101,115,32,82,
+    111,111,116,32,67,101,114,116,105,102,105,99,97,116,101,32,65,117,
+    116,104,111,114,105,116,121,32,45,32,71,50,0,1,0,213,12,58,
+    196,42,249,78,226,245,190,25,151,95,142,136,83,177,31,63,203,207,
+    159,32,19,109,41,58,200,15,125,60,247,107,118,56,99,217,54,96,
+    168,155,94,92,0,128,178,47,89,127,246,135,249,37,67,134,231,105,
+    27,82,154,144,225,113,227,216,45,13,78,111,246,200,73,217,182,243,
+    26,86,174,43,182,116,20,235,207,251,38,227,26,186,29,150,46,106,
+    59,88,148,137,71,86,255,37,160,147,112,83,131,218,132,116,20,195,
+    103,158,4,104,58,223,142,64,90,29,74,78,207,67,145,59,231,86,
+    214,0,112,203,82,238,123,125,174,58,231,188,49,249,69,246,194,96,
+    207,19,89,2,43,128,204,52,71,223,185,222,144,101,109,2,207,44,
+    145,166,166,231,222,133,24,73,124,102,78,163,58,109,169,181,238,52,
+    46,186,13,3,184,51,223,71,235,177,107,141,37,217,155,206,129,209,
+    69,70,50,150,112,135,222,2,14,73,67,133,182,108,115,187,100,234,
+    97,65,172,201,212,84,223,135,47,199,34,178,38,204,159,89,84,104,
+    159,252,190,42,47,196,85,28,117,64,96,23,133,2,85,57,139,127,
+    5,
+};
+/* clang-format on */
+/* end of what tools/gen_anchors made */
+
+/* BearSSL's pointers are to variables, though it only reads them. */
+static unsigned char *dl_constant(const unsigned char *at)
+{
+    return (unsigned char *)(uintptr_t)at;
+}
+
+/* Reads one; returns where the next begins. */
+static const unsigned char *dl_amazon_root(
+    br_x509_trust_anchor *anchor, const unsigned char *at)
+{
+    static const unsigned char exponent[] = { 1, 0, 1 };
+    size_t size;
+    unsigned kind;
+
+    memset(anchor, 0, sizeof *anchor);
+    anchor->flags = BR_X509_TA_CA;
+    anchor->dn.len = *at++;
+    anchor->dn.data = dl_constant(at);
+    at += anchor->dn.len;
+    kind = *at++;
+    size = (size_t)at[0] << 8 | at[1];
+    at += 2;
+    anchor->pkey.key_type = kind == 0 ? BR_KEYTYPE_RSA : BR_KEYTYPE_EC;
+    if (kind == 0) {
+        anchor->pkey.key.rsa.n = dl_constant(at);
+        anchor->pkey.key.rsa.nlen = size;
+        anchor->pkey.key.rsa.e = dl_constant(exponent);
+        anchor->pkey.key.rsa.elen = sizeof exponent;
+    } else {
+        anchor->pkey.key.ec.curve = (int)kind;
+        anchor->pkey.key.ec.q = dl_constant(at);
+        anchor->pkey.key.ec.qlen = size;
+    }
+    return at + size;
+}
+
+DYNALOCK_API size_t dynalock_amazon_anchors(br_x509_trust_anchor *list)
+{
+    const unsigned char *at = dl_amazon_roots;
+    size_t i;
+
+    for (i = 0; i < DYNALOCK_AMAZON_ANCHORS; i++)
+        at = dl_amazon_root(&list[i], at);
+    return i;
+}
+
+#endif
 
 #ifdef __cplusplus
 } /* extern "C" */
@@ -7805,6 +11728,7 @@ DYNALOCK_API const char *dynalock_explain(dynalock_outcome outcome)
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -8018,6 +11942,652 @@ DYNALOCK_API void dynalock_posix_credentials(dynalock_credentials *credentials)
     credentials->token = getenv("AWS_SESSION_TOKEN");
 }
 
+/* ---- the environment and the shared files ---- */
+
+/* An empty value is none. */
+static const char *dl_environment(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static const char *dl_environment_or(const char *name, const char *otherwise)
+{
+    const char *value = dl_environment(name);
+
+    return value != NULL ? value : otherwise;
+}
+
+#define DL_LINE_MOST 8192
+
+/* What of a profile is looked at. The first six are kept; of the others it
+   matters that they are there. */
+static const char *const dl_profile_names[] = {
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "region",
+    "endpoint_url",
+    "ca_bundle",
+    "credential_process",
+    "role_arn",
+    "web_identity_token_file",
+    "sso_session",
+    "sso_start_url",
+    "sso_account_id",
+};
+enum {
+    DL_PROFILE_ID,
+    DL_PROFILE_SECRET,
+    DL_PROFILE_TOKEN,
+    DL_PROFILE_REGION,
+    DL_PROFILE_ENDPOINT,
+    DL_PROFILE_BUNDLE,
+    DL_PROFILE_PROCESS,
+    DL_PROFILE_ROLE,
+    DL_PROFILE_WEB,
+    DL_PROFILE_SSO,
+    DL_PROFILE_ALL = 12
+};
+
+/*
+Two files, line by line; what belongs to the profile is kept. A line is, tried
+in this order: empty or a comment; a section; the continuation of the property
+above; a property.
+*/
+typedef struct dl_profile {
+    const char *name;
+    const char *path; /* of the file that is read */
+    int is_config;    /* it is the config file: [profile name] */
+    int found;        /* the profile is in some file */
+    int prefixed;     /* "[profile default]" was met: it beats "[default]" */
+    int in_section;   /* some section has begun */
+    int ours;         /* it is the profile's */
+    int property;     /* the one that a continuation belongs to; -1: none, or
+                          it has sub-properties; DL_PROFILE_ALL: any other */
+    int has_property; /* there is one above in this section */
+    unsigned line;    /* number */
+    size_t used[DL_PROFILE_ALL]; /* of the values; more than fits: cut */
+    char value[DL_PROFILE_PROCESS][DL_LINE_MOST];
+} dl_profile;
+
+static int dl_is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
+}
+
+/* Trims, in place; returns the new start. */
+static char *dl_trim(char *text, size_t *size)
+{
+    while (*size != 0 && dl_is_blank(text[*size - 1])) (*size)--;
+    while (*size != 0 && dl_is_blank(*text)) {
+        text++;
+        (*size)--;
+    }
+    return text;
+}
+
+static int dl_is_profile_name(const char *text, size_t size)
+{
+    size_t i;
+
+    for (i = 0; i < size; i++)
+        if (!dl_is_alphanumeric(text[i]) && !dl_is_in(text[i], "_-/.%@:+\\"))
+            return 0;
+    return size != 0;
+}
+
+static void dl_profile_forget(dl_profile *profile)
+{
+    dl_wipe(profile->value, sizeof profile->value);
+    memset(profile->used, 0, sizeof profile->used);
+}
+
+/* Is a section's name the profile's? */
+static int dl_profile_is_ours(
+    dl_profile *profile, const char *name, size_t size)
+{
+    static const char prefix[] = "profile";
+    size_t skip = sizeof prefix - 1;
+    int prefixed = size > skip && memcmp(name, prefix, skip) == 0 &&
+                   dl_is_blank(name[skip]);
+
+    if (prefixed && !profile->is_config) return 0;
+    if (prefixed) {
+        name += skip;
+        size -= skip;
+        while (size != 0 && dl_is_blank(*name)) {
+            name++;
+            size--;
+        }
+    } else if (profile->is_config &&
+               (!dl_equals(name, size, "default") || profile->prefixed)) {
+        return 0;
+    }
+    if (!dl_is_profile_name(name, size) ||
+        !dl_equals(name, size, profile->name))
+        return 0;
+    if (prefixed && !profile->prefixed) { /* it beats what [default] said */
+        profile->prefixed = 1;
+        dl_profile_forget(profile);
+    }
+    profile->found = 1;
+    return 1;
+}
+
+/* 0: fatal, as below. */
+static int dl_profile_section(dl_profile *profile, char *line, size_t size)
+{
+    size_t end = 0;
+
+    profile->in_section = 1;
+    profile->has_property = 0;
+    while (end < size && !dl_is_in(line[end], "#;]")) end++;
+    if (end == size || line[end] != ']') return 0;
+    end--;
+    line = dl_trim(line + 1, &end);
+    profile->ours = dl_profile_is_ours(profile, line, end);
+    return 1;
+}
+
+static void dl_profile_append(
+    dl_profile *profile, int property, const char *text, size_t size)
+{
+    size_t at = profile->used[property];
+    size_t room = DL_LINE_MOST - 1 > at ? DL_LINE_MOST - 1 - at : 0;
+
+    profile->used[property] += size;
+    if (property >= DL_PROFILE_PROCESS) return;
+    if (size > room) size = room;
+    memcpy(profile->value[property] + at, text, size);
+}
+
+static int dl_profile_continue(dl_profile *profile, char *line, size_t size)
+{
+    int property = profile->property;
+
+    if (!profile->has_property) return 0;
+    line = dl_trim(line, &size);
+    /* below an empty value stand sub-properties */
+    if (!profile->ours || property == DL_PROFILE_ALL ||
+        profile->used[property] == 0)
+        return 1;
+    dl_profile_append(profile, property, "\n", 1);
+    dl_profile_append(profile, property, line, size);
+    return 1;
+}
+
+/* A comment needs a blank before it. */
+static size_t dl_profile_value_size(const char *text, size_t size)
+{
+    size_t i;
+
+    for (i = 1; i < size; i++)
+        if (dl_is_in(text[i], "#;") && dl_is_blank(text[i - 1])) return i;
+    return size;
+}
+
+static int dl_profile_property(dl_profile *profile, char *line, size_t size)
+{
+    size_t equals = 0, value_size;
+    char *value;
+    int i;
+
+    while (equals < size && line[equals] != '=') equals++;
+    if (equals == size || !profile->in_section) return 0;
+    value = line + equals + 1;
+    value_size = dl_profile_value_size(value, size - equals - 1);
+    value = dl_trim(value, &value_size);
+    line = dl_trim(line, &equals);
+    profile->has_property = 1;
+    for (i = 0; i < DL_PROFILE_ALL; i++)
+        if (dl_equals(line, equals, dl_profile_names[i])) break;
+    profile->property = i;
+    if (i == DL_PROFILE_ALL || !profile->ours) return 1;
+    profile->used[i] = 0;
+    if (i < DL_PROFILE_PROCESS)
+        dl_wipe(profile->value[i], sizeof profile->value[i]);
+    dl_profile_append(profile, i, value, value_size);
+    return 1;
+}
+
+static int dl_profile_line(dl_profile *profile, char *line, size_t size)
+{
+    size_t trimmed = size;
+
+    (void)dl_trim(line, &trimmed);
+    if (trimmed == 0 || line[0] == '#' || line[0] == ';') return 1;
+    if (line[0] == '[') return dl_profile_section(profile, line, size);
+    if (dl_is_blank(line[0])) return dl_profile_continue(profile, line, size);
+    return dl_profile_property(profile, line, size);
+}
+
+/* Takes a file apart into lines. 0: one of them is fatal, or too long. */
+static int dl_profile_lines(dl_profile *profile, FILE *file)
+{
+    char line[DL_LINE_MOST];
+    size_t size = 0;
+    int c, well = 1;
+
+    do {
+        c = getc(file);
+        if (size == 0) profile->line++;
+        if (c != EOF && c != '\n') {
+            if (size == sizeof line) well = 0;
+            else line[size++] = (char)c;
+            continue;
+        }
+        if (well) well = dl_profile_line(profile, line, size);
+        size = 0;
+    } while (c != EOF && well);
+    dl_wipe(line, sizeof line);
+    return well;
+}
+
+/* ---- the report ---- */
+
+static void dl_report(dynalock_posix_aws *aws, const char *source,
+    const char *subject, const char *why)
+{
+    size_t used = strlen(aws->report);
+    dl_span span;
+    dl_sink *sink = dl_span_open(
+        &span, aws->report + used, sizeof aws->report - 1 - used, 0);
+
+    if (used != 0) dl_put_text(sink, "; ");
+    dl_put_text(sink, source);
+    dl_put_text(sink, ": ");
+    if (subject != NULL) {
+        dl_put_text(sink, subject);
+        dl_put_text(sink, " ");
+    }
+    dl_put_text(sink, why);
+    aws->report[used + span.used] = '\0';
+}
+
+/* Where a file is: the variable's, or below ~/.aws. */
+static int dl_profile_path(
+    char *out, size_t capacity, const char *variable, const char *otherwise)
+{
+    const char *path = dl_environment_or(variable, otherwise);
+    const char *home = dl_environment("HOME");
+    dl_span span;
+    dl_sink *sink = dl_span_open(&span, out, capacity - 1, 0);
+
+    if (path[0] == '~' && (path[1] == '/' || path[1] == '\0')) {
+        if (home == NULL) return 0;
+        dl_put_text(sink, home);
+        path++;
+    }
+    dl_put_text(sink, path);
+    out[span.used] = '\0';
+    return span.total == span.used;
+}
+
+static dynalock_outcome dl_profile_fatal(
+    dynalock_posix_aws *aws, const dl_profile *profile)
+{
+    char why[64];
+    dl_span span;
+    dl_sink *sink = dl_span_open(&span, why, sizeof why - 1, 0);
+
+    dl_put_text(sink, "is malformed in line ");
+    dl_put_decimal(sink, profile->line);
+    why[span.used] = '\0';
+    dl_report(aws, "profile", profile->path, why);
+    return DYNALOCK_BAD_FILE;
+}
+
+/* A file that is not there, or cannot be read, says nothing. */
+static dynalock_outcome dl_profile_file(dynalock_posix_aws *aws,
+    dl_profile *profile, const char *variable, const char *otherwise)
+{
+    char path[DYNALOCK_POSIX_TEXT];
+    FILE *file = NULL;
+    int well;
+
+    profile->path = path;
+    profile->in_section = profile->ours = profile->has_property = 0;
+    profile->line = 0;
+    if (!dl_profile_path(path, sizeof path, variable, otherwise)) {
+        dl_report(aws, "profile", otherwise, "has no place: HOME is not set");
+        return DYNALOCK_OK;
+    }
+    file = fopen(path, "r");
+    if (file == NULL) {
+        dl_report(aws, "profile", path,
+            errno == ENOENT ? "is not there" : "cannot be read");
+        return DYNALOCK_OK;
+    }
+    well = dl_profile_lines(profile, file);
+    if (ferror(file)) dl_report(aws, "profile", path, "cannot be read");
+    (void)fclose(file);
+    return well ? DYNALOCK_OK : dl_profile_fatal(aws, profile);
+}
+
+/* The config file first: what the other has replaces what it says. */
+static dynalock_outcome dl_profile_read(
+    dynalock_posix_aws *aws, dl_profile *profile)
+{
+    dynalock_outcome rc;
+
+    memset(profile, 0, sizeof *profile);
+    profile->name = aws->profile != NULL
+                        ? aws->profile
+                        : dl_environment_or("AWS_PROFILE", "default");
+    profile->is_config = 1;
+    rc = dl_profile_file(aws, profile, "AWS_CONFIG_FILE", "~/.aws/config");
+    profile->is_config = 0;
+    if (rc != DYNALOCK_OK) return rc;
+    return dl_profile_file(
+        aws, profile, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
+}
+
+static const char *dl_profile_text(const dl_profile *profile, int property)
+{
+    return profile->used[property] != 0 ? profile->value[property] : NULL;
+}
+
+static const char *dl_profile_setting(const dl_profile *profile, int property,
+    const char *given, char *out, size_t capacity)
+{
+    const char *text = dl_profile_text(profile, property);
+
+    if (given != NULL || text == NULL) return given;
+    dl_copy_text(out, capacity, text, strlen(text));
+    return out;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_posix_load(dynalock_posix_aws *aws)
+{
+    dl_profile profile;
+    dynalock_outcome rc;
+
+    if (aws == NULL) return DYNALOCK_BAD_ARGUMENT;
+    aws->report[0] = '\0';
+    rc = dl_profile_read(aws, &profile);
+    aws->region = dl_profile_setting(&profile, DL_PROFILE_REGION,
+        dl_environment_or("AWS_REGION", dl_environment("AWS_DEFAULT_REGION")),
+        aws->region_text, sizeof aws->region_text);
+    aws->endpoint = dl_profile_setting(&profile, DL_PROFILE_ENDPOINT,
+        dl_environment_or(
+            "AWS_ENDPOINT_URL_DYNAMODB", dl_environment("AWS_ENDPOINT_URL")),
+        aws->endpoint_text, sizeof aws->endpoint_text);
+    aws->ca_bundle = dl_profile_setting(&profile, DL_PROFILE_BUNDLE,
+        dl_environment("AWS_CA_BUNDLE"), aws->bundle_text,
+        sizeof aws->bundle_text);
+    dl_profile_forget(&profile);
+    return rc;
+}
+
+/* ---- the sources of the chain ---- */
+
+static dynalock_outcome dl_posix_missing(
+    dynalock_posix_aws *aws, const char *source, const char *why)
+{
+    dl_report(aws, source, NULL, why);
+    return DYNALOCK_CREDENTIALS_MISSING;
+}
+
+/* dynalock_provide, and its outcome in the report. */
+static dynalock_outcome dl_posix_provide(dynalock_client *client,
+    dynalock_provider *provider, const char *source,
+    const dynalock_credentials *found, int64_t expires_ms)
+{
+    dynalock_outcome rc =
+        dynalock_provide(client, provider, found, expires_ms);
+
+    if (rc != DYNALOCK_OK)
+        dl_report((dynalock_posix_aws *)provider->context, source, NULL,
+            rc == DYNALOCK_BAD_BUFFER ? "too long for the provider's memory"
+            : rc == DYNALOCK_CREDENTIALS_EXPIRED
+                ? "expired"
+                : "characters no header may have");
+    return rc;
+}
+
+static dynalock_outcome dl_posix_environment(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    const char *expires = dl_environment("AWS_CREDENTIAL_EXPIRATION");
+    dynalock_credentials found;
+    int64_t expires_ms = 0;
+
+    found.key_id = dl_environment("AWS_ACCESS_KEY_ID");
+    found.secret = dl_environment("AWS_SECRET_ACCESS_KEY");
+    found.token = dl_environment("AWS_SESSION_TOKEN");
+    if (found.key_id == NULL)
+        return dl_posix_missing(
+            aws, "environment", "AWS_ACCESS_KEY_ID is not set");
+    if (found.secret == NULL)
+        return dl_posix_missing(
+            aws, "environment", "AWS_SECRET_ACCESS_KEY is not set");
+    if (expires != NULL) expires_ms = dl_read_time(expires, strlen(expires));
+    if (expires != NULL && expires_ms == 0) {
+        dl_report(
+            aws, "environment", "AWS_CREDENTIAL_EXPIRATION", "is not a time");
+        return DYNALOCK_BAD_ANSWER;
+    }
+    return dl_posix_provide(
+        client, provider, "environment", &found, expires_ms);
+}
+
+/* A profile that names another way gets no other identity instead. */
+static dynalock_outcome dl_profile_offered(
+    dynalock_posix_aws *aws, const dl_profile *profile)
+{
+    int i, has_keys = profile->used[DL_PROFILE_ID] != 0 &&
+                      profile->used[DL_PROFILE_SECRET] != 0;
+
+    for (i = has_keys ? DL_PROFILE_ROLE : DL_PROFILE_PROCESS;
+         i < DL_PROFILE_ALL; i++) {
+        if (profile->used[i] == 0) continue;
+        dl_report(aws, "profile", profile->name, "asks for");
+        dl_report(aws, "not offered", NULL, dl_profile_names[i]);
+        return DYNALOCK_CREDENTIALS_NOT_OFFERED;
+    }
+    if (has_keys) return DYNALOCK_OK;
+    dl_report(aws, "profile", profile->name,
+        profile->found ? "has no keys" : "is in no file");
+    aws->ended = !profile->found && (aws->profile != NULL ||
+                                        dl_environment("AWS_PROFILE") != NULL);
+    return DYNALOCK_CREDENTIALS_MISSING;
+}
+
+static dynalock_outcome dl_posix_profile(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    dl_profile profile;
+    dynalock_credentials found;
+    dynalock_outcome rc = dl_profile_read(aws, &profile);
+
+    if (rc == DYNALOCK_OK) rc = dl_profile_offered(aws, &profile);
+    found.key_id = profile.value[DL_PROFILE_ID];
+    found.secret = profile.value[DL_PROFILE_SECRET];
+    found.token = dl_profile_text(&profile, DL_PROFILE_TOKEN);
+    if (rc == DYNALOCK_OK)
+        rc = dl_posix_provide(client, provider, "profile", &found, 0);
+    dl_profile_forget(&profile);
+    return rc;
+}
+
+static dynalock_outcome dl_posix_web_identity(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+
+    (void)client;
+    if (dl_environment("AWS_WEB_IDENTITY_TOKEN_FILE") == NULL)
+        return DYNALOCK_CREDENTIALS_MISSING; /* nobody asks for it */
+    dl_report(
+        aws, "not offered", "AWS_WEB_IDENTITY_TOKEN_FILE", "(web identity)");
+    return DYNALOCK_CREDENTIALS_NOT_OFFERED;
+}
+
+/* Sources of other sections: their own context for the step. */
+static dynalock_outcome dl_posix_delegate(dynalock_client *client,
+    dynalock_provider *provider, const dynalock_source *source, void *context)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    const dynalock_source *chain = provider->source;
+    dynalock_outcome rc;
+
+    provider->source = source;
+    provider->context = context;
+    rc = source->step(client, provider);
+    provider->source = chain;
+    provider->context = aws;
+    if (rc != DYNALOCK_OK && rc != DYNALOCK_AGAIN)
+        dl_report(aws, source->name, NULL, client->detail.message);
+    return rc;
+}
+
+/* The token's file changes: it is read for every fetch. */
+static const char *dl_posix_authorize(void *context)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)context;
+    const char *path =
+        dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+    FILE *file;
+    size_t size;
+
+    if (path == NULL)
+        return dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    file = fopen(path, "r");
+    if (file == NULL) return NULL;
+    size = fread(aws->authorization, 1, sizeof aws->authorization, file);
+    if (ferror(file) || size == sizeof aws->authorization) size = 0;
+    (void)fclose(file);
+    aws->authorization[size] = '\0';
+    return size != 0 ? aws->authorization : NULL;
+}
+
+static dynalock_outcome dl_posix_container(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    dynalock_container *container = &aws->container;
+
+    container->uri =
+        dl_environment_or("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            dl_environment("AWS_CONTAINER_CREDENTIALS_FULL_URI"));
+    if (container->uri == NULL)
+        return dl_posix_missing(aws, "container", "its variables are not set");
+    if (provider->state == DL_ASK_IDLE) container->authorization = NULL;
+    container->authorize = NULL;
+    container->context = aws;
+    if (dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") != NULL ||
+        dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN") != NULL)
+        container->authorize = dl_posix_authorize;
+    aws->ended = 1; /* who has these variables is not on EC2 as such */
+    return dl_posix_delegate(
+        client, provider, dynalock_source_container(), container);
+}
+
+/* The base URL of the metadata service, if it has been moved. */
+static int dl_posix_ec2_endpoint(dynalock_posix_aws *aws)
+{
+    const char *uri = dl_environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+    const char *mode =
+        dl_environment("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
+    dynalock_container *parts = &aws->container;
+    const char *rest = NULL;
+
+    memset(&aws->ec2, 0, offsetof(dynalock_ec2, again));
+    if (uri == NULL) {
+        if (mode != NULL && dl_begins(mode, "ipv6") != NULL)
+            aws->ec2.host = "fd00:ec2::254";
+        return 1;
+    }
+    if (dl_begins(uri, "http://") != NULL)
+        rest = dl_container_host(parts, uri + 7);
+    if (rest != NULL) rest = dl_container_port(parts, rest);
+    if (rest == NULL || (rest[0] != '\0' && strcmp(rest, "/") != 0)) return 0;
+    dl_copy_text(
+        aws->host, sizeof aws->host, parts->host, strlen(parts->host));
+    aws->ec2.host = aws->host;
+    aws->ec2.port = parts->port;
+    return 1;
+}
+
+static dynalock_outcome dl_posix_ec2(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    const char *disabled = dl_environment("AWS_EC2_METADATA_DISABLED");
+    const char *end = NULL;
+
+    if (disabled != NULL) end = dl_begins(disabled, "true");
+    if (end != NULL && disabled[4] == '\0')
+        return dl_posix_missing(
+            aws, "EC2 metadata", "AWS_EC2_METADATA_DISABLED is true");
+    if (!dl_posix_ec2_endpoint(aws)) {
+        dl_report(aws, "EC2 metadata", "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            "is not http://host[:port]");
+        return DYNALOCK_BAD_ENDPOINT;
+    }
+    return dl_posix_delegate(
+        client, provider, dynalock_source_ec2(), &aws->ec2);
+}
+
+/* ---- the chain ---- */
+
+static dynalock_outcome (*const dl_posix_chain[])(
+    dynalock_client *client, dynalock_provider *provider) = {
+    dl_posix_environment,
+    dl_posix_profile,
+    dl_posix_web_identity,
+    dl_posix_container,
+    dl_posix_ec2,
+};
+
+static dynalock_outcome dl_posix_step(
+    dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+    dynalock_outcome rc = DYNALOCK_CREDENTIALS_MISSING;
+
+    if (aws->at == 0) aws->report[0] = '\0';
+    for (;;) {
+        rc = dl_posix_chain[aws->at](client, provider);
+        if (rc == DYNALOCK_AGAIN || rc == DYNALOCK_OK) return rc;
+        if (rc != DYNALOCK_CREDENTIALS_MISSING || aws->ended ||
+            aws->at + 1u == DL_COUNT(dl_posix_chain))
+            break;
+        aws->at++;
+    }
+    return dl_blame(client, provider, rc, aws->report);
+}
+
+static void dl_posix_stop(dynalock_client *client, dynalock_provider *provider)
+{
+    dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
+
+    if (provider->state != DL_ASK_IDLE) {
+        dl_report(aws,
+            dl_posix_chain[aws->at] == dl_posix_ec2 ? "EC2 metadata"
+                                                    : "container",
+            NULL, "not in time");
+        (void)dl_blame(client, provider, DYNALOCK_NO_ANSWER, aws->report);
+    }
+    dl_wipe(aws->authorization, sizeof aws->authorization);
+    dl_wipe(aws->ec2.token, sizeof aws->ec2.token);
+    aws->ec2.again = 0;
+    aws->at = 0;
+    aws->ended = 0;
+}
+
+DYNALOCK_API const dynalock_source *dynalock_source_posix(void)
+{
+    static const dynalock_source source = { "credentials chain", dl_posix_step,
+        dl_posix_stop };
+
+    return &source;
+}
+
 #ifndef DYNALOCK_NO_TLS
 
 /* One certificate on its way from PEM text to an anchor. */
@@ -8149,6 +12719,132 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
     if (reader.outcome == DYNALOCK_OK && anchors->count == before)
         return DYNALOCK_BAD_FILE;
     return reader.outcome;
+}
+
+/* ---- an identity ---- */
+
+typedef struct dl_identity_reader {
+    dynalock_posix_identity *to;
+    size_t start; /* of the object under way */
+    dynalock_outcome outcome;
+} dl_identity_reader;
+
+static void dl_identity_der(void *context, const void *data, size_t size)
+{
+    dl_identity_reader *reader = (dl_identity_reader *)context;
+    dynalock_posix_identity *to = reader->to;
+
+    if (size > sizeof to->bytes - to->used) {
+        reader->outcome = DYNALOCK_BAD_BUFFER;
+        return;
+    }
+    memcpy(to->bytes + to->used, data, size);
+    to->used += size;
+}
+
+static void dl_identity_object(
+    dl_identity_reader *reader, const char *name, int is_key)
+{
+    dynalock_posix_identity *to = reader->to;
+    dynalock_identity *identity = &to->identity;
+    br_x509_certificate *next = &to->chain[identity->chain_count];
+    size_t size = to->used - reader->start;
+
+    if (is_key) {
+        if (strstr(name, "PRIVATE KEY") != NULL)
+            br_skey_decoder_push(
+                &to->decoder, to->bytes + reader->start, size);
+        dl_wipe(to->bytes + reader->start, size); /* the decoder has it */
+        to->used = reader->start;
+    } else if (strcmp(name, "CERTIFICATE") != 0) {
+        to->used = reader->start;
+    } else if (identity->chain_count == DL_COUNT(to->chain)) {
+        reader->outcome = DYNALOCK_BAD_BUFFER;
+    } else {
+        next->data = to->bytes + reader->start;
+        next->data_len = size;
+        identity->chain_count++;
+    }
+}
+
+static void dl_identity_text(dl_identity_reader *reader,
+    br_pem_decoder_context *pem, const char *text, size_t size, int is_key)
+{
+    while (size != 0 && reader->outcome == DYNALOCK_OK) {
+        size_t n = br_pem_decoder_push(pem, text, size);
+
+        text += n;
+        size -= n;
+        switch (br_pem_decoder_event(pem)) {
+        case BR_PEM_BEGIN_OBJ:
+            reader->start = reader->to->used;
+            br_pem_decoder_setdest(pem, dl_identity_der, reader);
+            break;
+        case BR_PEM_END_OBJ:
+            dl_identity_object(reader, br_pem_decoder_name(pem), is_key);
+            break;
+        case BR_PEM_ERROR: reader->outcome = DYNALOCK_BAD_FILE; break;
+        default: break;
+        }
+    }
+}
+
+static dynalock_outcome dl_identity_file(
+    dynalock_posix_identity *to, const char *path, int is_key)
+{
+    dl_identity_reader reader;
+    br_pem_decoder_context pem;
+    char text[1024];
+    ssize_t n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) return DYNALOCK_NO_FILE;
+    memset(&reader, 0, sizeof reader);
+    reader.to = to;
+    br_pem_decoder_init(&pem);
+    while (
+        reader.outcome == DYNALOCK_OK && (n = read(fd, text, sizeof text)) > 0)
+        dl_identity_text(&reader, &pem, text, (size_t)n, is_key);
+    (void)close(fd);
+    dl_wipe(text, sizeof text);
+    dl_wipe(&pem, sizeof pem);
+    return n < 0 ? DYNALOCK_NO_FILE : reader.outcome;
+}
+
+static dynalock_outcome dl_identity_key(dynalock_posix_identity *to)
+{
+    const br_ec_private_key *ec = br_skey_decoder_get_ec(&to->decoder);
+    const br_rsa_private_key *rsa = br_skey_decoder_get_rsa(&to->decoder);
+    size_t count = to->identity.chain_count;
+
+    if (count == 0) return DYNALOCK_BAD_FILE;
+    if (ec != NULL) { /* its number stays in the decoder */
+        to->ec_key = *ec;
+        dynalock_identity_ec(&to->identity, to->chain, count, &to->ec_key);
+    } else if (rsa != NULL) {
+        to->rsa_key = *rsa;
+        dynalock_identity_rsa(&to->identity, to->chain, count, &to->rsa_key);
+    } else {
+        return DYNALOCK_BAD_FILE;
+    }
+    return DYNALOCK_OK;
+}
+
+DYNALOCK_API dynalock_outcome dynalock_posix_load_identity(
+    dynalock_posix_identity *identity, const char *chain_path,
+    const char *key_path)
+{
+    dynalock_outcome rc;
+
+    if (identity == NULL || chain_path == NULL || key_path == NULL)
+        return DYNALOCK_BAD_ARGUMENT;
+    memset(identity, 0, sizeof *identity);
+    br_skey_decoder_init(&identity->decoder);
+    rc = dl_identity_file(identity, chain_path, 0);
+    if (rc == DYNALOCK_OK) rc = dl_identity_file(identity, key_path, 1);
+    if (rc == DYNALOCK_OK) rc = dl_identity_key(identity);
+    if (rc != DYNALOCK_OK) dl_wipe(identity, sizeof *identity);
+    return rc;
 }
 
 #endif /* DYNALOCK_NO_TLS */

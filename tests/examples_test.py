@@ -89,7 +89,18 @@ def a_stale_guard_is_refused_by_its_file(servers):
         slow.expect("refused")
 
 
-TESTS = [a_signal_gives_a_hundred_locks_back, a_stale_guard_is_refused_by_its_file]
+def a_stale_write_is_refused_by_its_item(servers):
+    for _ in range(2):  # the table is there the second time
+        with Program(servers, "fenced_write") as program:
+            assert program.status() == 0, program.output
+            program.expect("quick: written\nslow: refused")
+
+
+TESTS = [
+    a_signal_gives_a_hundred_locks_back,
+    a_stale_guard_is_refused_by_its_file,
+    a_stale_write_is_refused_by_its_item,
+]
 
 
 def main():

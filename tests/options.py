@@ -24,12 +24,14 @@ static dynalock_client client;
 int main(void)
 {
     static dynalock_config config;
+    static dynalock_listing listing;
 #ifndef DYNALOCK_NO_TLS
     static dynalock_tls tls;
     dynalock_tls_init(&tls, dynalock_tls_small(), 0, 0);
     config.tls = &tls;
 #endif
-    return dynalock_client_init(&client, &config) != DYNALOCK_BAD_ARGUMENT;
+    return dynalock_client_init(&client, &config) != DYNALOCK_BAD_ARGUMENT ||
+           dynalock_list(&client, 0, &listing) != DYNALOCK_BAD_ARGUMENT;
 }
 """
 IMPLEMENTATION = '#define DYNALOCK_IMPLEMENTATION\n#include "dynalock.h"\n'
@@ -40,6 +42,7 @@ SWITCHES = [
     ["DYNALOCK_NO_TLS"],
     ["DYNALOCK_POSIX"],
     ["DYNALOCK_STATIC"],
+    ["DYNALOCK_NO_AMAZON"],
     ["DYNALOCK_NO_TLS", "DYNALOCK_POSIX"],
     ["DYNALOCK_NO_TLS", "DYNALOCK_STATIC"],
     ["DYNALOCK_POSIX", "DYNALOCK_STATIC"],

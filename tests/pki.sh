@@ -7,6 +7,7 @@
 #                              expired      valid until 2020
 #                              notyet       valid from 2048
 #                              selfsigned   signed by itself
+#                              device, devicersa    of clients
 #   ca.pem                     the authority that signed all but the last
 #   otherca.pem                an authority that signed none of them
 
@@ -45,6 +46,12 @@ extendedKeyUsage = serverAuth
 subjectAltName = ${ENV::ALT_NAMES}
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
+[device]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 [ca]
 default_ca = issue
 [issue]
@@ -75,11 +82,11 @@ new_authority() { # NAME SUBJECT
         -key "$1.key" -subj "$2" -out "$1.pem"
 }
 
-new_leaf() { # NAME ec|rsa ALT_NAMES START END
+new_leaf() { # NAME ec|rsa ALT_NAMES START END [EXTENSIONS]
     new_key "$1" "$2"
     openssl req -new -config configuration -key "$1.key" -subj "/CN=$1" -out "$1.csr"
     ALT_NAMES=$3 openssl ca -batch -notext -config configuration -startdate "$4" -enddate "$5" \
-        -in "$1.csr" -out "$1.pem"
+        -extensions "${6:-leaf}" -in "$1.csr" -out "$1.pem"
     cat "$1.pem" ca.pem >"$1-chain.pem"
 }
 
@@ -101,6 +108,8 @@ make_all() {
     new_leaf expired ec "$here" $long_ago $past
     new_leaf notyet ec "$here" $future $far_future
     new_selfsigned selfsigned "$here"
+    new_leaf device ec "$here" $past $far_future device
+    new_leaf devicersa rsa "$here" $past $far_future device
 }
 
 ! up_to_date || exit 0

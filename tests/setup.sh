@@ -7,6 +7,10 @@
 #   tests/setup.sh portability compilers for other processors, and what runs their programs
 #   tests/setup.sh interop     what the demo needs, and the libraries that tests/interop.py contends
 #                              with, in build/interop
+#   tests/setup.sh interop-go  that, and its two Go libraries: from a module proxy that has them, and
+#                              with Go 1.26, which Debian 12 has not
+#   tests/setup.sh command     what the command dynalock is built with
+#   tests/setup.sh static      the same, if it is to need no shared library
 #
 # Tools and libraries are Debian 12 packages. For other processors it takes the libraries' sources:
 # Debian's source packages, in build/sources/NAME. The two DynamoDB-compatible servers come by npm,
@@ -20,7 +24,7 @@ cd "$(dirname "$0")/.."
 # recommendations that are needed.
 demo_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev openssl python3 python3-botocore'
 test_packages='libcmocka-dev libcjson-dev libssl-dev g++ clang libclang-rt-14-dev clang-format python3-boto3 valgrind libc6-dbg
-               gcc-arm-none-eabi libnewlib-arm-none-eabi'
+               gcc-arm-none-eabi libnewlib-arm-none-eabi ca-certificates procps groff-base'
 firmware_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm'
 
 # gcc-multilib, for -m32, cannot be installed beside these; i686 is the same.
@@ -28,6 +32,9 @@ portability_packages='dpkg-dev qemu-user gcc-s390x-linux-gnu libc6-dev-s390x-cro
                       gcc-mips-linux-gnu libc6-dev-mips-cross gcc-powerpc-linux-gnu
                       libc6-dev-powerpc-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
                       gcc-i686-linux-gnu libc6-dev-i386-cross'
+
+command_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev'
+static_packages="$command_packages dpkg-dev musl-tools"
 
 # cJSON gets security updates: whichever is newest.
 sources='bearssl=0.6+dfsg.1-3 lwip=2.1.3+dfsg1-2 cmocka=1.1.5-2.1 cjson'
@@ -42,7 +49,9 @@ die() { # STATUS MESSAGE
     exit "$1"
 }
 
-usage() { die 64 'usage: tests/setup.sh demo|test|firmware|portability|interop'; }
+usage() {
+    die 64 'usage: tests/setup.sh demo|test|firmware|portability|interop|interop-go|command|static'
+}
 unavailable() { die 69 "$1"; }
 
 as_root() {
@@ -120,6 +129,14 @@ newer_python() { # prints one that is 3.12 or newer, if there is one
     done
 }
 
+# In a copy: it notes the hashes of the two there, as the checksum database has them.
+install_interop_go() {
+    rm -rf build/interop/go
+    cp -r tests/interop/go build/interop/go
+    (cd build/interop/go && go build -mod=mod -o bin/ ./dynamolock ./dynalock) ||
+        unavailable 'go could not build tests/interop/go'
+}
+
 install_interop() {
     list=tests/interop
     java=build/interop/java
@@ -191,19 +208,28 @@ demo) packages=$demo_packages ;;
 test) packages="$demo_packages $test_packages" ;;
 firmware) packages="$demo_packages $firmware_packages" ;;
 portability) packages="$demo_packages $portability_packages" ;;
-interop) packages="$demo_packages $interop_packages" ;;
+interop | interop-go) packages="$demo_packages $interop_packages" ;;
+command) packages=$command_packages ;;
+static) packages=$static_packages ;;
 *) usage ;;
 esac
-command -v npm >/dev/null || packages="$packages npm" # it also comes with other builds of node
+with_servers=yes
+case $1 in command | static) with_servers=no ;; esac
+# npm also comes with other builds of node
+[ $with_servers = no ] || command -v npm >/dev/null || packages="$packages npm"
 
 # shellcheck disable=SC2086 # a list of words
 install_packages $packages
-install_server dynoxide @dynoxide/linux-x64@1.2.1 "$dynoxide_sha512"
+[ $with_servers = no ] || install_server dynoxide @dynoxide/linux-x64@1.2.1 "$dynoxide_sha512"
 case $1 in
-firmware | portability)
+firmware | portability | static)
     # shellcheck disable=SC2086 # a list of words
     install_sources $sources
     ;;
 test) install_server dynalite dynalite@4.0.0 "$dynalite_sha512" ;;
 interop) install_interop ;;
+interop-go)
+    install_interop
+    install_interop_go
+    ;;
 esac

@@ -121,13 +121,23 @@ def sizeof(core, types, *flags):
 
 def measure(core):
     implementation = build(core, "dynalock", ROOT / "dynalock.h", "-DDYNALOCK_IMPLEMENTATION")
-    sizes = sizeof(core, ["dynalock_client", "dynalock_lock", "dynalock_record", "dynalock_tls"])
+    names = ["client", "lock", "record", "watch", "listing", "provider", "tls"]
+    sizes = sizeof(core, [f"dynalock_{name}" for name in names])
     small = sizeof(core, ["dynalock_tls"], f"-DDYNALOCK_TLS_BUFFER={SMALL_TLS_BUFFER}")
     plain = flash(core, implementation, "plain")
     return {
         FLASH: plain,
         "flash: with dynalock_explain": flash(core, implementation, "explain", "-DWITH_EXPLAIN"),
         "flash: with TLS, BearSSL not counted": flash(core, implementation, "tls", "-DWITH_TLS"),
+        "flash: with watching": flash(core, implementation, "watch", "-DWITH_WATCH"),
+        "flash: with breaking": flash(core, implementation, "break", "-DWITH_BREAK"),
+        "flash: with listing": flash(core, implementation, "list", "-DWITH_LIST"),
+        "flash: with fenced writes": flash(core, implementation, "call", "-DWITH_CALL"),
+        "flash: with the table's creation": flash(core, implementation, "table", "-DWITH_TABLE"),
+        "flash: with EC2's credentials": flash(core, implementation, "ec2", "-DWITH_EC2"),
+        "flash: with TLS, AWS IoT's credentials and Amazon's roots": flash(
+            core, implementation, "iot", "-DWITH_TLS", "-DWITH_IOT"
+        ),
         **{
             figure: flash(core, implementation, "layout", flag) - plain
             for figure, flag in LAYOUTS.items()
@@ -136,6 +146,9 @@ def measure(core):
         "sizeof(dynalock_client)": sizes["dynalock_client"],
         "sizeof(dynalock_lock)": sizes["dynalock_lock"],
         "sizeof(dynalock_record)": sizes["dynalock_record"],
+        "sizeof(dynalock_watch)": sizes["dynalock_watch"],
+        "sizeof(dynalock_listing)": sizes["dynalock_listing"],
+        "sizeof(dynalock_provider)": sizes["dynalock_provider"],
         SMALL_TLS: small["dynalock_tls"],
         FULL_TLS: sizes["dynalock_tls"],
     }

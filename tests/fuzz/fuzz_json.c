@@ -38,6 +38,21 @@ static char *memory(const void *data, size_t size)
     return copy;
 }
 
+static dynalock_client client; /* of one of the layouts */
+
+static void choose_layout(unsigned number)
+{
+    static const dynalock_layout *(*const layouts[])(void) = {
+        dynalock_standard, dynalock_for_dynalock_py, dynalock_for_dynamo_dlm,
+        dynalock_for_chainsaws, dynalock_for_dynalock_go
+    };
+
+    client.config.layout =
+        layouts[number % (sizeof layouts / sizeof *layouts)]();
+    client.wants = client.config.layout->wants;
+    client.exchange.unix_ms = 1700000000000;
+}
+
 /* Document and output lie in memory of their own size; pieces NULL: all at
    once. */
 static void sieve(sieving *into, uint16_t room, const uint8_t *pieces,
@@ -47,7 +62,7 @@ static void sieve(sieving *into, uint16_t room, const uint8_t *pieces,
     size_t at, n, turn = 0;
 
     into->out = memory(NULL, room);
-    dl_filter_begin(&into->filter, dl_record_wants, into->out, room);
+    dl_filter_begin(&into->filter, client.wants, into->out, room);
     for (at = 0; at < size; at += n) {
         size_t most = pieces == NULL ? size : pieces[turn++ % PIECES];
 
@@ -102,29 +117,44 @@ static void check_text(
     REQUIRE(found.text + found.size < kept->out + kept->filter.used);
 }
 
+/* A text that was found has fewer bytes than this. */
+static int is_short(const dl_item *item, int found, size_t size)
+{
+    return item->found[found].size < size;
+}
+
+static void check_item(const sieving *kept, const dl_item *item)
+{
+    const dl_found *owner = &item->found[DL_FOUND_OWNER];
+
+    if (item->kind == DL_ITEM_LIVE) {
+        REQUIRE(item->lease_ms != 0);
+        REQUIRE(is_short(item, DL_FOUND_OWNER, DYNALOCK_OWNER_SIZE));
+        REQUIRE(owner->text == NULL ||
+                owner->text + owner->size < kept->out + kept->filter.used);
+        REQUIRE(is_short(item, DL_FOUND_VERSION, DYNALOCK_RVN_SIZE));
+    }
+    if (client.config.layout != dynalock_standard()) return;
+    if (item->kind == DL_ITEM_LIVE || item->kind == DL_ITEM_FREE)
+        REQUIRE(item->found[DL_FOUND_VERSION].size != 0 &&
+                is_short(item, DL_FOUND_VERSION, DYNALOCK_RVN_SIZE));
+}
+
 static void check_readable(const sieving *kept)
 {
     dynalock_token tokens[DYNALOCK_TOKENS];
-    dl_json json;
+    dl_json *json = &client.json;
     dl_item item;
 
-    dl_json_parse(&json, &kept->filter, tokens, DYNALOCK_TOKENS);
-    REQUIRE(json.count > 0);
-    check_text(kept, &json, "__type");
-    check_text(kept, &json, "message");
-    check_text(kept, &json, "Message");
-    dl_read_item(&json, &item);
+    dl_json_parse(json, &kept->filter, tokens, DYNALOCK_TOKENS);
+    REQUIRE(json->count > 0);
+    check_text(kept, json, "__type");
+    check_text(kept, json, "message");
+    check_text(kept, json, "Message");
+    dl_read_item(&client, &item);
     REQUIRE((item.kind == DL_ITEM_ABSENT) ==
-            (dl_json_member(&json, 0, "Item") == 0));
-    if (item.kind == DL_ITEM_LIVE) {
-        REQUIRE(item.lease_ms != 0);
-        REQUIRE(
-            item.found[DL_FOUND_OWNER].text + item.found[DL_FOUND_OWNER].size <
-            kept->out + kept->filter.used);
-    }
-    if (item.kind == DL_ITEM_LIVE || item.kind == DL_ITEM_FREE)
-        REQUIRE(item.found[DL_FOUND_VERSION].size != 0 &&
-                item.found[DL_FOUND_VERSION].size < DYNALOCK_RVN_SIZE);
+            (dl_json_member(json, 0, "Item") == 0));
+    check_item(kept, &item);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -138,6 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int i;
 
     if (size < HEAD) return 0;
+    choose_layout(data[0]);
     room = (uint16_t)(16 + data[0] + 8 * (data[1] & 127));
     pieces[0] = NULL;
     pieces[1] = ones;

@@ -1,5 +1,5 @@
-"""The other side of `make interop`: the Python package `chainsaws`. See contender.py. Mode `init` makes
-its table.
+"""The other side of `make interop`: the Python package `chainsaws`. See contender.py. Mode `init`
+makes its table.
 """
 
 import logging

@@ -8,6 +8,7 @@ Our side of `make interop`: one device on a table that others lock on too.
     hold    take it and say so; give it back at the next line of input
     try     one try; say how it ended
     look    say what stands at the key
+    group   take this key and the one in `second`, together; say so; give back
 
 The values: endpoint, table, key, layout, owner, lease (ms), and perhaps
 key_name, sort_name, sort, data, ttl, witness (a port), pause (ms). Each mode
@@ -203,6 +204,30 @@ static int mode_hold(void)
     return 0;
 }
 
+static int mode_group(void)
+{
+    static dynalock_lock second;
+    static dynalock_group group;
+    dynalock_lock *locks[] = { &lock, &second };
+    dynalock_lock_options options;
+    dynalock_outcome rc;
+
+    memset(&options, 0, sizeof options);
+    options.key = value("second", NULL);
+    options.sort_key = value("sort", NULL);
+    rc = dynalock_lock_init(&second, &options);
+    if (rc != DYNALOCK_OK) return fail("lock_init", rc);
+    group.locks = locks;
+    group.count = 2;
+    rc = dynalock_group_acquire(&client, &group, 20000);
+    if (rc != DYNALOCK_OK) return fail("group", rc);
+    printf("held %d %d", dynalock_check(&client, &lock),
+        dynalock_check(&client, &second));
+    rc = dynalock_group_release(&client, &group);
+    printf(", released %d\n", (int)rc);
+    return 0;
+}
+
 static int mode_try(void)
 {
     dynalock_outcome rc = dynalock_acquire(&client, &lock, 0);
@@ -244,7 +269,7 @@ int main(int count, char **arguments)
         const char *name;
         int (*run)(void);
     } modes[] = { { "work", mode_work }, { "hold", mode_hold },
-        { "try", mode_try }, { "look", mode_look } };
+        { "try", mode_try }, { "look", mode_look }, { "group", mode_group } };
     dynalock_outcome rc;
     size_t i;
 

@@ -24,8 +24,8 @@ class Side:
         )
 
     def acquire(self):
-        """It waits in a loop without a pause, and its lease counts from the last of its tries; which
-        that was it does not say. So a try at a time, where it has one."""
+        """It waits in a loop without a pause, and its lease counts from the last of its tries;
+        which that was it does not say. So a try at a time, where it has one."""
         if not self._options:
             self._ends = time.time() + self._duration
             self._new()

@@ -1,4 +1,6 @@
-"""The other side of `make interop`: DynaLock, the Python package `dynalock`. See contender.py."""
+"""The other side of `make interop`: DynaLock, the Python package `dynalock`. See contender.py.
+skew=SECONDS sets its wall clock ahead.
+"""
 
 import time
 
@@ -34,5 +36,10 @@ class Side:
         self._scope.__exit__(None, None, None)
 
 
+def skew_clock(seconds, clock=time.time):
+    time.time = lambda: clock() + seconds
+
+
 if __name__ == "__main__":
+    skew_clock(float(contender.values().get("skew", 0)))
     contender.run(Side(contender.values()), contender.values())

@@ -1,9 +1,10 @@
-"""The other side of `make interop`: what cirello-io/dynamolock (Go, v5.0.0) sends, call by call. See
-contender.py.
+"""The other side of `make interop`: what cirello-io/dynamolock (Go, v5.0.0) sends, call by call.
+See contender.py.
 
 It looks (GetItem), puts if there is nothing or isReleased is there, watches a record for its lease
 otherwise; heartbeats every quarter of a lease; keeps the item on release, or deletes it (delete=1).
-A leaseDuration that time.ParseDuration does not understand is an error, whatever else the item says.
+A leaseDuration that time.ParseDuration does not understand is an error, whatever else the item
+says.
 """
 
 import base64

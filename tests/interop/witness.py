@@ -26,14 +26,16 @@ Entry = collections.namedtuple("Entry", "side fence at")
 
 @dataclasses.dataclass
 class Plan:
-    """What a contention is to have: so many hand-overs each way, and so many kills of each side, whose
-    dead holder's lock is left alone for least_wait[side] seconds. Every so many entries of a side its
-    work is a long one (long_work[side] milliseconds): longer than its lease, if it renews."""
+    """What a contention is to have: so many hand-overs each way, and so many kills of each side,
+    whose dead holder's lock is left alone for least_wait[side] seconds; or a new process of its
+    name walks in. Every so many entries of a side its work is a long one (long_work[side]
+    milliseconds): longer than its lease, if it renews."""
 
     handovers: int
     kills: int
     least_wait: dict
     long_work: dict
+    walks_in: tuple = ()  # sides
     long_every: int = 61
     seconds: int = 240  # at most
 

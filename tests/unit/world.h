@@ -1,8 +1,9 @@
 /*
 A world of one process for the lock's tests: virtual clocks, a stream that
-ends in a table of one item, and faults on demand. The table knows the four
+ends in a table of one item, and faults on demand. The table knows the
 requests by their wording and evaluates them as the service would; it is no
-model of DynamoDB (tests/simulation has one), just enough to answer.
+model of DynamoDB (tests/simulation has one), just enough to answer. A test
+that lists a table answers the Scans itself.
 */
 #ifndef WORLD_H
 #define WORLD_H
@@ -48,7 +49,8 @@ typedef struct world_item {
     const char *raw; /* instead of all this: the item's JSON */
 } world_item;
 
-typedef struct world {
+typedef struct world world;
+struct world {
     dynalock_platform platform;
     dynalock_credentials credentials;
     dynalock_config config;
@@ -58,6 +60,12 @@ typedef struct world {
     int64_t server_ms; /* the service's clock at now == 0; 0: the device's */
     int dated, aged;   /* answers have Date, and Age */
     int connected, opens, closes, refuse, mute_open;
+    char host[256]; /* of the connection */
+    int secure;
+    uint16_t port;
+    /* hosts but the table's: answers w->request, or does not yet */
+    void (*serve_other)(struct world *w);
+    int others;             /* requests to them */
     uint64_t pause_in_read; /* ms that pass inside the next read that gets */
     size_t read_most, write_most;
     /* the request under way, and the answer */
@@ -74,9 +82,10 @@ typedef struct world {
     int never_item;   /* a server that shows no item with a refusal */
     enum world_fault faults[32];
     size_t fault_at;
+    const char *(*scan)(struct world *w); /* the answer to a Scan */
     int requests, writes, reads;
     char last_body[16384];
-    char last_operation[16];
+    char last_operation[32];
     /* failing hooks */
     long hook_calls, fail_at; /* the call that fails; 0: none */
     int no_entropy, cancel;
@@ -86,7 +95,16 @@ typedef struct world {
     uint8_t lock_was[WORLD_LOCKS], exchange_was;
     uint8_t lock_moves[WORLD_STATES][WORLD_STATES];
     uint8_t exchange_moves[WORLD_STATES][WORLD_STATES];
-} world;
+    const dynalock_operation *table; /* NULL, or looked at too */
+    const dynalock_provider *provider;
+    uint8_t ask_was;
+    uint8_t ask_moves[WORLD_STATES][WORLD_STATES];
+    uint8_t table_was;
+    uint8_t table_moves[WORLD_STATES][WORLD_STATES];
+    /* carries out what is not about the item: last_operation, last_body, and
+       world_reply; 0: it is about the item after all */
+    int (*other)(world *w, int damage);
+};
 
 /* ---- states ---- */
 
@@ -102,6 +120,12 @@ static void world_look(world *w)
         if (is != was) w->lock_moves[was][is] = 1;
         w->lock_was[i] = is;
     }
+    if (w->table != NULL && w->table->state != w->table_was)
+        w->table_moves[w->table_was][w->table->state] = 1;
+    if (w->table != NULL) w->table_was = w->table->state;
+    if (w->provider != NULL && w->provider->state != w->ask_was)
+        w->ask_moves[w->ask_was][w->provider->state] = 1;
+    if (w->provider != NULL) w->ask_was = w->provider->state;
     if (w->client.exchange.state != w->exchange_was)
         w->exchange_moves[w->exchange_was][w->client.exchange.state] = 1;
     w->exchange_was = w->client.exchange.state;
@@ -204,6 +228,16 @@ static int world_may_release(const world *w)
            world_between(w, w->item.rvn, 'a', 'z');
 }
 
+/* Only what was shown is broken. */
+static int world_may_break(const world *w)
+{
+    char shown[300];
+
+    world_value(w, 'r', shown, sizeof shown);
+    return w->item.exists && !w->item.released &&
+           strcmp(shown, w->item.rvn) == 0;
+}
+
 /* Carries the write out; 0: its condition does not hold. */
 static int world_write(world *w)
 {
@@ -215,6 +249,12 @@ static int world_write(world *w)
             item->fence >= world_number(w, 'f'))
             return 0;
         memset(item, 0, sizeof *item);
+        return 1;
+    }
+    if (world_find(w, " AND NOT isReleased=:y") != NULL) {
+        if (!world_may_break(w)) return 0;
+        item->released = 1;
+        world_value(w, 'm', item->rvn, sizeof item->rvn);
         return 1;
     }
     if (world_find(w, " AND fence<=:f") != NULL) {
@@ -341,6 +381,11 @@ static void world_carry_out(world *w, int damage)
     char item[4096], body[8192] = "{}";
     const world_item *seen = &w->item;
 
+    if (strcmp(w->last_operation, "Scan") == 0) {
+        world_reply(w, 200, w->scan(w), damage);
+        return;
+    }
+    if (w->other != NULL && w->other(w, damage)) return;
     if (strcmp(w->last_operation, "GetItem") != 0) {
         if (world_write(w)) world_reply(w, 200, "{}", damage);
         else world_refuse(w);
@@ -409,6 +454,12 @@ static void world_take(world *w)
     w->request[w->request_size] = '\0';
     end = strstr(w->request, "\r\n\r\n");
     if (end == NULL) return;
+    if (w->serve_other != NULL && strcmp(w->host, "table.test") != 0) {
+        w->others++;
+        w->serve_other(w);
+        w->request_size = 0;
+        return;
+    }
     head = (size_t)(end - w->request) + 4;
     at = strstr(w->request, "content-length:");
     assert_non_null(at);
@@ -418,7 +469,7 @@ static void world_take(world *w)
     memcpy(w->last_body, w->request + head, size + 1);
     at = strstr(w->request, "DynamoDB_20120810.");
     assert_non_null(at);
-    (void)sscanf(at + 18, "%15[A-Za-z]", w->last_operation);
+    (void)sscanf(at + 18, "%31[A-Za-z]", w->last_operation);
     w->request_size = 0;
     if (world_is_signed_now(w)) {
         world_serve(w);
@@ -441,6 +492,9 @@ static int32_t world_open(void *context, const dynalock_peer *peer)
     if (world_fails(w) || w->refuse) return -111;
     if (w->mute_open) return DYNALOCK_AGAIN;
     assert_false(w->connected);
+    (void)snprintf(w->host, sizeof w->host, "%s", peer->host);
+    w->port = peer->port;
+    w->secure = peer->secure;
     w->connected = 1;
     w->opens++;
     w->peer_closed = 0;

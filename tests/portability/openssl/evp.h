@@ -1,5 +1,6 @@
-/* What the simulator's model of DynamoDB takes of OpenSSL, by BearSSL, which can
-   be built for any processor. Not dynalock.h's own: that is what is checked. */
+/* What the simulator's model of DynamoDB takes of OpenSSL, done by BearSSL,
+   which can be built for any processor. Not dynalock.h's own: that is what is
+   checked. */
 #ifndef EVP_H
 #define EVP_H
 
