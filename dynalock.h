@@ -5376,6 +5376,17 @@ static void dl_raise_fence(dynalock_lock *lock)
         lock->fence = sent + 1;
 }
 
+/* A release writes the highest fence that this acquisition may have left: none
+   that was too far ahead to be taken. */
+static void dl_bound_fence(dynalock_lock *lock)
+{
+    uint64_t most =
+        lock->operation.client->exchange.unix_ms + DL_SIGNED_AHEAD_MS;
+
+    if (most < lock->top_fence) most = lock->top_fence;
+    lock->fence = dl_least(lock->fence, most);
+}
+
 /* Every request sent has a number of its own, retries too: no two copies of
    anything are alike, and a late one cannot pass for a newer. The lease runs
    from before the send. */
@@ -5422,7 +5433,8 @@ static void dl_lock_prepare(dynalock_operation *operation)
         dl_number_request(lock);
     if (state == DL_LOCK_ACQUIRE) dl_prepare_acquire(lock);
     else if (state == DL_LOCK_RENEW) dl_prepare_renew(lock);
-    else if (state != DL_LOCK_RELEASE) client->signing.target = "GetItem";
+    else if (state == DL_LOCK_RELEASE) dl_bound_fence(lock);
+    else client->signing.target = "GetItem";
 }
 
 /* ---- ending ---- */

@@ -219,6 +219,25 @@ static void test_fences_rise_over_what_was_sent(void **state)
     assert_int_equal(w.requests, 2);
 }
 
+/* Nor does a release write what a wrong clock has made. */
+static void test_a_release_does_not_run_ahead_of_time(void **state)
+{
+    (void)state;
+    ready(0);
+    w.client.config.attempts = 1;
+    w.faults[0] = FAULT_LOSE_REQUEST;
+    assert_int_equal(
+        dynalock_start_acquire(&w.client, &lock, 0), DYNALOCK_AGAIN);
+    (void)dynalock_poll(&w.client);
+    w.unix_ms -= HOUR;
+    world_run(&w, 6000);
+    assert_null(w.client.operations);
+    assert_int_equal(w.requests, 2);
+    assert_non_null(world_find(&w, " AND fence<=:f"));
+    assert_true(
+        (int64_t)world_number(&w, 'f') <= w.unix_ms + (int64_t)w.now + 300000);
+}
+
 /* ---- credentials ---- */
 
 static dynalock_credentials fresh = { "AKID2", "secret2", NULL };
@@ -314,6 +333,7 @@ int main(void)
         TEST(every_day_is_read),
         TEST(fences_do_not_run_ahead_of_time),
         TEST(fences_rise_over_what_was_sent),
+        TEST(a_release_does_not_run_ahead_of_time),
         TEST(expired_credentials_are_asked_for_once),
         TEST(the_next_call_may_ask_again),
         TEST(fresh_ones_that_are_refused_too_end_the_call),
