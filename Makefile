@@ -28,7 +28,7 @@ SOURCES = build/sources/sources
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs simulate contend firmware mutants interop lint vectors sizes bench cli install footprint clean
+.PHONY: help setup demo test programs simulate contend firmware portability mutants interop lint vectors sizes bench cli install footprint clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18

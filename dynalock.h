@@ -66,7 +66,10 @@ WHAT IT PROMISES
 
  1. Exclusion: two holders never both have dynalock_remaining_ms() > 0,
     whatever the network does and whatever the wall clocks say. Only the rate
-    of the monotonic clocks is trusted (to the margin, 1 % by default).
+    of the monotonic clocks is trusted (to the margin, 1 % by default). This is
+    the standard layout's promise, and for_dynamolock's; what the others can
+    hold stands in README, "Sharing a table". Whoever breaks a lock, or restores
+    one while its earlier life goes on, gives it up.
  2. A fencing token with every grant, rising for a key with every grant, as
     long as only this layout's rules are followed on the table. Give it to the
     resource that the lock protects and let that refuse lower ones: no lock
@@ -90,7 +93,8 @@ WHAT IT DOES NOT DO
    no thread to renew it. The lease then runs out, and remaining_ms() says so.
  - Prove that a lock is free by looking at it once: another holder's lease is
    watched for its whole length on this device's own clock.
- - Delete items: deletion forgets the fence. Released items are marked.
+ - Delete items at a release: deletion forgets the fence. See dynalock_tidy and
+   config.ttl_attribute.
  - Believe a Date header over plain HTTP: there, a wall clock that is wrong
    ends in CLOCK_SKEW. (Over TLS it is mended for signatures and fences.)
  - Assume roles, or ask SSO, a web identity provider or another process for
@@ -152,15 +156,16 @@ Without blocking: dynalock_start_acquire() and its kin return at once; then
 
 WHEN THINGS FAIL
 
-What passes is tried again: connections refused, cut or silent, damaged answers,
-throttling, conflicts and 5xx, after a pause drawn from 0 to base_ms * 2^n, at
-most cap_ms. A call with a wait goes on until its deadline; one without (acquire
-with 0, renew, read) after `attempts` tries; a release and a heartbeat as long
-as it makes sense. A signature that is refused for its time is tried once more
-if the service's Date has mended the clock, refused credentials if a provider or
-config.refresh brings others. Anything else ends the call at once, with the
-service's own words in client.detail. No request waits longer than a quarter of
-the shortest lease that is held, so that one slow answer costs no lock.
+What passes is tried again: connections refused, cut or silent, damaged
+answers, throttling, conflicts and 5xx, after a pause drawn from 0 to base_ms *
+2^n, at most cap_ms. A call with a wait goes on until its deadline; one without
+(acquire with 0, renew, read) after `attempts` tries; a release for connect_ms
++ request_ms, a heartbeat until its lease is over. A signature that is refused
+for its time is tried once more if the service's Date has mended the clock,
+refused credentials if a provider or config.refresh brings others. Anything
+else ends the call at once, with the service's own words in client.detail. No
+request waits longer than a quarter of the shortest lease that is held, so that
+one slow answer costs no lock.
 
 A write without an answer ends in UNKNOWN: the lock is not held here, and later
 polls take it back, however long that takes (acquiring it again waits for
@@ -206,7 +211,8 @@ DYNALOCK_IMPLEMENTATION   -                    emit the code in this file
 DYNALOCK_STATIC           -                    all functions static
 DYNALOCK_NO_TLS           -                    no BearSSL: plain streams only
 DYNALOCK_NO_AMAZON        -                    no roots of Amazon
-DYNALOCK_POSIX            -                    add the POSIX port
+DYNALOCK_POSIX            -                    add the POSIX port; with -std=c99
+                                               it needs -D_DEFAULT_SOURCE
 DYNALOCK_TRANSMIT_WINDOW  128..65535, 1536     bytes sent in one write; a
                                                smaller one costs packets, not
                                                function
@@ -384,7 +390,8 @@ typedef enum dynalock_outcome {
     DYNALOCK_OK = 0,
     DYNALOCK_AGAIN = 1,
 
-    /* The caller. Nothing was sent, nothing has changed. */
+    /* The caller. Nothing was sent, nothing has changed (but: call). The
+       calls named are the usual ones; each function says more. */
     DYNALOCK_BAD_ARGUMENT = -10,   /* NULL, or a hook is missing: all        */
     DYNALOCK_BAD_KEY = -11,        /* empty, over 2048 bytes (sort key 1024),
                                       not UTF-8: lock_init, read; a bad name
@@ -623,11 +630,11 @@ typedef struct dynalock_config {
     uint16_t attempts;         /* tries of one request without waiting; 3 */
     uint16_t margin_per_mille; /* by how much clock rates may differ; 10 */
     uint8_t no_ttl;            /* 1: write no TTL, remove it where found */
-    uint8_t
-        delete_on_release;    /* 1: even so a release sets it, ttl_s ahead: the
-                               table then deletes what nobody takes again */
-    uint8_t secure_transport; /* 1: the port itself does TLS (a modem) */
-    uint8_t manual_renew;     /* 1: dynalock_poll renews nothing itself */
+    uint8_t delete_on_release; /* 1: with no_ttl: a release sets it, ttl_s
+                               ahead, so that the table deletes what nobody
+                               takes again; needs ttl_attribute */
+    uint8_t secure_transport;  /* 1: the port itself does TLS (a modem) */
+    uint8_t manual_renew;      /* 1: dynalock_poll renews nothing itself */
     /* Optional, and the provider's if there is one (dynalock_set_provider):
        asked once when credentials are refused or have expired, within a step:
        it must not block, nor call this client. Fresh ones, which belong to the
@@ -649,7 +656,8 @@ typedef struct dynalock_detail {
                                          of somebody else */
 } dynalock_detail;
 
-/* An item's place. Strings belong to the caller. */
+/* An item's place. The struct is copied; its strings must last until the call
+   (of a lock: the lock) has ended. */
 typedef struct dynalock_name {
     const char *key;      /* 1..2048 bytes of UTF-8 */
     const char *sort_key; /* 1..1024; NULL: none */
@@ -855,6 +863,7 @@ typedef struct dynalock_exchange {
     uint32_t sent;
     uint32_t window_at; /* offset of the window in the request */
     uint64_t deadline;
+    uint64_t began;
     uint64_t unix_ms; /* of the signature */
 } dynalock_exchange;
 
@@ -902,6 +911,7 @@ struct dynalock_client {
     uint8_t clock_is_set; /* by hand: counted by the monotonic clock */
     uint8_t learnt;       /* the last answer has corrected it */
     uint8_t refreshed;    /* no answer yet to the refreshed credentials */
+    uint32_t round_trip;  /* ms, of the last request that was answered */
     dynalock_response response;
     dynalock_filter filter;
     dynalock_json json; /* what the filter has kept */
@@ -1029,17 +1039,24 @@ DYNALOCK_API dynalock_outcome dynalock_lock_init(dynalock_lock *lock,
 /*
 Takes the lock. wait_ms: 0 = one try (DYNALOCK_BUSY when another holds it),
 else wait so long (DYNALOCK_TIMEOUT), or DYNALOCK_FOREVER. What a short call
-has watched of a dead holder's lease counts for the next one.
+has watched of a dead holder's lease counts for the next one. With 0 it takes
+connect_ms + request_ms at most, and as long again if an earlier write of this
+lock must be taken back first. BAD_ARGUMENT (also: no wait hook), BAD_KEY,
+BAD_LEASE, HELD, SAME_KEY, IN_USE, NO_ENTROPY, NOT_A_LOCK, UNKNOWN, CANCELLED,
+any.
 */
 DYNALOCK_API dynalock_outcome dynalock_acquire(dynalock_client *client,
     dynalock_lock *lock, uint32_t wait_ms) DYNALOCK_CHECKED;
 
 /* Renews now. On a network failure the lock is held as long as before:
-   dynalock_remaining_ms() knows. */
+   dynalock_remaining_ms() knows. LOST_*, NOT_HELD, IN_USE, CLOCK_UNSET,
+   CANCELLED, any. */
 DYNALOCK_API dynalock_outcome dynalock_renew(
     dynalock_client *client, dynalock_lock *lock) DYNALOCK_CHECKED;
 
-/* Gives back. Not held from the moment it is called, whatever it returns. */
+/* Gives back. Not held from the moment it is called, whatever it returns.
+   UNKNOWN: unanswered within connect_ms + request_ms, later polls see to it.
+   LOST_*, NOT_HELD, IN_USE, any. */
 DYNALOCK_API dynalock_outcome dynalock_release(
     dynalock_client *client, dynalock_lock *lock);
 
@@ -1309,6 +1326,8 @@ DYNALOCK_API dynalock_outcome dynalock_table_create(dynalock_client *client,
 DYNALOCK_API dynalock_outcome dynalock_use_fips(
     dynalock_client *client) DYNALOCK_CHECKED;
 
+/* ---- a held lock ---- */
+
 /* How long the lock is certainly held from now on; 0: not. */
 DYNALOCK_API uint32_t dynalock_remaining_ms(
     const dynalock_client *client, const dynalock_lock *lock);
@@ -1510,7 +1529,11 @@ One of several permits under a name: permit i is the lock "name/i". The caller
 gives the memory; everybody must use the same count. After init, acquire takes
 whichever permit is free first, looking from a random one on; the lock that
 dynalock_semaphore_lock() then returns is used and released like any other.
-init: BAD_ARGUMENT, BAD_KEY (with "/i" it does not fit), BAD_TABLE.
+ANOTHER ACQUIRE TAKES ANOTHER PERMIT, and the function then returns that one.
+permits must outlive all that is held; of the options the key is copied, the
+other strings are not.
+init: BAD_ARGUMENT, BAD_KEY (with "/i" it does not fit), BAD_TABLE. acquire:
+BUSY, TIMEOUT, IN_USE, BAD_ARGUMENT, any.
 */
 #define DYNALOCK_PERMIT_KEY_SIZE 64u
 typedef struct dynalock_permit {
@@ -4345,6 +4368,7 @@ static void dl_exchange_start(
         dl_exchange_close(client);
     memset(&client->detail, 0, offsetof(dynalock_detail, holder_lease_ms));
     exchange->operation = operation;
+    exchange->began = client->now;
     exchange->fate = DL_FATE_UNSENT;
     exchange->reused = exchange->state == DL_EXCHANGE_READY;
     if (exchange->reused) {
@@ -4471,6 +4495,7 @@ static int dl_exchange_answered(dynalock_client *client)
         DYNALOCK_TOKENS);
     dl_detail_read(client);
     outcome = dl_classify(client);
+    client->round_trip = (uint32_t)(client->now - exchange->began);
     if (outcome != DYNALOCK_BAD_ANSWER) dl_learn_clock(client);
     if (outcome == DYNALOCK_OK || (int)outcome == DL_CONDITION_FAILED)
         client->refreshed = 0;
@@ -5771,13 +5796,20 @@ static void dl_release_expire(dynalock_lock *lock)
 }
 
 /* Renewals before all else, the earliest end first; then what gives back;
-   then the waiters, the longest due first. */
+   then the waiters, the longest due first. A lock that would be over before its
+   answer comes goes last: if there are more than the connection can keep, each
+   try for it would cost another one. */
 static uint64_t dl_lock_rank(const dynalock_operation *operation)
 {
+    const dynalock_client *client = operation->client;
+    const dynalock_lock *lock = (const dynalock_lock *)(const void *)operation;
+
     switch (operation->state) {
     case DL_LOCK_HOLD:
     case DL_LOCK_RENEW:
-    case DL_LOCK_CHECK: return operation->deadline;
+    case DL_LOCK_CHECK:
+        return lock->until > client->now + client->round_trip ? lock->until
+                                                              : DL_NEVER - 1;
     case DL_LOCK_RELEASE: return ((uint64_t)1 << 62) + operation->due;
     default: return ((uint64_t)1 << 63) + operation->due;
     }

@@ -63,6 +63,12 @@ CREDENTIALS = {
     "AWS_SESSION_TOKEN": "",
 }
 
+# Whoever runs a test in the background of a shell, or under nohup, has signals ignored, and its
+# children with it.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
 START_SECONDS = 10
 START_ATTEMPTS = 5
 STOP_SECONDS = 1  # between asking and killing
