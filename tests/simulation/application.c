@@ -366,6 +366,7 @@ static void give_all_back(device *d)
     for (i = 0; i < d->task_count; i++) {
         task *t = &d->tasks[i];
 
+        t->watched[0] = '\0'; /* it has looked more than once meanwhile */
         if (t->app != APP_HOLD) continue;
         if (remaining_ms(t) != 0)
             violate(w, "d%u holds what it gave back", d->id);
