@@ -200,9 +200,10 @@ With enter and leave, a mutex, several threads may call one client, each for
 its own locks; the mutex is held for one step at a time, never across wait, and
 must not be entered by the callbacks, which are called with it held. `wait`
 should return after some 20 ms, since another thread may have taken the answer
-it waits for. Ask dynalock_check() then, not dynalock_result() or
-client.detail, which another thread may be writing. examples/threads.c shows
-one thread that keeps every lock alive.
+it waits for. Every hook but wait is called within the mutex; close a client
+only when no other thread is in a call of it. Ask dynalock_check() then, not
+dynalock_result() or client.detail, which another thread may be writing.
+examples/threads.c shows one thread that keeps every lock alive.
 
 OPTIONS (define before including, the same in every file)
 
@@ -1186,8 +1187,8 @@ typedef struct dynalock_listing {
 DYNALOCK_API dynalock_outcome dynalock_list(dynalock_client *client,
     const char *table, dynalock_listing *listing) DYNALOCK_CHECKED;
 
-/* Deletes the item at a name if it was released more than an hour ago.
-   DYNALOCK_OK: deleted. KEPT: not. Whoever never tidies needs a TTL, or lives
+/* Deletes the item at a name if it is released, and was granted more than an
+   hour ago. DYNALOCK_OK: deleted. KEPT: not. Whoever never tidies needs a TTL, or lives
    with the items. */
 DYNALOCK_API dynalock_outcome dynalock_tidy(dynalock_client *client,
     const dynalock_name *name, dynalock_record *memory) DYNALOCK_CHECKED;
@@ -1375,7 +1376,8 @@ DYNALOCK_API dynalock_outcome dynalock_restore(dynalock_client *client,
     dynalock_lock *lock, const dynalock_blob *blob) DYNALOCK_CHECKED;
 
 /* After restore: gives back what the earlier life has left, if it is still
-   there, without taking it over first. NOT_HELD: nothing was restored. */
+   there, without taking it over first. DYNALOCK_OK: nothing of it is left.
+   After a failure restore again. NOT_HELD: nothing was restored. */
 DYNALOCK_API dynalock_outcome dynalock_release_restored(
     dynalock_client *client, dynalock_lock *lock);
 
@@ -1530,8 +1532,8 @@ gives the memory; everybody must use the same count. After init, acquire takes
 whichever permit is free first, looking from a random one on; the lock that
 dynalock_semaphore_lock() then returns is used and released like any other.
 ANOTHER ACQUIRE TAKES ANOTHER PERMIT, and the function then returns that one.
-permits must outlive all that is held; of the options the key is copied, the
-other strings are not.
+permits must last until nothing is held and dynalock_poll says OK; of the
+options the key is copied, the other strings are not.
 init: BAD_ARGUMENT, BAD_KEY (with "/i" it does not fit), BAD_TABLE. acquire:
 BUSY, TIMEOUT, IN_USE, BAD_ARGUMENT, any.
 */
@@ -1737,8 +1739,8 @@ DYNALOCK_API const dynalock_source *dynalock_source_iot(void);
 
 /* ---- helpers ---- */
 
-/* Widens 32-bit ticks that wrap. Zero the struct; call at least once per
-   wrap (49.7 days of milliseconds). */
+/* Widens 32-bit ticks that wrap. Zero the struct; call at least twice per wrap
+   (of milliseconds: every 24 days), under the client's mutex if it has one. */
 typedef struct dynalock_ticks {
     uint64_t high;
     uint32_t last;
@@ -4714,6 +4716,7 @@ static void dl_unlink(dynalock_operation *operation)
     while (*at != operation) at = &(*at)->next;
     *at = operation->next;
     operation->client = NULL;
+    operation->deadline = DL_NEVER; /* for a list that is being gone through */
 }
 
 /* Ends an operation for good. */
@@ -5233,7 +5236,8 @@ static uint32_t dl_watch_left(const dynalock_lock *lock)
         lock->watch_since + dl_watch_ms(client, lock->watch_lease_ms);
 
     if (lock->claim == NULL) return DYNALOCK_FOREVER;
-    return end > client->now ? (uint32_t)(end - client->now) : 0;
+    if (end <= client->now) return 0;
+    return (uint32_t)dl_least(end - client->now, DYNALOCK_FOREVER);
 }
 
 /* ---- the request's fields ---- */
@@ -5252,14 +5256,29 @@ static void dl_put_mark(dl_sink *sink, const dynalock_lock *lock)
     dl_put_hex(sink, lock->acquisition, sizeof lock->acquisition);
 }
 
+/* What is signed further ahead of the service's clock is refused. */
+#define DL_SIGNED_AHEAD_MS 300000u
+
+/* A release writes the highest fence that this acquisition may have left: none
+   that was too far ahead to be taken. */
+static uint64_t dl_fence_of(const dynalock_lock *lock)
+{
+    const dynalock_client *client = lock->operation.client;
+    uint64_t most = client->exchange.unix_ms + DL_SIGNED_AHEAD_MS;
+
+    if (lock->operation.state != DL_LOCK_RELEASE) return lock->fence;
+    if (most < lock->top_fence) most = lock->top_fence;
+    return dl_least(lock->fence, most);
+}
+
 /* TTL is garbage collection: an hour or more past the lease, by the later of
    clock and fence, and never a sign of expiry. */
 static void dl_put_ttl(
     const dynalock_client *client, const dynalock_lock *lock, dl_sink *sink)
 {
-    uint64_t s = client->exchange.unix_ms;
+    uint64_t s = client->exchange.unix_ms, fence = dl_fence_of(lock);
 
-    if (s < lock->fence) s = lock->fence;
+    if (s < fence) s = fence;
     s += lock->sent_lease_ms;
     (void)dl_divide(&s, 1000);
     dl_put_decimal(sink, s + client->config.ttl_s);
@@ -5284,7 +5303,7 @@ static void dl_put_value_text(
     case 'z':
         dl_put_version(sink, lock, releasing ? 0xffffffff : lock->counter - 1);
         break;
-    case 'f': dl_put_decimal(sink, lock->fence); break;
+    case 'f': dl_put_decimal(sink, dl_fence_of(lock)); break;
     case 'v': dl_put_decimal(sink, lock->watch_fence); break;
     case 'x': dl_put_ttl(client, lock, sink); break;
     case 'd': lock->put_data(sink, lock->data, lock->data_size); break;
@@ -5383,9 +5402,6 @@ static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 
 /* ---- sending ---- */
 
-/* What is signed further ahead of the service's clock is refused. */
-#define DL_SIGNED_AHEAD_MS 300000u
-
 /* A hybrid clock: rises over everything seen, granted or sent for this key, and
    with time, so that it rises over a deletion of the item too. What was sent
    may be written late, and must not win then; but what a wrong clock made and
@@ -5399,17 +5415,6 @@ static void dl_raise_fence(dynalock_lock *lock)
     if (lock->fence <= lock->top_fence) lock->fence = lock->top_fence + 1;
     if (lock->fence <= sent && lock->fence + DL_SIGNED_AHEAD_MS >= sent)
         lock->fence = sent + 1;
-}
-
-/* A release writes the highest fence that this acquisition may have left: none
-   that was too far ahead to be taken. */
-static void dl_bound_fence(dynalock_lock *lock)
-{
-    uint64_t most =
-        lock->operation.client->exchange.unix_ms + DL_SIGNED_AHEAD_MS;
-
-    if (most < lock->top_fence) most = lock->top_fence;
-    lock->fence = dl_least(lock->fence, most);
 }
 
 /* Every request sent has a number of its own, retries too: no two copies of
@@ -5458,8 +5463,7 @@ static void dl_lock_prepare(dynalock_operation *operation)
         dl_number_request(lock);
     if (state == DL_LOCK_ACQUIRE) dl_prepare_acquire(lock);
     else if (state == DL_LOCK_RENEW) dl_prepare_renew(lock);
-    else if (state == DL_LOCK_RELEASE) dl_bound_fence(lock);
-    else client->signing.target = "GetItem";
+    else if (state != DL_LOCK_RELEASE) client->signing.target = "GetItem";
 }
 
 /* ---- ending ---- */
@@ -5627,8 +5631,8 @@ static void dl_watch_on(dynalock_lock *lock)
     uint32_t poll_ms = client->config.poll_ms, left = dl_watch_left(lock);
     uint64_t wait = (uint64_t)poll_ms + dl_random(client, poll_ms / 4 + 1);
 
-    /* entitled and refused all the same: not at once again */
-    if (left == 0) left = dl_lease(client, lock);
+    /* entitled, or free, and refused all the same: not at once again */
+    if (left == 0 || lock->claim == NULL) left = dl_lease(client, lock);
     wait = dl_least(wait, left);
     lock->operation.state = DL_LOCK_WATCH;
     lock->operation.due = client->now + wait;
@@ -6685,10 +6689,12 @@ static void dl_tidy_put(const dl_fields *fields, char letter, dl_sink *sink)
     const dynalock_operation *operation =
         (const dynalock_operation *)fields->context;
 
+    uint64_t unix_ms = operation->client->exchange.unix_ms;
+
     if (letter == 'X') dl_put_template(sink, dl_tidy_condition, fields);
     else if (letter == 'F')
         dl_put_decimal(
-            sink, operation->client->exchange.unix_ms - DL_TIDY_AGE_MS);
+            sink, unix_ms > DL_TIDY_AGE_MS ? unix_ms - DL_TIDY_AGE_MS : 0);
     else if (letter <= '9')
         dl_put_text(sink, dl_record_wants[letter - '0'].name);
     else dl_read_put(fields, letter, sink);
@@ -7687,7 +7693,7 @@ static void dl_group_wait(dynalock_group *group)
     uint32_t poll_ms = client->config.poll_ms, left = dl_watch_left(lock);
     uint64_t wait = (uint64_t)poll_ms + dl_random(client, poll_ms / 4 + 1);
 
-    if (left == 0) left = dl_lease(client, lock);
+    if (left == 0 || lock->claim == NULL) left = dl_lease(client, lock);
     group->operation.due = client->now + dl_least(wait, left);
     group->operation.attempts = 0;
     group->memory &= ~(uint32_t)DL_HURRIED;
@@ -8014,6 +8020,7 @@ static dynalock_outcome dl_start_group_acquire(
 {
     dynalock_group *group = (dynalock_group *)object;
     dynalock_outcome rc = dl_check_group(group);
+    uint32_t i;
 
     if (rc == DYNALOCK_OK) rc = dl_group_gather(client, group);
     if (rc != DYNALOCK_AGAIN) return rc;
@@ -8022,6 +8029,11 @@ static dynalock_outcome dl_start_group_acquire(
     group->memory = wait_ms == 0 ? DL_COUNTED : 0;
     group->failure = DYNALOCK_NO_ANSWER;
     rc = dl_start_operation(client, &group->operation, wait_ms);
+    if (rc != DYNALOCK_AGAIN) {
+        for (i = 0; i < group->count; i++)
+            dl_finish(&group->locks[i]->operation, DYNALOCK_NOT_HELD);
+        return rc;
+    }
     group->until = group->operation.deadline;
     /* other layouts have more to do after each write */
     if (client->config.layout->granted != dl_hold) dl_group_next(group);
@@ -8032,23 +8044,25 @@ static dynalock_outcome dl_start_group_acquire(
 static dynalock_outcome dl_group_start_members(
     dynalock_client *client, dynalock_group *group, int releasing)
 {
-    dynalock_outcome rc = dl_check_group(group), member;
+    dynalock_outcome rc = dl_check_group(group), worst = DYNALOCK_OK, member;
     uint32_t i;
 
     if (rc != DYNALOCK_OK) return rc;
     group->at = 0;
     for (i = 0; i < group->count; i++) {
-        member = releasing ? dl_start_release(client, group->locks[i], 0)
-                           : dl_start_renew(client, group->locks[i], 0);
-        if (member == DYNALOCK_AGAIN || member == DYNALOCK_IN_USE)
+        dynalock_lock *lock = group->locks[i];
+        int asked = releasing || lock->until != 0;
+
+        member = releasing ? dl_start_release(client, lock, 0)
+                           : dl_start_renew(client, lock, 0);
+        if (member == DYNALOCK_AGAIN || (member == DYNALOCK_IN_USE && asked))
             group->at |= (uint32_t)1 << i;
-        else if (!releasing) rc = member;
+        else if (!releasing) worst = member;
     }
-    if (group->at == 0) return rc;
+    if (group->at == 0) return worst;
     group->operation.steps = &dl_group_steps;
     rc = dl_start_operation(client, &group->operation, DYNALOCK_FOREVER);
-    if (rc != DYNALOCK_AGAIN) return rc;
-    dl_group_join(group, DYNALOCK_OK);
+    if (rc == DYNALOCK_AGAIN) dl_group_join(group, worst);
     return rc;
 }
 
@@ -8101,6 +8115,8 @@ static void dl_semaphore_pause(dynalock_semaphore *semaphore)
     uint64_t again =
         client->now + poll_ms + dl_random(client, poll_ms / 4 + 1);
 
+    if (poll_ms == DYNALOCK_FOREVER)
+        again = client->now + client->config.lease_ms;
     for (i = 0; i < semaphore->count; i++) {
         const dynalock_lock *lock = &semaphore->permits[i].lock;
         uint64_t end =
@@ -8111,6 +8127,7 @@ static void dl_semaphore_pause(dynalock_semaphore *semaphore)
     }
     semaphore->left = semaphore->count;
     semaphore->operation.state = DL_SEMAPHORE_PAUSE;
+    semaphore->operation.due = DL_NEVER;
     semaphore->operation.deadline = dl_least(again, semaphore->until);
 }
 
@@ -8134,6 +8151,24 @@ static int dl_is_of_one_permit(dynalock_outcome outcome)
            (outcome <= DYNALOCK_BUSY && outcome >= DYNALOCK_NOT_A_LOCK);
 }
 
+/* As long as a write for any permit is unanswered, so is the call. */
+static void dl_semaphore_finish(
+    dynalock_semaphore *semaphore, dynalock_outcome outcome)
+{
+    const dynalock_client *client = semaphore->operation.client;
+    uint32_t i;
+
+    for (i = 0; i < semaphore->count && outcome != DYNALOCK_OK; i++) {
+        const dynalock_lock *lock = &semaphore->permits[i].lock;
+
+        if (lock->operation.client == client &&
+            lock->operation.state == DL_LOCK_RELEASE &&
+            (lock->memory & DL_UNANSWERED) != 0)
+            outcome = DYNALOCK_UNKNOWN;
+    }
+    dl_finish(&semaphore->operation, outcome);
+}
+
 /* A permit's call has ended so: on to the next one, or to the end. */
 static void dl_semaphore_go_on(
     dynalock_semaphore *semaphore, dynalock_outcome outcome)
@@ -8146,7 +8181,7 @@ static void dl_semaphore_go_on(
         if (outcome == DYNALOCK_OK ||
             (!dl_is_of_one_permit(outcome) &&
                 !(waiting && dl_is_weather(outcome)))) {
-            dl_finish(operation, outcome);
+            dl_semaphore_finish(semaphore, outcome);
             return;
         }
         semaphore->failure = dl_is_of_one_permit(outcome)
@@ -8155,7 +8190,9 @@ static void dl_semaphore_go_on(
         semaphore->at = (semaphore->at + 1) % semaphore->count;
         if (--semaphore->left == 0) {
             if (waiting) dl_semaphore_pause(semaphore);
-            else dl_finish(operation, (dynalock_outcome)semaphore->failure);
+            else
+                dl_semaphore_finish(
+                    semaphore, (dynalock_outcome)semaphore->failure);
             return;
         }
         outcome = dl_semaphore_try(semaphore, 1);
@@ -8195,28 +8232,32 @@ static void dl_semaphore_end(dynalock_operation *operation, unsigned why)
     dynalock_semaphore *semaphore = dl_semaphore_of(operation);
     dynalock_client *client = operation->client;
     dynalock_lock *lock = dl_permit(semaphore);
+    dynalock_outcome outcome;
     int asks = dl_semaphore_asks(semaphore);
     int granted = operation->state == DL_SEMAPHORE_PERMIT && !asks &&
-                  lock->operation.outcome == DYNALOCK_OK;
+                  lock->operation.client == client && lock->until != 0;
 
     if (granted && why == DL_END_EXPIRED) { /* at the last moment, too */
         dl_semaphore_go_on(semaphore, DYNALOCK_OK);
     } else if (why != DL_END_EXPIRED || client->now >= semaphore->until) {
-        dynalock_outcome outcome = why == DL_END_EXPIRED
-                                       ? (dynalock_outcome)semaphore->failure
-                                       : DYNALOCK_CANCELLED;
-
-        if (asks && why != DL_END_CLOSED) dl_end_member(lock, outcome);
+        outcome = why == DL_END_EXPIRED ? (dynalock_outcome)semaphore->failure
+                                        : DYNALOCK_CANCELLED;
+        if (asks && why != DL_END_CLOSED) {
+            dl_end_member(lock, outcome);
+            lock->operation.steps->end(&lock->operation, DL_END_EXPIRED);
+        }
         if (granted && why == DL_END_CANCELLED) dl_give_back(lock);
-        dl_finish(operation, outcome);
+        dl_semaphore_finish(semaphore, outcome);
     } else if (asks) {
         dl_glance_later(operation, semaphore->until);
     } else if (operation->state == DL_SEMAPHORE_PAUSE) {
         operation->state = DL_SEMAPHORE_PERMIT;
         dl_semaphore_go_on(semaphore, dl_semaphore_try(semaphore, 1));
     } else {
-        dl_semaphore_go_on(
-            semaphore, (dynalock_outcome)lock->operation.outcome);
+        outcome = (dynalock_outcome)lock->operation.outcome;
+        /* granted, and given back before we looked */
+        if (outcome == DYNALOCK_OK) outcome = DYNALOCK_CANCELLED;
+        dl_semaphore_go_on(semaphore, outcome);
     }
 }
 
@@ -9395,10 +9436,9 @@ DYNALOCK_API dynalock_outcome dynalock_result(
 DYNALOCK_API void dynalock_cancel(
     dynalock_client *client, dynalock_operation *operation)
 {
-    if (operation == NULL || operation->client == NULL ||
-        operation->client != client || !dl_enter(client))
-        return;
-    operation->steps->end(operation, DL_END_CANCELLED);
+    if (operation == NULL || !dl_enter(client)) return;
+    if (operation->client == client)
+        operation->steps->end(operation, DL_END_CANCELLED);
     dl_leave(client);
 }
 
@@ -9459,7 +9499,9 @@ static uint32_t dl_wait_settled(
     end = dl_deadline(client, wait_ms);
     dl_leave(client);
     (void)dl_wait_while(client, operation, DYNALOCK_UNKNOWN, end);
-    now = dl_now(client);
+    (void)dl_enter(client); /* the clock's hook, too, is under the mutex */
+    now = client->now;
+    dl_leave(client);
     if (wait_ms == 0 || wait_ms == DYNALOCK_FOREVER) return wait_ms;
     return end > now ? (uint32_t)(end - now) : 1;
 }
@@ -9907,13 +9949,14 @@ static void dl_wait_until(dynalock_client *client,
     int (*is_over)(const dynalock_client *client), uint32_t wait_ms)
 {
     const dynalock_platform *platform = client->config.platform;
-    uint64_t end = dl_now(client) + wait_ms;
+    uint64_t end = DL_NEVER;
     unsigned interest;
     uint32_t ms;
     int over;
 
     do {
         (void)dl_enter(client);
+        if (end == DL_NEVER) end = client->now + wait_ms;
         (void)dl_poll(client);
         over = is_over(client) || client->now >= end || platform->wait == NULL;
         dl_wants(client, &interest, &ms);
@@ -10042,6 +10085,9 @@ DYNALOCK_API const uint8_t *dynalock_data(
 DYNALOCK_API uint64_t dynalock_extend_ticks(
     dynalock_ticks *ticks, uint32_t now)
 {
+    /* a reading that comes a little late is no wrap */
+    if (now < ticks->last && ticks->last - now < 0x80000000u)
+        return ticks->high | ticks->last;
     if (now < ticks->last) ticks->high += (uint64_t)1 << 32;
     ticks->last = now;
     return ticks->high | now;

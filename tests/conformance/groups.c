@@ -167,6 +167,19 @@ static void a_lost_member_is_told_and_the_rest_given_back(void **state)
     assert_ok(dynalock_group_acquire(&b.client, &other, 0));
 }
 
+static void a_renewal_tells_of_what_was_lost_before(void **state)
+{
+    (void)state;
+    gather(__func__, MEMBERS);
+    assert_ok(dynalock_group_acquire(&a.client, &group, 0));
+    delete_item(members[2]->operation.name.key);
+    assert_outcome(
+        dynalock_renew(&a.client, members[2]), DYNALOCK_LOST_VANISHED);
+    assert_outcome(dynalock_group_renew(&a.client, &group),
+        DYNALOCK_LOST_VANISHED);
+    assert_ok(dynalock_group_release(&a.client, &group));
+}
+
 /* A transaction that was carried out without an answer is one's own copy. */
 static void faults_make_no_second_holder(void **state)
 {
@@ -393,6 +406,37 @@ static void short_waits_outlive_a_dead_holder_too(void **state)
     a.running = 1;
 }
 
+/* All permits are held here already: nothing is left to ask for. */
+static void a_pause_sends_nothing(void **state)
+{
+    unsigned long before;
+
+    (void)state;
+    make_semaphores(__func__, 1);
+    assert_ok(dynalock_semaphore_acquire(&a.client, &semaphore[0], 0));
+    before = counter("requests");
+    assert_outcome(dynalock_semaphore_acquire(&a.client, &semaphore[0], 300),
+        DYNALOCK_TIMEOUT);
+    assert_int_equal(counter("requests"), before);
+    assert_true(remaining(&a, &permits[0][0].lock) > 0);
+}
+
+/* Nothing of a call that has ended is in the list but what is taken back. */
+static void an_unanswered_permit_is_unknown(void **state)
+{
+    (void)state;
+    make_semaphores(__func__, 1);
+    proxy("fault drop-answer x99 on=UpdateItem");
+    assert_outcome(dynalock_semaphore_acquire(&a.client, &semaphore[0], 700),
+        DYNALOCK_UNKNOWN);
+    assert_outcome(dynalock_result(&permits[0][0].lock.operation),
+        DYNALOCK_UNKNOWN);
+    proxy("clear");
+    run_for(1500);
+    assert_null(a.client.operations);
+    assert_ok(dynalock_semaphore_acquire(&b.client, &semaphore[1], 0));
+}
+
 static void one_foreign_item_does_not_stop_the_rest(void **state)
 {
     (void)state;
@@ -439,6 +483,7 @@ int main(void)
         TEST(a_group_outlives_a_dead_holder),
         TEST(heartbeats_keep_a_group),
         TEST(a_lost_member_is_told_and_the_rest_given_back),
+        TEST(a_renewal_tells_of_what_was_lost_before),
         TEST(faults_make_no_second_holder),
         TEST(an_unanswered_group_is_taken_back),
         TEST(opposite_orders_do_not_block),
@@ -449,6 +494,8 @@ int main(void)
         TEST(as_many_permits_as_there_are),
         TEST(a_dead_holders_permit_is_taken_over),
         TEST(short_waits_outlive_a_dead_holder_too),
+        TEST(a_pause_sends_nothing),
+        TEST(an_unanswered_permit_is_unknown),
         TEST(one_foreign_item_does_not_stop_the_rest),
         TEST(what_cannot_be_a_semaphore),
     };

@@ -264,6 +264,37 @@ static void test_waiting_without_reads(void **state)
     assert_int_equal(w.writes, 2);
 }
 
+/* Released, but the fence is behind twice: it is tried again within a lease,
+   though reads are never due. */
+static void test_without_reads_a_free_lock_is_not_slept_over(void **state)
+{
+    uint64_t then;
+
+    (void)state;
+    w.config.poll_ms = DYNALOCK_FOREVER;
+    assert_int_equal(
+        dynalock_client_init(&w.client, &w.config), DYNALOCK_OK);
+    world_hold(&w, "x", "10000");
+    w.item.released = 1;
+    w.faults[0] = w.faults[1] = FAULT_REFUSE;
+    then = w.now;
+    assert_int_equal(
+        dynalock_acquire(&w.client, &locks[0], 60000), DYNALOCK_OK);
+    assert_true(w.now - then <= 10000);
+}
+
+static void test_the_longest_lock_delay_is_waited_for(void **state)
+{
+    (void)state;
+    w.config.lock_delay_ms = 0xffffffffu;
+    assert_int_equal(
+        dynalock_client_init(&w.client, &w.config), DYNALOCK_OK);
+    world_hold(&w, "x", "10000");
+    assert_int_equal(dynalock_acquire(&w.client, &locks[0], 60000),
+        DYNALOCK_TIMEOUT);
+    assert_string_equal(w.item.owner, "other");
+}
+
 static void test_lock_delay_is_for_the_dead(void **state)
 {
     uint64_t then;
@@ -321,6 +352,8 @@ int main(void)
         TEST(a_release_of_all_that_is_unanswered_goes_on),
         TEST(waiters_outlast_a_release_of_all),
         TEST(waiting_without_reads),
+        TEST(without_reads_a_free_lock_is_not_slept_over),
+        TEST(the_longest_lock_delay_is_waited_for),
         TEST(lock_delay_is_for_the_dead),
         TEST(a_nested_scope_is_told_that_it_is_held),
     };

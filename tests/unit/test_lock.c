@@ -1013,6 +1013,9 @@ static void test_ticks_are_widened(void **state)
     assert_true(dynalock_extend_ticks(&ticks, 0xfffffff0u) == 0xfffffff0u);
     assert_true(dynalock_extend_ticks(&ticks, 3) == 0x100000003ull);
     assert_true(dynalock_extend_ticks(&ticks, 3) == 0x100000003ull);
+    /* another thread's reading, which comes a little late, is no wrap */
+    assert_true(dynalock_extend_ticks(&ticks, 1) == 0x100000003ull);
+    assert_true(dynalock_extend_ticks(&ticks, 0x90000000u) == 0x190000000ull);
     assert_true(dynalock_extend_ticks(&ticks, 1) == 0x200000001ull);
 }
 
