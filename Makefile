@@ -28,7 +28,7 @@ SOURCES = build/sources/sources
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs simulate contend firmware portability mutants interop lint vectors sizes bench cli install footprint clean
+.PHONY: help setup demo test programs faults simulate contend firmware portability mutants interop lint vectors sizes bench cli install footprint clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -60,10 +60,18 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    --counts tests/options.py tests/honesty.py \
 	    --alone tests/harness_test.py tests/examples_test.py \
 	    tests/cli_test.py \
-	    'tests/conformance/contend.py --seconds 25' \
-	    --together --cmocka $(foreach server,dynoxide dynalite,\
-	        $(CONFORMANCE:%='tests/harness.py --server $(server) -- %')) \
+	    --together --cmocka $(CONFORMANCE:%='$(on_dynoxide) %') \
+	    $(patsubst %,'$(on_dynalite) %',\
+	        $(filter-out $(SLOW_PROGRAMS),$(CONFORMANCE))) \
 	    'tests/sources.py -- $(SOURCES)'
+
+# Every fault and every cut on the second server, too: three minutes more.
+faults: setup $(SLOW_PROGRAMS) ## faults and cuts of connections against dynalite
+	@tests/run.py --together --cmocka $(SLOW_PROGRAMS:%='$(on_dynalite) %')
+
+on_dynoxide = tests/harness.py --server dynoxide --
+on_dynalite = tests/harness.py --server dynalite --
+SLOW_PROGRAMS = build/conformance/faults build/conformance/cuts
 
 programs: build/simulate build/model_pipe $(UNIT_PLAIN) $(UNIT_SANITIZED) \
     $(CONFORMANCE) $(CONTENDER) $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS) \

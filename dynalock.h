@@ -1188,8 +1188,8 @@ DYNALOCK_API dynalock_outcome dynalock_list(dynalock_client *client,
     const char *table, dynalock_listing *listing) DYNALOCK_CHECKED;
 
 /* Deletes the item at a name if it is released, and was granted more than an
-   hour ago. DYNALOCK_OK: deleted. KEPT: not. Whoever never tidies needs a TTL, or lives
-   with the items. */
+   hour ago. DYNALOCK_OK: deleted. KEPT: not. Whoever never tidies needs a TTL,
+   or lives with the items. */
 DYNALOCK_API dynalock_outcome dynalock_tidy(dynalock_client *client,
     const dynalock_name *name, dynalock_record *memory) DYNALOCK_CHECKED;
 

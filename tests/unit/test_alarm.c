@@ -272,8 +272,7 @@ static void test_without_reads_a_free_lock_is_not_slept_over(void **state)
 
     (void)state;
     w.config.poll_ms = DYNALOCK_FOREVER;
-    assert_int_equal(
-        dynalock_client_init(&w.client, &w.config), DYNALOCK_OK);
+    assert_int_equal(dynalock_client_init(&w.client, &w.config), DYNALOCK_OK);
     world_hold(&w, "x", "10000");
     w.item.released = 1;
     w.faults[0] = w.faults[1] = FAULT_REFUSE;
@@ -287,11 +286,10 @@ static void test_the_longest_lock_delay_is_waited_for(void **state)
 {
     (void)state;
     w.config.lock_delay_ms = 0xffffffffu;
-    assert_int_equal(
-        dynalock_client_init(&w.client, &w.config), DYNALOCK_OK);
+    assert_int_equal(dynalock_client_init(&w.client, &w.config), DYNALOCK_OK);
     world_hold(&w, "x", "10000");
-    assert_int_equal(dynalock_acquire(&w.client, &locks[0], 60000),
-        DYNALOCK_TIMEOUT);
+    assert_int_equal(
+        dynalock_acquire(&w.client, &locks[0], 60000), DYNALOCK_TIMEOUT);
     assert_string_equal(w.item.owner, "other");
 }
 
