@@ -169,6 +169,7 @@ INDIRECT = {
 HERE = {
     ("dl_group_grant", "steps->answer"): of_dynalock("dl_lock_answer"),
     ("dl_lapse", "steps->end"): of_dynalock("dl_lock_end", "dl_alarm_end"),
+    ("dl_semaphore_end", "steps->end"): of_dynalock("dl_lock_end", "dl_alarm_end"),
 }
 
 # How often a function may be on the stack at once. A template's field may be a template: a claim's
