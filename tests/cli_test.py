@@ -496,7 +496,8 @@ def test_all_is_stopped_past_the_lease(world):
     ends(world, heir(world), 0)
     awake = boot_ms()
     for pid in everybody:
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # one that is awake ends the next
+            os.kill(pid, signal.SIGCONT)
     ends(world, holder, LOST, 3)
     ran = world.log()[-1][1] - awake
     assert ran < 100, f"it ran on for {ran} ms"

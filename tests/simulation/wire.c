@@ -10,7 +10,6 @@
 #include <strings.h>
 #include <time.h>
 
-#include <openssl/crypto.h>
 #include <openssl/sha.h>
 
 #define FIELDS 16
