@@ -438,7 +438,8 @@ static void close_client(device *d)
     int held[TASKS];
     dynalock_outcome rc;
 
-    for (i = 0; i < d->task_count; i++) held[i] = d->tasks[i].lock->until != 0;
+    for (i = 0; i < d->task_count; i++)
+        held[i] = remaining_ms(&d->tasks[i]) != 0;
     rc = dynalock_client_close(&d->client, wait_ms);
     say(w, "d%u has closed: %d", d->id, (int)rc);
     total.closed++;

@@ -288,7 +288,8 @@ void judge_party(world *w, device *d)
         violate(w, "d%u was granted several, a part is missing", d->id);
 }
 
-/* Who closes and hears that all was given back leaves nothing on the table. */
+/* Who closes and hears that all was given back leaves nothing of what it held
+   on the table; a lease that was over before is not its own to give back. */
 void judge_closed(world *w, const task *t)
 {
     model_view view;
