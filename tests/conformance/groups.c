@@ -175,8 +175,8 @@ static void a_renewal_tells_of_what_was_lost_before(void **state)
     delete_item(members[2]->operation.name.key);
     assert_outcome(
         dynalock_renew(&a.client, members[2]), DYNALOCK_LOST_VANISHED);
-    assert_outcome(dynalock_group_renew(&a.client, &group),
-        DYNALOCK_LOST_VANISHED);
+    assert_outcome(
+        dynalock_group_renew(&a.client, &group), DYNALOCK_LOST_VANISHED);
     assert_ok(dynalock_group_release(&a.client, &group));
 }
 
@@ -429,8 +429,8 @@ static void an_unanswered_permit_is_unknown(void **state)
     proxy("fault drop-answer x99 on=UpdateItem");
     assert_outcome(dynalock_semaphore_acquire(&a.client, &semaphore[0], 700),
         DYNALOCK_UNKNOWN);
-    assert_outcome(dynalock_result(&permits[0][0].lock.operation),
-        DYNALOCK_UNKNOWN);
+    assert_outcome(
+        dynalock_result(&permits[0][0].lock.operation), DYNALOCK_UNKNOWN);
     proxy("clear");
     run_for(1500);
     assert_null(a.client.operations);
