@@ -14,6 +14,8 @@ sent since the last one is NAME's, done TIMES times. NAME "-" is nobody's.
 #define DYNALOCK_IMPLEMENTATION
 #include "dynalock.h"
 
+#include "repeatable.h"
+
 #include <stdio.h>
 
 #define LEASE_MS 20000
@@ -47,23 +49,6 @@ static int64_t leaping_unix_ms(void *context)
 {
     (void)context;
     return INT64_C(1735689600000) + (int64_t)now_ms; /* from 2025 on */
-}
-
-/* SplitMix64. */
-static int32_t fixed_entropy(void *context, void *out, size_t size)
-{
-    static uint64_t state;
-    uint8_t *to = (uint8_t *)out;
-    uint64_t z;
-
-    (void)context;
-    for (; size != 0; size--) {
-        z = state += UINT64_C(0x9e3779b97f4a7c15);
-        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-        *to++ = (uint8_t)(z >> 56);
-    }
-    return 0;
 }
 
 /* ---- running ---- */
@@ -170,7 +155,7 @@ static void open_gateway(
     dynalock_posix_platform(&of->posix, &of->platform);
     of->platform.monotonic_ms = leaping_monotonic_ms;
     of->platform.unix_ms = leaping_unix_ms;
-    of->platform.entropy = fixed_entropy;
+    of->platform.entropy = repeatable_entropy;
     config.platform = &of->platform;
     config.credentials = &credentials;
     config.region = "us-east-1";

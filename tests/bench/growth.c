@@ -17,6 +17,7 @@ prints "name value" lines.
 
 #include "../simulation/model.h"
 #include "measure.h"
+#include "repeatable.h"
 
 #define ROUND_TRIP_MS 50
 #define QUICK_MS 5     /* a round trip while many locks are taken */
@@ -133,23 +134,6 @@ static int64_t unix_hook(void *context)
     return START_MS + (int64_t)now_ms;
 }
 
-/* SplitMix64. */
-static int32_t entropy_hook(void *context, void *out, size_t size)
-{
-    static uint64_t state;
-    uint8_t *to = (uint8_t *)out;
-    uint64_t z;
-
-    (void)context;
-    for (; size != 0; size--) {
-        z = state += UINT64_C(0x9e3779b97f4a7c15);
-        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-        *to++ = (uint8_t)(z >> 56);
-    }
-    return 0;
-}
-
 /* ---- running ---- */
 
 static device *new_device(void)
@@ -170,7 +154,7 @@ static device *new_device(void)
     d->platform.read = read_hook;
     d->platform.monotonic_ms = monotonic_hook;
     d->platform.unix_ms = unix_hook;
-    d->platform.entropy = entropy_hook;
+    d->platform.entropy = repeatable_entropy;
     config.platform = &d->platform;
     config.credentials = &credentials;
     config.endpoint = "http://growth.test";
