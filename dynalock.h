@@ -1011,8 +1011,9 @@ DYNALOCK_API dynalock_outcome dynalock_client_init(
 
 /*
 Ends every call under way, releases what is held, closes the connection, wipes
-the keys: within wait_ms. DYNALOCK_OK: all was given back. DYNALOCK_UNKNOWN:
-some release is unanswered; that lease runs out by itself.
+the keys: within wait_ms. DYNALOCK_OK: all that was held was given back; a lock
+whose lease was over is lost, and stays on the table as it is.
+DYNALOCK_UNKNOWN: some release is unanswered; that lease runs out by itself.
 */
 DYNALOCK_API dynalock_outcome dynalock_client_close(
     dynalock_client *client, uint32_t wait_ms);

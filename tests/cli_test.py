@@ -494,6 +494,7 @@ def test_all_is_stopped_past_the_lease(world):
     for pid in everybody:
         os.kill(pid, signal.SIGSTOP)
     ends(world, heir(world), 0)
+    assert all(map(is_alive, everybody)), "nobody has died while all were stopped"
     awake = boot_ms()
     for pid in everybody:
         with contextlib.suppress(ProcessLookupError):  # one that is awake ends the next
