@@ -28,7 +28,7 @@ SOURCES = build/sources/sources
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs faults simulate contend firmware portability mutants interop lint vectors sizes bench cli install footprint clean
+.PHONY: help setup demo test programs faults coverage simulate contend firmware portability mutants interop lint vectors sizes bench cli install footprint clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -140,6 +140,22 @@ firmware: ## the library as firmware on emulated boards [1]
 	@$(MAKE) --no-print-directory -f tests/firmware/Makefile
 	@tests/firmware.py $(FIGURES)
 
+coverage: setup ## lines and branches of dynalock.h that the tests reach
+	@rm -rf build/coverage
+	@$(MAKE) --no-print-directory -j2 $(COVERED_UNIT) $(COVERED_PROGRAMS)
+	@tests/run.py \
+	    $(foreach set,$(SIMULATED),\
+	        'build/coverage/simulate $(subst :, ,$(set))') \
+	    --cmocka $(COVERED_UNIT) \
+	    --together $(COVERED_CONFORMANCE:%='$(on_dynoxide) %') \
+	    'tests/sources.py -- build/coverage/sources/sources'
+	@tests/coverage.py
+
+COVERED_UNIT = $(UNIT:%=build/coverage/unit/%)
+COVERED_CONFORMANCE = $(CONFORMANCE:build/%=build/coverage/%)
+COVERED_PROGRAMS = build/coverage/simulate $(COVERED_CONFORMANCE) \
+    build/coverage/sources/sources
+
 portability: ## unit tests and simulation for other processors
 	@tests/setup.sh portability
 	@$(MAKE) --no-print-directory -f tests/portability/Makefile -j2 run
@@ -250,6 +266,19 @@ threads = tests/harness.py -- sh -c \
 
 build/interop/device: tests/interop/device.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -DDYNALOCK_NO_TLS $(SANITIZE))
+
+# Without optimisation: a branch is then one condition of the source.
+COVERED_FLAGS = $(CFLAGS) -O0 --coverage
+
+build/coverage/unit/%: tests/unit/%.c $(HEADERS)
+	$(call compile,$(CC) $(COVERED_FLAGS) $(without_tls),$(test_libraries))
+
+build/coverage/%: tests/%.c $(HEADERS)
+	$(call compile,$(CC) $(COVERED_FLAGS),$(test_libraries))
+
+build/coverage/simulate: $(wildcard tests/simulation/*.c) $(HEADERS)
+	@mkdir -p $(@D) && rm -f $@
+	@$(CC) $(COVERED_FLAGS) -I. $(filter %.c,$^) -o $@ -lcjson -lcrypto
 
 build/bench/%: tests/bench/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) -O2,-Wl$(comma)--as-needed -lbearssl)
