@@ -7569,8 +7569,7 @@ static int dl_group_asks_for(
     const dynalock_group *group, const dynalock_lock *lock)
 {
     return lock->operation.client == group->operation.client &&
-           lock->operation.state == DL_LOCK_ACQUIRE &&
-           lock->operation.deadline == DL_NEVER;
+           lock->operation.state == DL_LOCK_ACQUIRE;
 }
 
 /* ---- its request ---- */
@@ -8201,25 +8200,6 @@ static void dl_semaphore_go_on(
     dl_glance_later(operation, semaphore->until);
 }
 
-static void dl_semaphore_prepare(dynalock_operation *operation)
-{
-    (void)operation; /* it is never due */
-}
-
-static void dl_semaphore_answer(
-    dynalock_operation *operation, dynalock_outcome outcome)
-{
-    (void)operation;
-    (void)outcome;
-}
-
-static void dl_semaphore_body(
-    const dynalock_operation *operation, dl_sink *sink)
-{
-    (void)operation;
-    (void)sink;
-}
-
 static int dl_semaphore_asks(const dynalock_semaphore *semaphore)
 {
     const dynalock_operation *permit = &dl_permit(semaphore)->operation;
@@ -8243,11 +8223,11 @@ static void dl_semaphore_end(dynalock_operation *operation, unsigned why)
     } else if (why != DL_END_EXPIRED || client->now >= semaphore->until) {
         outcome = why == DL_END_EXPIRED ? (dynalock_outcome)semaphore->failure
                                         : DYNALOCK_CANCELLED;
-        if (asks && why != DL_END_CLOSED) {
+        if (asks) {
             dl_end_member(lock, outcome);
             lock->operation.steps->end(&lock->operation, DL_END_EXPIRED);
         }
-        if (granted && why == DL_END_CANCELLED) dl_give_back(lock);
+        if (granted) dl_give_back(lock);
         dl_semaphore_finish(semaphore, outcome);
     } else if (asks) {
         dl_glance_later(operation, semaphore->until);
@@ -8262,9 +8242,9 @@ static void dl_semaphore_end(dynalock_operation *operation, unsigned why)
     }
 }
 
-static const dynalock_steps dl_semaphore_steps = { dl_semaphore_prepare,
-    dl_semaphore_answer, dl_semaphore_end, dl_semaphore_body, dl_record_rank,
-    dl_record_lease, 1 };
+/* It is never due, and asks nothing itself. */
+static const dynalock_steps dl_semaphore_steps = { NULL, NULL,
+    dl_semaphore_end, NULL, dl_record_rank, dl_record_lease, 1 };
 
 static dynalock_outcome dl_start_semaphore_acquire(
     dynalock_client *client, void *object, uint32_t wait_ms)
@@ -11055,17 +11035,6 @@ static const dynalock_stream dl_provided = { dl_provided_open,
 
 /* ---- its operation ---- */
 
-static void dl_fetch_prepare(dynalock_operation *operation)
-{
-    (void)operation; /* `open` never lets it come so far */
-}
-
-static void dl_fetch_body(const dynalock_operation *operation, dl_sink *sink)
-{
-    (void)operation;
-    (void)sink;
-}
-
 /* However it went: good credentials are still there, and the next request
    after a pause brings another try. */
 static void dl_fetch_answer(
@@ -11094,9 +11063,9 @@ static uint64_t dl_fetch_rank(const dynalock_operation *operation)
     return (uint64_t)1 << 62;
 }
 
-static const dynalock_steps dl_fetch_steps = { dl_fetch_prepare,
-    dl_fetch_answer, dl_fetch_end, dl_fetch_body, dl_fetch_rank,
-    dl_record_lease, 0 };
+/* `open` never lets it come so far that a request is made. */
+static const dynalock_steps dl_fetch_steps = { NULL, dl_fetch_answer,
+    dl_fetch_end, NULL, dl_fetch_rank, dl_record_lease, 0 };
 
 /* Credentials were refused: the retry must have others. */
 static const dynalock_credentials *dl_provider_refused(void *context)
