@@ -2885,7 +2885,8 @@ static uint32_t dl_read_date(const char *text, size_t size)
             return 0;
     year = part[YEAR];
     if (year - 1970 >= 130) return 0;
-    for (i = 0; i < 12 && memcmp(text + 8, months + 3 * i, 3) != 0;) i++;
+    for (i = 0; memcmp(text + 8, months + 3 * i, 3) != 0;)
+        if (++i == 12) return 0;
     if (i >= 10) year--;
     part[DAY] += 365 * year + year / 4 + (153 * i + 2) / 5 - 719484;
     return ((part[DAY] * 24 + part[HOUR]) * 60 + part[MINUTE]) * 60 +
@@ -4245,7 +4246,8 @@ static void dl_put_body(const dynalock_client *client, dl_sink *sink)
     operation->steps->body(operation, sink);
 }
 
-/* Fills the window with what follows the bytes that have left. */
+/* Fills the window with what follows the bytes that have left: with nothing if
+   the body is not of the signed size any more. */
 static void dl_exchange_fill(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
@@ -4254,10 +4256,11 @@ static void dl_exchange_fill(dynalock_client *client)
         sizeof client->memory.window, exchange->sent);
 
     dl_put_head(sink, &client->signing);
+    exchange->total = (uint32_t)(span.total + client->signing.body_size);
     dl_put_body(client, sink);
     exchange->window_at = exchange->sent;
-    exchange->window_used = (uint16_t)span.used;
-    exchange->total = (uint32_t)span.total;
+    exchange->window_used =
+        span.total == exchange->total ? (uint16_t)span.used : 0;
 }
 
 static void dl_exchange_sign(dynalock_client *client)
@@ -4550,11 +4553,9 @@ static int dl_exchange_send(dynalock_client *client)
         uint32_t at = exchange->sent - exchange->window_at;
 
         if (at == exchange->window_used) {
-            uint32_t total = exchange->total;
-
             dl_exchange_fill(client);
             at = 0;
-            if (exchange->total != total) n = DYNALOCK_DISCONNECTED;
+            if (exchange->window_used == 0) n = DYNALOCK_DISCONNECTED;
         }
         if (n < 0) break; /* the request has changed: it cannot be finished */
         n = stream->write(

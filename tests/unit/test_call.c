@@ -282,6 +282,67 @@ static void test_a_call_ends_at_its_deadline(void **state)
     assert_int_equal(request.unanswered, 3);
 }
 
+static void test_reasons_of_another_shape_are_none(void **state)
+{
+    (void)state;
+    refuse(CANCELLED("{\"Code\":{\"S\":\"ConditionalCheckFailed\"}},"
+                     "{\"Code\":[]},{\"Kode\":\"ThrottlingError\"}"));
+    check_call(DYNALOCK_SERVICE_REFUSED);
+}
+
+/* More than a byte can count are as many as it can. */
+static void test_unanswered_copies_are_counted_to_255(void **state)
+{
+    int i;
+
+    (void)state;
+    w.config.attempts = 300;
+    w.config.cap_ms = 1;
+    w.config.connect_ms = 100000;
+    w.config.request_ms = 10;
+    world_ready(&w, &lock);
+    request.repeatable = 1;
+    for (i = 0; i < 32; i++) w.faults[i] = FAULT_LOSE_ANSWER;
+    assert_int_equal(dynalock_start_call(&w.client, &request), DYNALOCK_AGAIN);
+    for (i = 0; i < 290; i++) {
+        w.fault_at = 0;
+        world_run(&w, 10);
+    }
+    assert_int_equal(dynalock_result(&request.operation), DYNALOCK_AGAIN);
+    assert_int_equal(request.unanswered, 255);
+    dynalock_cancel(&w.client, &request.operation);
+    assert_int_equal(request.unanswered, 255);
+}
+
+/* A body must be the same each time. One that is not ends the try: what was
+   signed is not what would leave. */
+static int grows;
+
+static void growing_body(dynalock_sink *sink, void *context)
+{
+    static const char text[] = "{\"TableName\":\"ours\",\"a\":\"%900d\"}";
+    char body[1024];
+    int i;
+
+    (void)context;
+    (void)snprintf(body, sizeof body, text, 7);
+    dynalock_put(sink, body, strlen(body));
+    dynalock_put(sink, body, strlen(body));
+    for (i = 0; i < grows; i++) dynalock_put(sink, " ", 1);
+    grows++;
+}
+
+static void test_a_body_that_changes_is_not_sent(void **state)
+{
+    (void)state;
+    grows = 0;
+    request.body = NULL;
+    request.put_body = growing_body;
+    check_call(DYNALOCK_DISCONNECTED);
+    assert_int_equal(w.requests, 0);
+    assert_false(w.connected);
+}
+
 /* ---- arguments ---- */
 
 static void test_bad_arguments_send_nothing(void **state)
@@ -480,6 +541,9 @@ int main(void)
         TEST(a_condition_after_an_unanswered_copy),
         TEST(a_cancelled_call_may_have_been_done),
         TEST(a_call_ends_at_its_deadline),
+        TEST(reasons_of_another_shape_are_none),
+        TEST(unanswered_copies_are_counted_to_255),
+        TEST(a_body_that_changes_is_not_sent),
         TEST(bad_arguments_send_nothing),
         TEST(heartbeats_go_on_beside_a_slow_call),
         TEST(it_is_no_lock_on_a_key),

@@ -149,6 +149,9 @@ static const struct {
     { "Sunday, 06-Nov-94 08:49:37 GMT", 0 },
     { "Sun Nov  6 08:49:37 1994", 0 },
     { "Sun, 06 Nov 199x 08:49:37 GMT", 0 },
+    { "Sun, 06 Nov 9999 08:49:37 GMT", 0 },
+    { "Sun, 06 Nob 1994 08:49:37 GMT", 0 },
+    { "Sun, 06 Mae 1994 08:49:37 GMT", 0 },
     { "Sun, xx Nov 1994 08:49:37 GMT", 0 },
     { "Sun, 06 Nov 1994 xx:49:37 GMT", 0 },
     { "Sun, 06 Nov 1994 08:xx:37 GMT", 0 },
@@ -183,6 +186,17 @@ static void test_every_day_is_read(void **state)
         assert_true(dl_read_date(text, strlen(text)) == (uint32_t)at);
     }
     assert_true(at > 2147400000);
+}
+
+/* What has more than four digits of a year cannot be signed. */
+static void test_a_clock_behind_the_year_9999_is_none(void **state)
+{
+    (void)state;
+    ready(0);
+    w.unix_ms = 253402300800000 - (int64_t)w.now;
+    assert_int_equal(
+        dynalock_acquire(&w.client, &lock, 0), DYNALOCK_CLOCK_UNSET);
+    assert_int_equal(w.requests, 0);
 }
 
 /* A fence that was made by a wrong clock and refused is forgotten. */
@@ -331,6 +345,7 @@ int main(void)
         TEST(a_clock_set_wrongly_is_mended),
         TEST(dates_are_read),
         TEST(every_day_is_read),
+        TEST(a_clock_behind_the_year_9999_is_none),
         TEST(fences_do_not_run_ahead_of_time),
         TEST(fences_rise_over_what_was_sent),
         TEST(a_release_does_not_run_ahead_of_time),

@@ -368,6 +368,7 @@ static const struct {
     { "coding", TEXT(OK "Transfer-Encoding: gzip, chunked\r\n\r\n") },
     { "coding", TEXT(OK "Transfer-Encoding: chunked, gzip\r\n\r\n") },
     { "coding", TEXT(OK "Transfer-Encoding: chunkedy\r\n\r\n") },
+    { "coding", TEXT(OK "Transfer-Encoding: chunkeb\r\n\r\n") },
     { "coding", TEXT(OK "Transfer-Encoding: chunke\r\n\r\n") },
     { "coding", TEXT(OK "Transfer-Encoding: identity\r\n\r\n") },
     { "coding", TEXT(OK "Transfer-Encoding:\r\n\r\n") },

@@ -116,6 +116,8 @@ static void test_answers_are_split(void **state)
             split_all(&one, cases[i].answer), cases[i].expected);
 }
 
+#define SIXTY "123456789 123456789 123456789 123456789 123456789 123456789 "
+
 static void test_what_is_no_answer_is_bad(void **state)
 {
     static const char *const answers[] = { "", "[]", "{\"Items\":[{}]",
@@ -129,7 +131,10 @@ static void test_what_is_no_answer_is_bad(void **state)
         "{\"LastEvaluatedKey\":[]}", "{\"LastEvaluatedKey\":null}",
         "{\"LastEvaluatedKey\":\"k\"}", "{\"LastEvaluatedKey\":7}",
         "{\"Items\":[{\"key\":{\"S\":\"a\"},\"key\":{\"S\":\"b\"}}]}",
-        "{\"Items\":[{\"key\":{\"S\":\"\xff\"}}]}" };
+        "{\"Items\":[{\"key\":{\"S\":\"\xff\"}}]}",
+        /* no room is left to tell names by */
+        "{\"message\":\"" SIXTY SIXTY SIXTY SIXTY "\",\"Message\":\"" SIXTY
+        "\",\"Items\":[{}]}" };
     static split one;
     size_t i;
 
@@ -466,6 +471,19 @@ static void test_keys_that_are_not_the_configs(void **state)
     }
 }
 
+static void test_items_without_the_sort_key(void **state)
+{
+    (void)state;
+    w.config.sort_key_name = "sort";
+    world_ready(&w, &lock);
+    table.item_text = raw_item;
+    table.items = 1;
+    raw = "{\"key\":{\"S\":\"k\"}}";
+    assert_int_equal(list_table(), DYNALOCK_TABLE_SHAPE);
+    raw = "{\"key\":{\"S\":\"k\"},\"sort\":{\"S\":\"s\"}}";
+    assert_int_equal(list_table(), DYNALOCK_OK);
+}
+
 /* ---- the way through the table ---- */
 
 static const char *endless_page(world *from)
@@ -584,6 +602,25 @@ static void test_the_callback_ends_it(void **state)
     }
 }
 
+static int stop_and_damage(void *context, const dynalock_listed *item)
+{
+    w.answer[w.answer_size - 1] = ' '; /* the last bracket */
+    return note(context, item);
+}
+
+/* It has what it wants, and what comes behind is not asked for again. */
+static void test_the_callback_ends_it_before_the_answer_fails(void **state)
+{
+    (void)state;
+    table.items = 200;
+    listed.stop_at = 3;
+    listing.each = stop_and_damage;
+    w.read_most = 50;
+    assert_int_equal(list_table(), DYNALOCK_OK);
+    assert_int_equal(listed.calls, 3);
+    assert_int_equal(table.pages, 1);
+}
+
 /* ---- failures ---- */
 
 static void test_pages_that_fail_are_read_again(void **state)
@@ -681,10 +718,18 @@ static void test_bad_listings_are_refused(void **state)
     w.config.key_name = "a \"key\"";
     world_ready(&w, &lock);
     assert_int_equal(list_table(), DYNALOCK_BAD_KEY);
+    w.config.key_name = "a\tkey";
+    world_ready(&w, &lock);
+    assert_int_equal(list_table(), DYNALOCK_BAD_KEY);
     w.config.key_name = "key";
     w.config.sort_key_name = "a\\b";
     world_ready(&w, &lock);
     assert_int_equal(list_table(), DYNALOCK_BAD_KEY);
+    w.config.sort_key_name = NULL;
+    world_ready(&w, &lock);
+    w.unix_ms = 0;
+    assert_int_equal(list_table(), DYNALOCK_CLOCK_UNSET);
+    w.unix_ms = 1700000000000;
     memset(longest, 'n', 255);
     w.config.key_name = longest;
     w.config.sort_key_name = longest;
@@ -710,11 +755,13 @@ int main(void)
         TEST(long_texts),
         TEST(large_foreign_attributes),
         TEST(keys_that_are_not_the_configs),
+        TEST(items_without_the_sort_key),
         TEST(a_key_that_leads_nowhere),
         TEST(an_answer_without_items),
         TEST(errors_and_items_share_no_memory),
         TEST(long_cursors),
         TEST(the_callback_ends_it),
+        TEST(the_callback_ends_it_before_the_answer_fails),
         TEST(pages_that_fail_are_read_again),
         TEST(what_does_not_pass_ends_it),
         TEST(cancelled_in_mid_page),

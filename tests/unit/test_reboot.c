@@ -133,6 +133,90 @@ static void test_a_damaged_blob_is_refused(void **state)
     restore();
 }
 
+/* Of another version of this library, or with a name that does not end: its
+   sum may be right. */
+static void test_a_blob_of_another_kind_is_refused(void **state)
+{
+    dynalock_blob good;
+
+    (void)state;
+    acquire_and_save();
+    good = blob;
+    reboot(NULL);
+    blob.bytes[DL_BLOB_VERSION]++;
+    dl_store32(blob.bytes, dl_blob_crc(&blob));
+    assert_int_equal(
+        dynalock_restore(&w.client, &lock, &blob), DYNALOCK_BAD_BLOB);
+    blob = good;
+    blob.bytes[sizeof blob.bytes - 1] = 'x';
+    dl_store32(blob.bytes, dl_blob_crc(&blob));
+    assert_int_equal(
+        dynalock_restore(&w.client, &lock, &blob), DYNALOCK_BAD_BLOB);
+    blob = good;
+    restore();
+}
+
+/* Not once it has done something under its own. */
+static void test_a_drawn_owner_name_is_kept_once_it_was_used(void **state)
+{
+    dynalock_lock other;
+
+    (void)state;
+    acquire_and_save();
+    w.config.owner = NULL;
+    reboot(NULL);
+    assert_int_equal(/* "me" is no drawn name */
+        dynalock_restore(&w.client, &lock, &blob), DYNALOCK_BAD_BLOB);
+    memset(&w.item, 0, sizeof w.item);
+    acquire_and_save();
+    reboot(NULL);
+    memset(&w.item, 0, sizeof w.item);
+    world_lock(&other, "other");
+    assert_int_equal(dynalock_acquire(&w.client, &other, 0), DYNALOCK_OK);
+    assert_int_equal(
+        dynalock_restore(&w.client, &lock, &blob), DYNALOCK_BAD_BLOB);
+}
+
+/* Nor do restores lower the fence that was seen. */
+static void test_an_older_blob_does_not_lower_the_fence(void **state)
+{
+    uint64_t fence;
+
+    (void)state;
+    acquire_and_save();
+    assert_int_equal(dynalock_release(&w.client, &lock), DYNALOCK_OK);
+    w.now += 1000;
+    assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_OK);
+    fence = dynalock_fence(&lock);
+    assert_int_equal(dynalock_release(&w.client, &lock), DYNALOCK_OK);
+    restore();
+    w.unix_ms -= 60000;
+    memset(&w.item, 0, sizeof w.item);
+    assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_OK);
+    assert_true(dynalock_fence(&lock) > fence);
+}
+
+static void test_a_restored_release_needs_a_clock_and_the_lock(void **state)
+{
+    (void)state;
+    acquire_and_save();
+    assert_int_equal(
+        dynalock_release_restored(&w.client, &lock), DYNALOCK_HELD);
+    reboot(NULL);
+    restore();
+    w.unix_ms = 0;
+    assert_int_equal(
+        dynalock_release_restored(&w.client, &lock), DYNALOCK_CLOCK_UNSET);
+    w.unix_ms = 1700000000000;
+    assert_int_equal(dynalock_release_restored(&w.client, &lock), DYNALOCK_OK);
+    assert_true(w.item.released);
+    restore();
+    w.config.sort_key_name = "sort"; /* the lock has none */
+    assert_int_equal(dynalock_client_init(&w.client, &w.config), DYNALOCK_OK);
+    assert_int_equal(
+        dynalock_release_restored(&w.client, &lock), DYNALOCK_BAD_KEY);
+}
+
 static void test_a_blob_of_another_owner_is_refused(void **state)
 {
     (void)state;
@@ -286,6 +370,10 @@ int main(void)
         TEST(a_blob_lasts_over_lost_answers),
         TEST(a_fence_that_rose_meanwhile_is_exceeded),
         TEST(a_damaged_blob_is_refused),
+        TEST(a_blob_of_another_kind_is_refused),
+        TEST(a_drawn_owner_name_is_kept_once_it_was_used),
+        TEST(an_older_blob_does_not_lower_the_fence),
+        TEST(a_restored_release_needs_a_clock_and_the_lock),
         TEST(a_blob_of_another_owner_is_refused),
         TEST(a_drawn_owner_name_is_the_blobs),
         TEST(only_a_held_lock_is_saved),

@@ -469,6 +469,87 @@ static void test_bad_breaks_are_refused(void **state)
     assert_int_equal(break_shown("x"), DYNALOCK_BAD_ARGUMENT);
 }
 
+/* ---- what does not begin, or does not pass ---- */
+
+static void test_nothing_begins_without_a_clock(void **state)
+{
+    (void)state;
+    w.unix_ms = 0;
+    hold_as('a', 3, 1000);
+    assert_int_equal(break_shown(w.item.rvn), DYNALOCK_CLOCK_UNSET);
+    assert_int_equal(
+        dynalock_tidy(&w.client, &name, &memory), DYNALOCK_CLOCK_UNSET);
+    assert_int_equal(
+        dynalock_read(&w.client, &name, &memory), DYNALOCK_CLOCK_UNSET);
+    assert_int_equal(dynalock_start_watch(&w.client, &name, &watching),
+        DYNALOCK_CLOCK_UNSET);
+    assert_int_equal(w.requests, 0);
+}
+
+static void fail_twice(enum world_fault first, enum world_fault second)
+{
+    w.faults[0] = first;
+    w.faults[1] = second;
+    w.faults[2] = FAULT_NONE;
+    w.fault_at = 0;
+}
+
+static void test_a_break_ends_when_it_is_denied(void **state)
+{
+    (void)state;
+    w.never_item = 1;
+    hold_as('a', 3, 1000);
+    fail_twice(FAULT_DENY, FAULT_NONE);
+    assert_int_equal(break_shown(w.item.rvn), DYNALOCK_DENIED);
+    fail_twice(FAULT_REFUSE, FAULT_THROTTLE); /* the look at what stands */
+    assert_int_equal(break_shown("another"), DYNALOCK_KEPT);
+    fail_twice(FAULT_REFUSE, FAULT_DENY);
+    assert_int_equal(break_shown("another"), DYNALOCK_DENIED);
+    fail_twice(FAULT_THROTTLE, FAULT_NONE);
+    assert_int_equal(break_shown(w.item.rvn), DYNALOCK_OK);
+}
+
+static void test_texts_that_begin_alike_differ(void **state)
+{
+    (void)state;
+    hold_as('a', 1, 1000);
+    (void)snprintf(w.item.rvn, sizeof w.item.rvn, "version-10");
+    w.item.has_fence = 0;
+    watch();
+    world_run(&w, 3000);
+    (void)snprintf(w.item.owner, sizeof w.item.owner, "oth");
+    world_run(&w, 3000);
+    assert_int_equal(seen.calls, 2);
+    assert_string_equal(seen.owner[1], "oth");
+    (void)snprintf(w.item.rvn, sizeof w.item.rvn, "version-1");
+    world_run(&w, 3000);
+    assert_int_equal(seen.calls, 3);
+    /* what is released twice is released anew */
+    w.item.released = 1;
+    world_run(&w, 3000);
+    (void)snprintf(w.item.rvn, sizeof w.item.rvn, "version-2");
+    world_run(&w, 3000);
+    assert_int_equal(seen.calls, 5);
+}
+
+/* Of one grant: whatever wrote the version, it is no older one. */
+static void test_versions_that_have_no_order_are_heartbeats(void **state)
+{
+    (void)state;
+    hold_as('b', 9, 1000);
+    watch();
+    world_run(&w, 3000);
+    hold_as('a', 1, 1000);
+    world_run(&w, 3000);
+    (void)snprintf(w.item.rvn, sizeof w.item.rvn, "short");
+    world_run(&w, 3000);
+    assert_string_equal(watching.record.rvn, "short");
+    hold_as('a', 1, 1000);
+    world_run(&w, 3000);
+    assert_int_equal(seen.calls, 1);
+    assert_memory_equal(watching.record.rvn, "aaaa", 4);
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
 int main(void)
@@ -496,6 +577,10 @@ int main(void)
         TEST(the_robbed_holder_is_told_at_its_renewal),
         TEST(the_robbed_holders_release_is_done),
         TEST(bad_breaks_are_refused),
+        TEST(nothing_begins_without_a_clock),
+        TEST(a_break_ends_when_it_is_denied),
+        TEST(texts_that_begin_alike_differ),
+        TEST(versions_that_have_no_order_are_heartbeats),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,10 +176,13 @@ static void test_the_ttl_must_be_the_configs(void **state)
 }
 
 static const char *strange;
+static const char *strange_operation; /* NULL: to all */
 
 static int strange_answer(world *world, int damage)
 {
-    (void)damage;
+    if (strange_operation != NULL &&
+        strcmp(world->last_operation, strange_operation) != 0)
+        return tables_serve(world, damage);
     world_reply(world, 200, strange, 0);
     return 1;
 }
@@ -200,11 +203,20 @@ static void test_a_strange_answer_is_no_table(void **state)
         strange = answers[i];
         check(DYNALOCK_BAD_ANSWER, NULL);
     }
+    w.config.ttl_attribute = "expires";
+    strange = "{\"TimeToLiveDescription\":{}}";
+    strange_operation = "DescribeTimeToLive";
+    check(DYNALOCK_BAD_ANSWER, NULL);
+    strange_operation = NULL;
+    w.config.ttl_attribute = NULL;
     /* active, but the keys are in no form that is known */
     strange = "{\"Table\":{\"TableStatus\":\"ACTIVE\"}}";
     check(DYNALOCK_TABLE_SHAPE, "partition key is none, not \"key\"");
     strange = "{\"Table\":{\"TableStatus\":\"ACTIVE\",\"KeySchema\":"
               "[{\"KeyType\":\"HASH\",\"AttributeName\":\"key\"}]}}";
+    check(DYNALOCK_TABLE_SHAPE, "partition key is of type none, not S");
+    strange = "{\"Table\":{\"TableStatus\":\"ACTIVE\",\"KeySchema\":"
+              "[{\"AttributeName\":\"key\",\"KeyType\":\"\"}]}}";
     check(DYNALOCK_TABLE_SHAPE, "partition key is of type none, not S");
     strange = "{\"Table\":{\"TableStatus\":\"ACTIVE\",\"KeySchema\":"
               "{\"KeyType\":\"HASH\",\"AttributeName\":\"key\"},"
@@ -511,6 +523,72 @@ static void test_fips_is_for_a_client_without_a_connection(void **state)
         w.client.host, "dynamodb-fips.us-east-2.amazonaws.com");
 }
 
+/* Names are compared as the answer writes them. */
+static void test_keys_of_any_characters(void **state)
+{
+    static const struct {
+        const char *key, *written;
+        int fits;
+    } names[] = {
+        { "a\"b", "a\\\"b", 1 },
+        { "a\\b", "a\\\\b", 1 },
+        { "a\"b", "ab", 0 },
+        { "a\"b", "a", 0 },
+        { "a\"", "a", 0 },
+        { "a\"b", "a\\\"c", 0 },
+        { "ab", "abc", 0 },
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(names); i++) {
+        w.config.key_name = names[i].key;
+        service.key = names[i].written;
+        check(names[i].fits ? DYNALOCK_OK : DYNALOCK_TABLE_SHAPE, NULL);
+    }
+}
+
+static void test_nothing_is_made_without_a_clock(void **state)
+{
+    (void)state;
+    start();
+    w.unix_ms = 0;
+    assert_int_equal(create(1000), DYNALOCK_CLOCK_UNSET);
+    assert_int_equal(
+        dynalock_table_check(&w.client, NULL, &table), DYNALOCK_CLOCK_UNSET);
+    w.unix_ms = 1700000000000;
+    assert_int_equal(
+        dynalock_table_create(&w.client, "x", &table, 0), DYNALOCK_BAD_TABLE);
+    assert_int_equal(w.requests, 0);
+}
+
+static int refuses(world *world, int damage)
+{
+    if (strcmp(world->last_operation, denied) != 0)
+        return tables_serve(world, damage);
+    world_reply_error(world, 400, "ValidationException");
+    return 1;
+}
+
+static void test_what_is_refused_ends_it(void **state)
+{
+    static const char *const operations[] = { "CreateTable",
+        "UpdateTimeToLive" };
+    size_t i;
+
+    (void)state;
+    w.other = refuses;
+    w.config.ttl_attribute = "expires";
+    for (i = 0; i < COUNT(operations); i++) {
+        denied = operations[i];
+        service.status = i == 0 ? NULL : "ACTIVE";
+        start();
+        assert_int_equal(create(5000), DYNALOCK_SERVICE_REFUSED);
+        assert_string_equal(w.last_operation, denied);
+        (void)dynalock_client_close(&w.client, 0);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
 int main(void)
@@ -531,6 +609,9 @@ int main(void)
         TEST(bad_arguments),
         TEST(every_region_has_its_host),
         TEST(fips_is_for_a_client_without_a_connection),
+        TEST(keys_of_any_characters),
+        TEST(nothing_is_made_without_a_clock),
+        TEST(what_is_refused_ends_it),
     };
 
     return cmocka_run_group_tests_name("table", tests, NULL, NULL);

@@ -288,6 +288,28 @@ static void test_what_cannot_be_sealed(void **state)
         DYNALOCK_BAD_SEAL);
 }
 
+static void test_a_seal_needs_all_its_arguments(void **state)
+{
+    static const dynalock_name nameless = { NULL, NULL, NULL };
+    uint8_t text[64] = { 0 };
+    uint32_t size = 4;
+
+    (void)state;
+#define REFUSES(call) assert_int_equal(call, DYNALOCK_BAD_ARGUMENT)
+    REFUSES(dynalock_seal(NULL, &place, key, text, &size, 64));
+    REFUSES(dynalock_seal(&w.client, &place, NULL, text, &size, 64));
+    REFUSES(dynalock_seal(&w.client, &place, key, NULL, &size, 64));
+    REFUSES(dynalock_seal(&w.client, &place, key, text, NULL, 64));
+    REFUSES(dynalock_seal(&w.client, &nameless, key, text, &size, 64));
+    REFUSES(dynalock_unseal(NULL, &place, key, text, &size));
+    REFUSES(dynalock_unseal(&w.client, NULL, key, text, &size));
+    REFUSES(dynalock_unseal(&w.client, &place, NULL, text, &size));
+    REFUSES(dynalock_unseal(&w.client, &place, key, NULL, &size));
+    REFUSES(dynalock_unseal(&w.client, &place, key, text, NULL));
+    REFUSES(dynalock_unseal(&w.client, &nameless, key, text, &size));
+    assert_int_equal(size, 4);
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
 int main(void)
@@ -308,6 +330,7 @@ int main(void)
         TEST(a_seal_is_for_one_item),
         TEST(two_seals_are_never_alike),
         TEST(what_cannot_be_sealed),
+        TEST(a_seal_needs_all_its_arguments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
