@@ -1019,6 +1019,195 @@ static void test_ticks_are_widened(void **state)
     assert_true(dynalock_extend_ticks(&ticks, 1) == 0x200000001ull);
 }
 
+/* ---- waits ---- */
+
+static void leave_a_write_unanswered(void)
+{
+    size_t i;
+
+    ready();
+    for (i = 0; i < 3; i++) w.faults[i] = FAULT_LOSE_ANSWER;
+    assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_UNKNOWN);
+}
+
+/* And nothing comes through any more. */
+static void lose_everything(void)
+{
+    size_t i;
+
+    for (i = 3; i < 31; i++) w.faults[i] = FAULT_LOSE_REQUEST;
+    leave_a_write_unanswered();
+    w.refuse = 1;
+}
+
+static void test_one_try_settles_first_too(void **state)
+{
+    (void)state;
+    leave_a_write_unanswered();
+    acquire(0);
+}
+
+static void test_settling_uses_up_the_wait(void **state)
+{
+    uint64_t since;
+
+    (void)state;
+    lose_everything();
+    since = w.now;
+    assert_int_equal(
+        dynalock_acquire(&w.client, &lock, 3000), DYNALOCK_UNKNOWN);
+    assert_in_range(w.now - since, 3000, 3001);
+}
+
+static void test_who_gives_up_while_settling_has_not_begun(void **state)
+{
+    int writes;
+
+    (void)state;
+    leave_a_write_unanswered();
+    writes = w.writes;
+    w.latency = 500;
+    w.cancel_at = w.now + 100;
+    assert_int_equal(
+        dynalock_acquire(&w.client, &lock, 60000), DYNALOCK_UNKNOWN);
+    assert_in_range(w.writes, writes, writes + 2); /* what takes it back */
+    w.cancel_at = 0;
+    acquire(60000);
+}
+
+/* What cannot be taken back is over when its lease is: said as it is. */
+static void test_what_is_never_settled_stays_unknown(void **state)
+{
+    (void)state;
+    lose_everything();
+    world_run(&w, 660000); /* its copies are too old for any signature */
+    assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_UNKNOWN);
+    assert_int_equal(dynalock_poll(&w.client), DYNALOCK_OK);
+    w.refuse = 0;
+    acquire(0);
+}
+
+/* More tries than a byte can count. */
+static void test_a_long_outage_is_outlived(void **state)
+{
+    (void)state;
+    w.config.cap_ms = 1000;
+    ready();
+    w.refuse = 1;
+    assert_int_equal(
+        dynalock_start_acquire(&w.client, &lock, DYNALOCK_FOREVER),
+        DYNALOCK_AGAIN);
+    world_run(&w, 600000);
+    assert_int_equal(lock.operation.attempts, 255);
+    w.refuse = 0;
+    world_run(&w, 1001);
+    assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_OK);
+}
+
+/* The longest backoff that can be told. */
+static void test_a_backoff_without_a_cap(void **state)
+{
+    (void)state;
+    w.config.base_ms = DYNALOCK_FOREVER;
+    w.config.cap_ms = DYNALOCK_FOREVER;
+    ready();
+    fault(FAULT_THROTTLE);
+    acquire(1000);
+}
+
+/* ---- heartbeats by hand ---- */
+
+static void test_manual_renewals_take_new_lease_and_data(void **state)
+{
+    (void)state;
+    w.config.manual_renew = 1;
+    ready();
+    acquire(0);
+    assert_int_equal(dynalock_set_lease(&w.client, &lock, 20000), DYNALOCK_OK);
+    assert_int_equal(dynalock_set_data(&lock, "d", 1), DYNALOCK_OK);
+    world_run(&w, 5000);
+    assert_int_equal(w.writes, 1);
+    assert_int_equal(dynalock_renew(&w.client, &lock), DYNALOCK_OK);
+    assert_string_equal(w.item.lease, "20000");
+    assert_non_null(world_find(&w, "\":d\":{\"B\":\"ZA==\"}"));
+    assert_int_equal(dynalock_set_lease(&w.client, &lock, 0), DYNALOCK_OK);
+    assert_int_equal(dynalock_renew(&w.client, &lock), DYNALOCK_OK);
+    assert_string_equal(w.item.lease, "10000"); /* the client's */
+}
+
+/* A lease that is set while a renewal is under way has its own renewal. */
+static void test_a_lease_set_under_way_is_renewed_by_hand(void **state)
+{
+    (void)state;
+    w.config.manual_renew = 1;
+    ready();
+    acquire(0);
+    w.latency = 100;
+    assert_int_equal(dynalock_start_renew(&w.client, &lock), DYNALOCK_AGAIN);
+    world_run(&w, 10);
+    lock.lease_ms = 5000; /* as set_lease would, were it not in use */
+    world_run(&w, 1000);
+    assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_OK);
+    assert_int_equal(w.writes, 2);
+}
+
+/* ---- the same item ---- */
+
+static void test_two_locks_with_one_sort_key_or_table(void **state)
+{
+    static const struct {
+        const char *key, *sort_key, *table;
+        dynalock_outcome expected;
+    } others[] = {
+        { "k", "s", NULL, DYNALOCK_SAME_KEY },
+        { "k", "s", "locks", DYNALOCK_SAME_KEY },
+        { "k", "t", NULL, DYNALOCK_OK },
+        { "k", "s", "others", DYNALOCK_OK },
+        { "kk", "s", NULL, DYNALOCK_OK },
+        { "l", "s", NULL, DYNALOCK_OK },
+    };
+    dynalock_lock_options options;
+    size_t i;
+
+    (void)state;
+    w.config.sort_key_name = "sort";
+    ready();
+    memset(&options, 0, sizeof options);
+    options.key = "k";
+    options.sort_key = "s";
+    assert_int_equal(dynalock_lock_init(&lock, &options), DYNALOCK_OK);
+    acquire(0);
+    for (i = 0; i < sizeof others / sizeof others[0]; i++) {
+        memset(&w.item, 0, sizeof w.item);
+        options.key = others[i].key;
+        options.sort_key = others[i].sort_key;
+        options.table = others[i].table;
+        assert_int_equal(dynalock_lock_init(&second, &options), DYNALOCK_OK);
+        assert_int_equal(
+            dynalock_acquire(&w.client, &second, 0), others[i].expected);
+        if (others[i].expected == DYNALOCK_OK)
+            assert_int_equal(
+                dynalock_release(&w.client, &second), DYNALOCK_OK);
+    }
+}
+
+/* A stranger's version may be as long as ours. */
+static void test_a_strangers_version_of_our_length(void **state)
+{
+    (void)state;
+    ready();
+    world_hold(&w, "0123456789012345678901234567890123456789x", "1000");
+    assert_int_equal(strlen(w.item.rvn), 41);
+    assert_int_equal(
+        dynalock_start_acquire(&w.client, &lock, 60000), DYNALOCK_AGAIN);
+    world_run(&w, 500);
+    (void)strcpy(w.item.rvn, "0123456789012345678901234567890123456788x");
+    world_run(&w, 900); /* it lives: the watch begins anew */
+    assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_AGAIN);
+    world_run(&w, 2500);
+    assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_OK);
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
 int main(void)
@@ -1084,6 +1273,16 @@ int main(void)
         TEST(every_hook_call_fails_once),
         TEST(every_outcome_is_explained),
         TEST(ticks_are_widened),
+        TEST(one_try_settles_first_too),
+        TEST(settling_uses_up_the_wait),
+        TEST(who_gives_up_while_settling_has_not_begun),
+        TEST(what_is_never_settled_stays_unknown),
+        TEST(a_long_outage_is_outlived),
+        TEST(a_backoff_without_a_cap),
+        TEST(manual_renewals_take_new_lease_and_data),
+        TEST(a_lease_set_under_way_is_renewed_by_hand),
+        TEST(two_locks_with_one_sort_key_or_table),
+        TEST(a_strangers_version_of_our_length),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

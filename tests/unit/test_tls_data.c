@@ -310,6 +310,22 @@ static void test_a_seal_needs_all_its_arguments(void **state)
     assert_int_equal(size, 4);
 }
 
+/* Other layouts keep text: it is shown as it is. */
+static void test_text_is_no_base64(void **state)
+{
+    static dynalock_record record;
+    uint32_t size;
+
+    (void)state;
+    w.config.layout = dynalock_for_dynalock_go();
+    world_ready(&w, &lock);
+    w.item.exists = 1;
+    w.item.raw = "{\"key\":{\"S\":\"k\"},\"data\":{\"S\":\"aGVsbG8=\"}}";
+    assert_int_equal(dynalock_read(&w.client, &place, &record), DYNALOCK_OK);
+    assert_memory_equal(dynalock_data(&record, &size), "aGVsbG8=", 8);
+    assert_int_equal(size, 8);
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
 int main(void)
@@ -331,6 +347,7 @@ int main(void)
         TEST(two_seals_are_never_alike),
         TEST(what_cannot_be_sealed),
         TEST(a_seal_needs_all_its_arguments),
+        TEST(text_is_no_base64),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
