@@ -1080,7 +1080,7 @@ static void test_what_is_never_settled_stays_unknown(void **state)
 {
     (void)state;
     lose_everything();
-    world_run(&w, 660000); /* its copies are too old for any signature */
+    world_run(&w, 920000); /* its copies are too old for any signature */
     assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_UNKNOWN);
     assert_int_equal(dynalock_poll(&w.client), DYNALOCK_OK);
     w.refuse = 0;
