@@ -185,6 +185,51 @@ static void test_names_of_keys_are_names(void **state)
     check_config(DYNALOCK_OK);
 }
 
+/* An endpoint needs no region's name; AWS' own hosts need one of AWS'. */
+static void test_regions_are_names_of_aws(void **state)
+{
+    static const struct {
+        const char *region;
+        dynalock_outcome expected;
+    } regions[] = {
+        { "eu-west-1", DYNALOCK_OK },
+        { "us-gov-east-1", DYNALOCK_OK },
+        { "eu-west-x", DYNALOCK_BAD_REGION },
+        { "eu-1", DYNALOCK_BAD_REGION },
+        { "", DYNALOCK_BAD_REGION },
+        { NULL, DYNALOCK_BAD_REGION },
+    };
+    size_t i;
+
+    (void)state;
+    w.config.endpoint = NULL;
+    w.config.secure_transport = 1;
+    for (i = 0; i < sizeof regions / sizeof regions[0]; i++) {
+        w.config.region = regions[i].region;
+        check_config(regions[i].expected);
+    }
+}
+
+static void check_signed_host(const char *endpoint, uint16_t port)
+{
+    w.config.endpoint = endpoint;
+    assert_int_equal(dynalock_client_init(&w.client, &w.config), DYNALOCK_OK);
+    assert_int_equal(w.client.signing.port, port);
+}
+
+/* The port is in the header Host, and signed, unless it is the usual one. */
+static void test_the_usual_port_is_not_signed(void **state)
+{
+    (void)state;
+    check_signed_host("http://table.test", 0);
+    check_signed_host("http://table.test:80", 0);
+    check_signed_host("http://table.test:80/", 0);
+    check_signed_host("http://table.test:443", 443);
+    w.config.secure_transport = 1;
+    check_signed_host("https://table.test:443", 0);
+    check_signed_host("https://table.test:80", 80);
+}
+
 static void test_a_margin_is_half_the_lease_at_most(void **state)
 {
     (void)state;
@@ -213,6 +258,8 @@ int main(void)
         cmocka_unit_test_setup(test_something_else_that_is_missing, begin),
         cmocka_unit_test_setup(test_a_provider_needs_source_and_memory, begin),
         cmocka_unit_test_setup(test_names_of_keys_are_names, begin),
+        cmocka_unit_test_setup(test_regions_are_names_of_aws, begin),
+        cmocka_unit_test_setup(test_the_usual_port_is_not_signed, begin),
         cmocka_unit_test_setup(test_a_margin_is_half_the_lease_at_most, begin),
         cmocka_unit_test_setup(test_a_ttl_is_an_hour_at_least, begin),
     };

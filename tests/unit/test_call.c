@@ -522,6 +522,21 @@ static void test_only_a_held_lock_has_a_fence(void **state)
     assert_int_equal(condition(0), DYNALOCK_BAD_ARGUMENT);
 }
 
+/* A fence of another layout stands where that has it. */
+static void test_a_condition_in_another_layout(void **state)
+{
+    static char buffer[512];
+
+    (void)state;
+    w.config.layout = dynalock_for_dynamolock();
+    world_ready(&w, &lock);
+    assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_OK);
+    assert_int_equal(
+        dynalock_fence_condition(&w.client, &lock, buffer, sizeof buffer),
+        DYNALOCK_OK);
+    assert_non_null(strstr(buffer, "ConditionExpression"));
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
 int main(void)
@@ -552,6 +567,7 @@ int main(void)
         TEST(a_text_that_does_not_fit_is_none),
         TEST(names_are_escaped),
         TEST(only_a_held_lock_has_a_fence),
+        TEST(a_condition_in_another_layout),
     };
 
     return cmocka_run_group_tests_name("call", tests, NULL, NULL);

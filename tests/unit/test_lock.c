@@ -1084,7 +1084,8 @@ static void test_what_is_never_settled_stays_unknown(void **state)
     assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_UNKNOWN);
     assert_int_equal(dynalock_poll(&w.client), DYNALOCK_OK);
     w.refuse = 0;
-    acquire(0);
+    w.fault_at = 31;
+    acquire(30000); /* over what it left on the table */
 }
 
 /* More tries than a byte can count. */
