@@ -1887,8 +1887,8 @@ typedef struct dynalock_anchors {
     unsigned char bytes[DYNALOCK_ANCHOR_BYTES];
 } dynalock_anchors;
 
-/* Adds every certificate of a PEM file. NO_FILE, BAD_FILE (none, or a broken
-   one, in it), BAD_BUFFER (raise DYNALOCK_ANCHORS or _ANCHOR_BYTES). */
+/* Adds every certificate of a PEM file, but for those whose kind of key BearSSL
+   does not know. NO_FILE, BAD_FILE (none, or a broken one, in it), BAD_BUFFER (raise DYNALOCK_ANCHORS or _ANCHOR_BYTES). */
 DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
     dynalock_anchors *anchors, const char *path) DYNALOCK_CHECKED;
 
@@ -12688,7 +12688,10 @@ static void dl_anchor_der(void *context, const void *data, size_t size)
 {
     dl_anchor_reader *reader = (dl_anchor_reader *)context;
 
-    if (reader->inside) br_x509_decoder_push(&reader->x509, data, size);
+    /* behind an error the decoder must not be driven on */
+    if (reader->inside && br_x509_decoder_last_error(&reader->x509) ==
+                              BR_ERR_X509_TRUNCATED)
+        br_x509_decoder_push(&reader->x509, data, size);
 }
 
 static void dl_anchor_begin(dl_anchor_reader *reader)
@@ -12726,7 +12729,10 @@ static void dl_anchor_end(dl_anchor_reader *reader)
     if (!reader->inside) return;
     reader->inside = 0;
     if (key == NULL) {
-        reader->outcome = DYNALOCK_BAD_FILE;
+        if (br_x509_decoder_last_error(&reader->x509) !=
+            BR_ERR_X509_UNSUPPORTED)
+            reader->outcome = DYNALOCK_BAD_FILE;
+        anchors->used = reader->name_at;
     } else if (anchors->count == DYNALOCK_ANCHORS) {
         reader->outcome = DYNALOCK_BAD_BUFFER;
     } else {
@@ -12779,7 +12785,8 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
         dl_anchor_text(&reader, text, (size_t)n);
     (void)close(fd);
     if (n < 0) return DYNALOCK_NO_FILE;
-    if (reader.outcome == DYNALOCK_OK && anchors->count == before)
+    if (reader.outcome == DYNALOCK_OK &&
+        (reader.inside || anchors->count == before))
         return DYNALOCK_BAD_FILE;
     return reader.outcome;
 }
@@ -12789,6 +12796,7 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
 typedef struct dl_identity_reader {
     dynalock_posix_identity *to;
     size_t start; /* of the object under way */
+    int inside;
     dynalock_outcome outcome;
 } dl_identity_reader;
 
@@ -12840,10 +12848,12 @@ static void dl_identity_text(dl_identity_reader *reader,
         size -= n;
         switch (br_pem_decoder_event(pem)) {
         case BR_PEM_BEGIN_OBJ:
+            reader->inside = 1;
             reader->start = reader->to->used;
             br_pem_decoder_setdest(pem, dl_identity_der, reader);
             break;
         case BR_PEM_END_OBJ:
+            reader->inside = 0;
             dl_identity_object(reader, br_pem_decoder_name(pem), is_key);
             break;
         case BR_PEM_ERROR: reader->outcome = DYNALOCK_BAD_FILE; break;
@@ -12871,7 +12881,9 @@ static dynalock_outcome dl_identity_file(
     (void)close(fd);
     dl_wipe(text, sizeof text);
     dl_wipe(&pem, sizeof pem);
-    return n < 0 ? DYNALOCK_NO_FILE : reader.outcome;
+    if (n < 0) return DYNALOCK_NO_FILE;
+    return reader.inside && reader.outcome == DYNALOCK_OK ? DYNALOCK_BAD_FILE
+                                                          : reader.outcome;
 }
 
 static dynalock_outcome dl_identity_key(dynalock_posix_identity *to)
