@@ -1937,7 +1937,7 @@ DYNALOCK_API dynalock_outcome dynalock_posix_load_identity(
 
 /* Always inlined: it has one caller in the plain lock, which another one, in a
    feature that is not linked, must not make longer. */
-#if defined(__GNUC__) || defined(__clang__)
+#if defined(__OPTIMIZE__) && (defined(__GNUC__) || defined(__clang__))
 #define DL_ALONG __inline__ __attribute__((always_inline))
 #else
 #define DL_ALONG
@@ -6830,7 +6830,7 @@ static void dl_watch_look(dynalock_watch *watch)
         operation->due = now;
     } else if (news >= DL_NEWS_RENEWED) {
         dl_watch_turn(watch, &item, news, now);
-    } else if (news == DL_NEWS_NONE && watch->asked > watch->since) {
+    } else if (news == DL_NEWS_NONE) {
         watch->unchanged_ms =
             (uint32_t)dl_least(watch->asked - watch->since, DYNALOCK_FOREVER);
     }
