@@ -11315,7 +11315,7 @@ static int dl_read_ipv4(const char *text, uint32_t *address)
     *address = 0;
     for (i = 0; i < 4; i++) {
         size = dl_count(text, "0123456789");
-        if (size == 0 || size > 3 || (size > 1 && *text == '0') ||
+        if (size > 3 || (size > 1 && *text == '0') ||
             !dl_read_word(text, size, &part) || part > 255)
             return 0;
         *address = *address << 8 | part;

@@ -387,6 +387,7 @@ static void test_provide_checks_what_it_gets(void **state)
     assert_int_equal(give("A", NULL, NULL, 0), DYNALOCK_CREDENTIALS_MISSING);
     assert_int_equal(give("A\n", "s", NULL, 0), DYNALOCK_BAD_ANSWER);
     assert_int_equal(give("A A", "s", NULL, 0), DYNALOCK_BAD_ANSWER);
+    assert_int_equal(give("A\x7f", "s", NULL, 0), DYNALOCK_BAD_ANSWER);
     assert_int_equal(give("A", "s\x80", NULL, 0), DYNALOCK_BAD_ANSWER);
     assert_int_equal(give("A", "s", "t\r\nx:y", 0), DYNALOCK_BAD_ANSWER);
     assert_int_equal(give("A", "s", large, 0), DYNALOCK_BAD_BUFFER);

@@ -20,7 +20,7 @@ static struct {
     int unauthorized; /* so many answers are 401 */
     const char *token, *role, *keys;
     const char *date;
-    int silent;
+    int silent, unsized;
     int tokens, roles, fetches; /* requests of each kind */
     char seen[20000];           /* the last request */
 } s;
@@ -37,6 +37,11 @@ static void reply(int status, const char *body)
         "HTTP/1.1 %d X\r\n%s%s%sContent-Length: %u\r\n\r\n%s", status,
         s.date != NULL ? "Date: " : "", s.date != NULL ? s.date : "",
         s.date != NULL ? "\r\n" : "", (unsigned)strlen(body), body);
+    if (s.unsized) {
+        w.answer_size = (size_t)snprintf(w.answer, sizeof w.answer,
+            "HTTP/1.1 %d X\r\n\r\n%s", status, body);
+        w.peer_closed = 1;
+    }
     assert_true(w.answer_size < sizeof w.answer);
     w.answer_at = 0;
     w.answer_from = w.now;
@@ -245,8 +250,9 @@ static void test_ec2_401_brings_one_more_token(void **state)
 
 static void test_ec2_roles_and_tokens_are_checked(void **state)
 {
-    static char large[400];
+    static char large[400], larger[sizeof memory / 2 + 100];
 
+    memset(larger, 'x', sizeof larger - 1);
     s.role = "../other";
     assert_blamed(
         DYNALOCK_BAD_ANSWER, "EC2 metadata", "not the name of a role");
@@ -257,6 +263,10 @@ static void test_ec2_roles_and_tokens_are_checked(void **state)
     (void)begin_ec2(state);
     memset(large, 'x', sizeof large - 1);
     s.token = large;
+    assert_blamed(DYNALOCK_BAD_BUFFER, "EC2 metadata",
+        "the token or role name is too long");
+    (void)begin_ec2(state);
+    s.token = larger; /* than the memory for any answer */
     assert_blamed(DYNALOCK_BAD_BUFFER, "EC2 metadata",
         "the token or role name is too long");
 }
@@ -301,6 +311,12 @@ static void test_ec2_bad_answers(void **state)
         { "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Expiration\":"
           "\"2023-11-15T22:13:20Z\"}",
             "incomplete credentials", DYNALOCK_BAD_ANSWER },
+        { "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Token\":\"\","
+          "\"Expiration\":\"2023-11-15T22:13:20Z\"}",
+            "incomplete credentials", DYNALOCK_BAD_ANSWER },
+        { "{\"AccessKeyId\":\"\",\"SecretAccessKey\":\"s\",\"Token\":\"t\","
+          "\"Expiration\":\"2023-11-15T22:13:20Z\"}",
+            "incomplete credentials", DYNALOCK_BAD_ANSWER },
         { "{\"AccessKeyId\":\"A\\r\\nx:y\",\"SecretAccessKey\":\"s\","
           "\"Token\":\"t\",\"Expiration\":\"2023-11-15T22:13:20Z\"}",
             "characters no header may have", DYNALOCK_BAD_ANSWER },
@@ -318,6 +334,21 @@ static void test_ec2_bad_answers(void **state)
         s.keys = cases[i].keys;
         assert_blamed(cases[i].outcome, "EC2 metadata", cases[i].why);
     }
+}
+
+/* What stands behind the object may be blank, and an answer may end with its
+   connection. */
+static void test_ec2_answers_end_as_they_like(void **state)
+{
+    static char blank[sizeof keys + 8];
+
+    (void)state;
+    (void)snprintf(blank, sizeof blank, "%s \r\n\t", keys);
+    s.keys = blank;
+    assert_int_equal(acquire(), DYNALOCK_OK);
+    (void)begin_ec2(state);
+    s.unsized = 1;
+    assert_int_equal(acquire(), DYNALOCK_OK);
 }
 
 static void test_ec2_silence_and_refusal(void **state)
@@ -414,6 +445,8 @@ static void test_container_relative(void **state)
     assert_int_equal(w.others, 1);
 }
 
+static char longest[7 + DYNALOCK_HOST_SIZE + 1]; /* a host too long by one */
+
 static void test_container_allows(void **state)
 {
     static const char *const allowed[] = {
@@ -423,6 +456,7 @@ static void test_container_allows(void **state)
         "http://169.254.170.23/v1/credentials",
         "http://[::1]:90/x",
         "http://[fd00:ec2::23]/v1/credentials",
+        "http://127.0.0.1?x",
         "HTTP://127.0.0.1",
     };
     static const char *const refused[] = {
@@ -438,6 +472,10 @@ static void test_container_allows(void **state)
         "http://[::2]/x",
         "http://[::1/x",
         "http://127.0.0.1@evil.test/x",
+        "http:///x",
+        "http://127..0.1/x",
+        "http://1270.0.0.1/x",
+        "http://127.0.0.1:/x",
         "http://127.0.0.1:0/x",
         "http://127.0.0.1:65536/x",
         "http://127.0.0.1:80a/x",
@@ -446,8 +484,13 @@ static void test_container_allows(void **state)
         "ftp://127.0.0.1/x",
         "v2/credentials",
         "",
+        NULL,
+        longest,
     };
     size_t i;
+
+    memset(longest, 'h', sizeof longest - 1);
+    memcpy(longest, "http://", 7);
 
     for (i = 0; i < DL_COUNT(allowed); i++) {
         (void)begin_container(state);
@@ -462,6 +505,31 @@ static void test_container_allows(void **state)
             "not a URI that credentials may come from");
         assert_int_equal(w.opens, 0);
     }
+}
+
+/* Longer than the window. */
+static void test_container_paths_of_any_length(void **state)
+{
+    static char path[4001];
+
+    (void)state;
+    memset(path, 'p', sizeof path - 1);
+    path[0] = '/';
+    container.uri = path;
+    assert_int_equal(acquire(), DYNALOCK_OK);
+    assert_true(was_said(path));
+}
+
+static void test_container_tokens_end_with_their_line(void **state)
+{
+    (void)state;
+    assert_int_equal(dl_count_token("a"), 1);
+    assert_int_equal(dl_count_token("a\n"), 1);
+    assert_int_equal(dl_count_token("a\r\n"), 1);
+    assert_int_equal(dl_count_token("a\r"), 1);
+    assert_int_equal(dl_count_token("\r\n"), 0);
+    assert_int_equal(dl_count_token("\n"), 0);
+    assert_int_equal(dl_count_token(""), 0);
 }
 
 static void test_container_https_needs_tls(void **state)
@@ -599,10 +667,37 @@ static void test_iot_refusals(void **state)
     (void)begin_iot(state);
     s.keys = keys; /* another source's */
     assert_blamed(DYNALOCK_BAD_ANSWER, "AWS IoT", "no credentials in it");
-    (void)begin_iot(state);
-    iot.role_alias = "a b";
+}
+
+static void check_iot_refused(void)
+{
     assert_blamed(DYNALOCK_BAD_ARGUMENT, "AWS IoT",
         "host, role alias, thing or identity cannot be");
+    assert_int_equal(w.opens, 0);
+    (void)begin_iot(NULL);
+}
+
+/* They go into the request's head. */
+static void test_iot_names_are_words(void **state)
+{
+    static char name[130];
+    const char *const bad[] = { NULL, "", "a b", "a\r\nb", "\xc3\xa9", name };
+    size_t i;
+
+    (void)state;
+    memset(name, 'n', sizeof name - 1);
+    for (i = 0; i < DL_COUNT(bad); i++) {
+        iot.role_alias = bad[i];
+        check_iot_refused();
+        if (bad[i] != NULL) iot.thing = bad[i];
+        if (bad[i] != NULL) check_iot_refused();
+        iot.host = bad[i] != name ? bad[i] : NULL;
+        check_iot_refused();
+    }
+    name[128] = '\0';
+    iot.role_alias = name;
+    iot.thing = name;
+    assert_int_equal(acquire(), DYNALOCK_OK);
 }
 
 /* ---- times ---- */
@@ -622,6 +717,17 @@ static void test_times(void **state)
         { "2023-11-14T22:13:20", 0 },
         { "2023-11-14T22:13:20+01:00", 0 },
         { "2023-11-14 22:13:20Z", 0 },
+        { "2016-12-31T23:59:60Z", 1483228800 },
+        { "2023x11-14T22:13:20Z", 0 },
+        { "2023-11x14T22:13:20Z", 0 },
+        { "2023-11-14T22x13:20Z", 0 },
+        { "2023-11-14T22:13x20Z", 0 },
+        { "202x-11-14T22:13:20Z", 0 },
+        { "1969-12-31T22:13:20Z", 0 },
+        { "2023-11-00T22:13:20Z", 0 },
+        { "2023-11-32T22:13:20Z", 0 },
+        { "2023-11-14T22:60:20Z", 0 },
+        { "2023-11-14T22:13:61Z", 0 },
         { "2023-11-14T24:13:20Z", 0 },
         { "2023-00-14T22:13:20Z", 0 },
         { "20231114T221320Z", 0 },
@@ -667,6 +773,10 @@ int main(void)
         IOT(iot),
         IOT(iot_expiration_may_be_missing),
         IOT(iot_refusals),
+        EC2(ec2_answers_end_as_they_like),
+        CONTAINER(container_paths_of_any_length),
+        CONTAINER(container_tokens_end_with_their_line),
+        IOT(iot_names_are_words),
         cmocka_unit_test(test_times),
     };
 
