@@ -374,6 +374,11 @@ static void test_ec2_date_counts(void **state)
     assert_int_equal(acquire(), DYNALOCK_OK);
     assert_in_range(provider.until, w.now + 6 * 3600000u - 11000u,
         w.now + 6 * 3600000u - 9000u);
+    /* but not one that a cache has kept */
+    (void)begin_ec2(state);
+    w.unix_ms += 400 * 86400000ll;
+    s.date = "Tue, 14 Nov 2023 22:13:20 GMT\r\nAge: 5";
+    assert_int_equal(acquire(), DYNALOCK_CREDENTIALS_EXPIRED);
 }
 
 static void test_a_token_of_five_kilobytes(void **state)
