@@ -4825,7 +4825,7 @@ struct dynalock_layout {
     uint32_t flags;       /* groups of this layout's own */
     dl_item_kind (*judge)(const dynalock_client *client, struct dl_item *item);
     void (*put)(const dl_fields *fields, char letter, dl_sink *sink);
-    void (*granted)(dynalock_lock *lock); /* an acquire was carried out */
+    void (*granted)(dynalock_lock *lock); /* what an acquire wrote is there */
 };
 
 /* The item of awslabs/amazon-dynamodb-lock-client, and a fence. The names that
@@ -5179,7 +5179,8 @@ enum {                 /* dl_memory: what this call must not forget */
     DL_HURRIED = 2,    /* one immediate retry was used up */
     DL_COUNTED = 4,    /* only so many tries; an acquire does not wait */
     DL_SETTLING = 8,   /* the deadline has been reported */
-    DL_BLIND = 16      /* of a group: which lock is in the way is not told */
+    DL_BLIND = 16,     /* of a group: which lock is in the way is not told */
+    DL_PROVING = 32    /* a look is due: does what was written still stand? */
 };
 
 /* Signatures older than this are refused, so that no copy of a request can
@@ -5716,6 +5717,7 @@ static void dl_write_done(dynalock_lock *lock)
 {
     switch (lock->operation.state) {
     case DL_LOCK_ACQUIRE:
+    case DL_LOCK_CONFIRM:
         lock->operation.client->config.layout->granted(lock);
         break;
     case DL_LOCK_LEAVE: dl_release_begin(lock); break;
@@ -5739,6 +5741,7 @@ static void dl_item_seen(dynalock_lock *lock, int refused)
     dl_read_item(lock->operation.client, &item);
     if (refused && item.kind == DL_ITEM_ABSENT &&
         (state == DL_LOCK_ACQUIRE || state == DL_LOCK_RENEW)) {
+        lock->memory &= ~(uint32_t)DL_PROVING;
         dl_turn_to(lock, (uint8_t)(state + 1)); /* CONFIRM, CHECK */
         return;
     }
@@ -6322,14 +6325,20 @@ static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
 }
 
 /* Written, but a put may be under way: look again after a while, which must
-   leave something of the lease. */
+   leave something of the lease. A look that was made because a refusal showed
+   no item comes too early for that. */
 static void dl_go_granted(dynalock_lock *lock)
 {
     uint32_t ms = lock->sent_lease_ms / 2;
 
+    if (lock->operation.state == DL_LOCK_CONFIRM &&
+        (lock->memory & DL_PROVING) != 0) {
+        dl_hold(lock);
+        return;
+    }
     if (ms > DL_PUT_RACE_MS) ms = DL_PUT_RACE_MS;
-    lock->memory |= DL_UNANSWERED;
     dl_turn_to(lock, DL_LOCK_CONFIRM);
+    lock->memory |= DL_UNANSWERED | DL_PROVING;
     lock->operation.due += ms;
 }
 
