@@ -179,7 +179,7 @@ def wire_server():
     """A server for tests/bench/wire.c, with its table, behind the proxy that checks signatures."""
     with harness.Servers("dynoxide", REGION) as servers:
         port = servers.url["direct"].rpartition(":")[2]
-        definition = harness.table_definition(TABLE, ["key"])
+        definition = harness.table_definition(TABLE, {"key": "S"})
         status, answer = harness.call(port, "CreateTable", definition)
         if status != 200:
             sys.exit(f"bench.py: CreateTable: {answer}")

@@ -75,7 +75,7 @@ STOP_SECONDS = 1  # between asking and killing
 REQUEST_SECONDS = 5
 LOG_TAIL = 2000
 
-TABLES = {"locks": ["key"], "sorted": ["name", "part"]}  # partition key, sort key
+TABLES = {"locks": {"key": "S"}, "sorted": {"name": "S", "part": "S"}}  # types; sort key last
 
 EXIT_SOFTWARE = 70
 EXIT_TIMEOUT = 124
@@ -326,7 +326,7 @@ class Servers:
             self.url["direct"] = f"http://127.0.0.1:{upstream}"
         proxy = self._start_proxy(upstream)
         if self.server != "none":
-            create_tables(upstream)  # while the proxy starts
+            create_tables(upstream, TABLES)  # while the proxy starts
         self._read_ports(proxy)
 
     def _start_server(self):
@@ -406,12 +406,13 @@ def read_tail(log):
     return os.pread(log.fileno(), LOG_TAIL, max(0, size - LOG_TAIL)).decode(errors="replace")
 
 
-def create_tables(port):
-    for name, keys in TABLES.items():
+def create_tables(port, tables):
+    """tables: by name, the types of its keys by their names."""
+    for name, keys in tables.items():
         status, answer = call(port, "CreateTable", table_definition(name, keys))
         if status != 200:
             raise HarnessError(f"CreateTable {name}: {answer}")
-    for name in TABLES:
+    for name in tables:
         wait_until_active(port, name)
 
 
@@ -419,7 +420,9 @@ def table_definition(name, keys):
     return {
         "TableName": name,
         "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        "AttributeDefinitions": [
+            {"AttributeName": key, "AttributeType": key_type} for key, key_type in keys.items()
+        ],
         "KeySchema": [
             {"AttributeName": key, "KeyType": key_type}
             for key, key_type in zip(keys, ["HASH", "RANGE"])

@@ -333,14 +333,7 @@ def dynamolock_contention(checks, servers):
 
 def create_table(servers, name, **keys):
     """keys: the type by the name, partition key first."""
-    port = int(servers.url["direct"].rpartition(":")[2])
-    definition = harness.table_definition(name, list(keys))
-    for attribute in definition["AttributeDefinitions"]:
-        attribute["AttributeType"] = keys[attribute["AttributeName"]]
-    status, answer = harness.call(port, "CreateTable", definition)
-    if status != 200:
-        raise harness.HarnessError(f"CreateTable {name}: {answer}")
-    harness.wait_until_active(port, name)
+    harness.create_tables(int(servers.url["direct"].rpartition(":")[2]), {name: keys})
 
 
 def dynalock_py_contention(checks, servers):

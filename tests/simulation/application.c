@@ -1,5 +1,5 @@
 #define _DEFAULT_SOURCE
-#include "world.h"
+#include "foreign.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +27,7 @@ static void set_oddities(const device *d, dynalock_config *config)
 
     config->ttl_attribute = has(w, WORLD_TTL) ? "expires" : NULL;
     config->no_ttl = has(w, WORLD_TTL) && d->id % 2 != 0;
+    config->lock_delay_ms = w->lock_delay_ms;
     if (!has(w, WORLD_ODD)) return;
     if (d->id % 3 == 0) config->poll_ms = DYNALOCK_FOREVER;
     if (d->id % 3 == 1) config->lock_delay_ms = 500;
@@ -58,15 +59,15 @@ static void set_names(device *d, dynalock_config *config)
     config->region = w->options.region;
     config->table = w->table;
     config->owner = d->owner;
-    if (!has(w, WORLD_SORTED)) return;
-    config->key_name = "name";
-    config->sort_key_name = "part";
+    config->layout = w->others->layout();
+    config->key_name = has(w, WORLD_SORTED) ? w->key_name : NULL;
+    config->sort_key_name = w->sort_key_name;
 }
 
 static void init_client(device *d)
 {
     world *w = d->world;
-    int64_t off_ms = (int64_t)draw(&w->chance, 2 * OFF_MS) - OFF_MS;
+    int64_t off_ms = draw_off_ms(w);
     dynalock_config config;
 
     memset(&config, 0, sizeof config);
@@ -193,6 +194,7 @@ void boot_device(device *d)
     d->on = 1;
     d->connection = 0;
     d->epoch++;
+    if (has(d->world, WORLD_JUMP)) d->wall_off_ms = draw_off_ms(d->world);
     /* boards with a weak start all alike */
     if (has(d->world, WORLD_WEAK)) d->offset_us = UINT64_C(1) << 40;
     init_client(d);
@@ -240,6 +242,8 @@ void begin_task(task *t, uint64_t deadline_ms)
     t->app = APP_ASK;
     t->has_lost = 0;
     t->until = 0;
+    t->robbed_at = 0;
+    t->robbed_early = 0;
     t->asked_at = t->device->world->now;
     t->own_seen = 0;
     t->deadline_ms = deadline_ms;
@@ -498,6 +502,7 @@ static void run_task(task *t, uint64_t polled_ms)
             w->places[t->key].key);
     if (t->lock->until != 0) t->until = t->lock->until;
     t->standstills = d->standstills;
+    judge_told(w, t);
     judge_exclusion(w, t->key);
 }
 
@@ -508,8 +513,10 @@ void run_device(device *d)
     unsigned i;
 
     if (!d->on) boot_device(d);
-    if (strikes(w, WORLD_JUMP, 100))
-        d->wall_off_ms = (int64_t)draw(&w->chance, 2 * OFF_MS) - OFF_MS;
+    /* where clocks are to agree they are set at most at boot: a correction
+       that was learnt before would not fit any more */
+    if ((w->others->flags & FOREIGN_WALL) == 0 && strikes(w, WORLD_JUMP, 100))
+        d->wall_off_ms = draw_off_ms(w);
     polled_ms = local_ms(d);
     (void)dynalock_poll(&d->client);
     run_party(d, polled_ms);

@@ -113,6 +113,11 @@ int read_value(const cJSON *json, value *v)
 {
     const cJSON *inner = json != NULL ? json->child : NULL;
 
+    if (cJSON_IsBool(inner) && strcmp(inner->string, "BOOL") == 0) {
+        v->type = TYPE_BOOL;
+        v->text = cJSON_IsTrue(inner) ? "true" : "false";
+        return inner->next == NULL;
+    }
     if (inner == NULL || inner->next != NULL || !cJSON_IsString(inner) ||
         strlen(inner->valuestring) >= VALUE_SIZE || inner->string[1] != '\0')
         return 0;
@@ -362,6 +367,23 @@ int condition_holds(scope *s, const char *text)
     result = condition(s);
     expect_end(s);
     return result;
+}
+
+const char *key_condition(scope *s, const char *text)
+{
+    char name[NAME_SIZE];
+    value v;
+
+    s->at = text != NULL ? text : "";
+    path(s, name);
+    expect(s, "=");
+    v = operand(s);
+    expect_end(s);
+    if (s->error == NULL && key_index(s, name) != 0)
+        fail(s, "Query condition missed key schema element");
+    if (s->error == NULL && v.type != 'S')
+        fail(s, "the key's value is of another type");
+    return s->error == NULL ? v.text : NULL;
 }
 
 /* ---- updates ---- */

@@ -10,8 +10,10 @@
 #define ITEM_TEXT 1536
 #define NAME_SIZE 64
 
+#define TYPE_BOOL 'T'
+
 typedef struct value {
-    char type;        /* S, N or B; 0: absent */
+    char type;        /* S, N, B or TYPE_BOOL; 0: absent */
     const char *text; /* of N: digits without leading zeros */
 } value;
 
@@ -49,6 +51,9 @@ typedef struct scope {
 } scope;
 
 int condition_holds(scope *s, const char *text); /* NULL: it does */
+/* The partition key's value, as a query names it; NULL and s->error: it does
+   not. */
+const char *key_condition(scope *s, const char *text);
 void apply_update(scope *s, const char *text, item *to);
 void check_all_used(scope *s);
 

@@ -1,5 +1,5 @@
 #define _DEFAULT_SOURCE
-#include "world.h"
+#include "foreign.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,6 +8,11 @@
 
 /* By how much a clock that signs may be ahead, and a few fences more. */
 #define FENCE_AHEAD_MS (600000 + 2000)
+
+/* Where a renewal may fail for now. */
+#define TROUBLED                                                              \
+    (WORLD_LOSS | WORLD_DELAY | WORLD_REPEAT | WORLD_CRASH | WORLD_PAUSE |    \
+        WORLD_THROTTLE | WORLD_STALE | WORLD_TOKEN)
 
 totals total;
 
@@ -106,7 +111,7 @@ static task *find_task(world *w, unsigned key, uint64_t id)
 /* Worlds in which others than us write, or clocks are worse than we allow. */
 static int is_pure(const world *w)
 {
-    return !has(w, WORLD_JAVA | WORLD_OPERATOR);
+    return w->foreign_count == 0 && !has(w, WORLD_OPERATOR);
 }
 
 static int is_exclusive(const world *w)
@@ -142,18 +147,102 @@ void judge_exclusion(world *w, unsigned key)
         for (k = 0; k < w->devices[i].task_count; k++) {
             const task *t = &w->devices[i].tasks[k];
 
-            if (t->lock->until == 0 || t->key != key || remaining_ms(t) == 0)
+            if (t->lock->until == 0 || t->key != key || remaining_ms(t) == 0 ||
+                t->robbed_at != 0)
                 continue;
             if (first != NULL) judge_pair(w, first, t);
             first = t;
         }
-    for (i = 0; i < w->java_count; i++) {
-        if (key != 0 || w->javas[i].until <= w->now) continue;
+    for (i = 0; i < w->foreign_count; i++) {
+        const foreign *f = &w->foreigners[i];
+
+        if (f->key != key || f->until <= w->now || f->robbed == f->turn)
+            continue;
         if (first != NULL)
-            violate(w, "d%u and Java%u hold %s, left %u and %.1f ms",
-                first->device->id, i, w->places[key].key, remaining_ms(first),
-                (double)(w->javas[i].until - w->now) / MS);
+            violate(w, "d%u and %s hold %s, left %u and %.1f ms",
+                first->device->id, f->owner, w->places[key].key,
+                remaining_ms(first), (double)(f->until - w->now) / MS);
     }
+}
+
+/* ---- others that overwrite or delete what is not theirs ---- */
+
+uint64_t live_acquisition(const world *w, unsigned key)
+{
+    model_view view;
+
+    if (!look(w, key, &view) || view.released != NULL || !is_ours(view.rvn))
+        return 0;
+    return read_id(view.rvn);
+}
+
+/* Two copies of a request may be so much closer than the devices' second. */
+#define PUT_RACE_US (980 * MS)
+
+/* What the manual says may happen: a put long after its look; a delete when
+   the lease is over (and the grace), or by a second copy of its request. */
+static int is_excused(const world *w, const event *e)
+{
+    const foreign *f = e->foreign;
+
+    if ((f->client->flags & FOREIGN_ROBS_TAKING) != 0)
+        return w->now >= e->as_of + PUT_RACE_US;
+    return f->given >= e->turn || f->robbed >= e->turn ||
+           w->now >= foreign_time(f, e->ends) + w->lock_delay_ms * MS;
+}
+
+/* From here on until it is told a device holds in vain. */
+static void rob(world *w, const event *e, uint64_t id)
+{
+    task *t = find_task(w, e->key, id);
+
+    if (t == NULL) return;
+    if (t->robbed_id != id && !is_excused(w, e)) t->robbed_early = 1;
+    if (t->robbed_early && t->lock->until != 0)
+        violate(w, "%s takes %s from d%u in time", e->foreign->owner,
+            w->places[e->key].key, t->device->id);
+    t->robbed_at = w->now;
+    t->robbed_ms = local_ms(t->device);
+    t->robbed_id = id;
+    total.robberies++;
+}
+
+static int is_unconditional(const event *e)
+{
+    unsigned flags = e->foreign->client->flags;
+
+    return (e->state == FOREIGN_TAKE && (flags & FOREIGN_ROBS_TAKING) != 0) ||
+           (e->state == FOREIGN_GIVE && (flags & FOREIGN_ROBS_LEAVING) != 0);
+}
+
+/* It was carried out, where `was` had stood. */
+void judge_foreign_write(
+    world *w, const event *e, uint64_t was, uint64_t row_until)
+{
+    place *p = &w->places[e->key];
+    foreign *f = e->foreign;
+
+    if (is_unconditional(e) && was != 0) rob(w, e, was);
+    if (p->row != NULL && (p->row != f || e->turn != p->row_turn))
+        p->row->robbed = p->row_turn;
+    p->row = e->state == FOREIGN_GIVE ? NULL : f;
+    p->row_turn = e->turn;
+    p->row_until = row_until;
+    if (e->state == FOREIGN_GIVE && e->turn > f->given) f->given = e->turn;
+}
+
+/* By its next renewal at the latest, and never told the contrary. */
+void judge_told(world *w, const task *t)
+{
+    uint64_t within = w->lease_ms / 3 + 2 * w->request_ms;
+
+    if (t->robbed_at == 0 || t->lock->until == 0) return;
+    if (t->lock->until > t->robbed_ms + w->lease_ms)
+        violate(w, "d%u renews %s, which was taken from it", t->device->id,
+            w->places[t->key].key);
+    if (!has(w, TROUBLED) && w->now > t->robbed_at + within * MS)
+        violate(w, "d%u is not told that it lost %s", t->device->id,
+            w->places[t->key].key);
 }
 
 /* ---- fences rise in the order of grants ---- */
@@ -185,10 +274,10 @@ static void judge_fence(world *w, unsigned key, uint64_t at, uint64_t fence)
 
 static int is_measured(const world *w)
 {
-    return is_quiet(w) &&
-           !has(w, WORLD_SHORTEN | WORLD_HIDE | WORLD_JAVA | WORLD_SHORT |
-                       WORLD_EDGE | WORLD_BEYOND | WORLD_OPERATOR |
-                       WORLD_WEAK | WORLD_ODD | WORLD_CLOCK | WORLD_GROUP);
+    return is_quiet(w) && w->foreign_count == 0 &&
+           !has(w, WORLD_SHORTEN | WORLD_HIDE | WORLD_SHORT | WORLD_EDGE |
+                       WORLD_BEYOND | WORLD_OPERATOR | WORLD_WEAK | WORLD_ODD |
+                       WORLD_CLOCK | WORLD_GROUP);
 }
 
 static int is_waited_for(world *w, unsigned key)
@@ -257,6 +346,9 @@ void judge_grant(world *w, task *t)
     if (t->taken_fence != fence && !has(w, WORLD_WEAK))
         violate(w, "d%u was granted %s, but not by the table", t->device->id,
             p->key);
+    if (t->robbed_early)
+        violate(w, "d%u is granted %s, which had just been taken from it",
+            t->device->id, p->key);
     if (!has(w, WORLD_BEYOND))
         judge_fence(
             w, t->key, has(w, WORLD_WEAK) ? w->now : t->taken_at, fence);
@@ -307,7 +399,8 @@ void judge_loss(world *w, task *t, dynalock_outcome outcome)
 {
     const place *p = &w->places[t->key];
     uint64_t now = local_ms(t->device);
-    int is_edited = p->edited_at != 0 && p->edited_at >= t->taken_at;
+    int is_edited = t->robbed_at != 0 ||
+                    (p->edited_at != 0 && p->edited_at >= t->taken_at);
     model_view view;
 
     total.losses++;
@@ -349,7 +442,9 @@ void judge_watch(world *w, task *t)
     const char *now = watched_record(t);
     const char *was = t->watched;
 
-    if (strcmp(now, was) == 0) return;
+    /* where items say when they are over a watch is but a pause */
+    if (strcmp(now, was) == 0 || (w->others->flags & FOREIGN_WALL) != 0)
+        return;
     if (*was != '\0' && *now != '\0') total.watch_restarts++;
     if (is_ours(now) && strncmp(was, now, ACQUISITION) == 0 &&
         strcmp(now, was) < 0)
@@ -408,7 +503,7 @@ void judge_sent(world *w, device *d)
     int writes = strcmp(name, "UpdateItem") == 0 || name[0] == 'T';
     unsigned key;
 
-    while ((at = next_key(at, &key)) != NULL) {
+    while ((at = next_key(d->world, at, &key)) != NULL) {
         task *t = task_of(d, key);
 
         say(w, "d%u sends %s %s n=%u", d->id, name, w->places[key].key,
@@ -421,23 +516,23 @@ void judge_sent(world *w, device *d)
 /* A waiter that is shown its own write must not wait for itself. */
 void judge_heard(world *w, device *d, const char *answer)
 {
-    const char *rvn = strstr(answer, "\"recordVersionNumber\":{\"S\":\"");
-    char owner[40];
+    const char *const *names = w->others->names; /* owner, lease, version */
+    char rvn[DYNALOCK_RVN_SIZE], owner[40];
     unsigned key;
     task *t;
 
-    if (next_key(answer, &key) == NULL) return;
+    if (next_key(w, answer, &key) == NULL) return;
     t = task_of(d, key);
     if (t->app != APP_ASK) return;
     if (strstr(answer, "ConditionalCheckFailed") != NULL) {
         total.waiter_writes_refused++;
         return;
     }
-    (void)snprintf(
-        owner, sizeof owner, "\"ownerName\":{\"S\":\"%s\"}", d->owner);
-    if (rvn == NULL || strstr(answer, "isReleased") != NULL ||
-        strstr(answer, owner) == NULL || /* an operator's doing */
-        !is_ours(rvn + 28) || read_id(rvn + 28) != id_of(t->lock->acquisition))
+    if (!foreign_read(answer, names[2], 'S', rvn, sizeof rvn) ||
+        strstr(answer, "\"isReleased\":{\"S\"") != NULL ||
+        !foreign_read(answer, names[0], 'S', owner, sizeof owner) ||
+        strcmp(owner, d->owner) != 0 || /* an operator's doing */
+        !is_ours(rvn) || read_id(rvn) != id_of(t->lock->acquisition))
         return;
     total.own_looks++;
     if (++t->own_seen >= 4 && !has(w, WORLD_WEAK))
@@ -450,8 +545,11 @@ static void judge_acquired(
     world *w, unsigned key, const model_view *before, const model_view *after)
 {
     uint64_t id = read_id(after->rvn);
+    const place *p = &w->places[key];
 
     if (before->rvn != NULL && before->released == NULL) total.steals++;
+    if (p->row != NULL && before->released == NULL && w->now < p->row_until)
+        violate(w, "%s of %s is taken too early", p->key, p->row->owner);
     /* a clock that jumps back by more than a signature may be off makes a
        release forget the fence of an earlier try */
     if (has_id(&w->released, id) && is_pure(w) &&
@@ -474,6 +572,8 @@ static void note_taken(world *w, unsigned key, const model_view *after)
     uint64_t id = read_id(after->rvn), fence = number(after->fence);
     task *t = find_task(w, key, id);
 
+    /* taken anew, or a late copy of its own has put things right */
+    if (t != NULL && t->robbed_id == id) t->robbed_at = t->robbed_early = 0;
     if (t == NULL || (t->taken_id == id && fence <= t->taken_fence)) return;
     t->taken_id = id;
     t->taken_fence = fence;
@@ -496,6 +596,7 @@ void judge_write(
                    strncmp(before->rvn, after->rvn, ACQUISITION) != 0)) {
         judge_acquired(w, key, before, after);
     }
+    w->places[key].row = NULL;
 }
 
 /* The table's TTL must not delete a lock that is held. */

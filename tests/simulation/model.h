@@ -39,7 +39,9 @@ typedef struct model_capacity { /* consumed; reads count in halves */
     uint64_t write_units, read_halves;
 } model_capacity;
 
-/* With the tables "locks" (key) and "sorted" (name, part). */
+/* With the tables "locks" (key), "sorted" (name, part), and those of other
+   libraries: "LockTable" (LockId), "permits" (resource_id, concurrency_id, a
+   number) and "resources" (resource_id). */
 model *model_new(void);
 void model_free(model *m);
 model_capacity model_consumed(const model *m);
@@ -61,12 +63,13 @@ size_t model_error(const model_options *options, int64_t now_ms, int status,
     const char *type, const char *message, char answer[MODEL_ANSWER_SIZE]);
 
 /* What is on the table, for the judges: 0 when nothing is. Absent attributes
-   are NULL. Texts live until the item is next written. */
+   are NULL, and those without a name; the names come in the view's order. Texts
+   live until the item is next written. */
 typedef struct model_view {
     const char *owner, *lease, *rvn, *released, *fence, *ttl;
 } model_view;
 int model_look(const model *m, const char *table, const char *key,
-    const char *sort_key, model_view *view);
+    const char *sort_key, const char *const names[6], model_view *view);
 
 /* What only a table does: deletes the item if its TTL attribute says that it
    is over. Returns whether. */

@@ -110,11 +110,11 @@ static size_t carry_out(world *w, const event *e, char *answer)
     if (record != NULL)
         fprintf(record, "%s %s\n", name_of(e->text),
             strstr(e->text, "\r\n\r\n") + 4);
-    for (at = e->text; (at = next_key(at, &key)) != NULL;)
+    for (at = e->text; (at = next_key(w, at, &key)) != NULL;)
         take_snapshot(w, key, &before[key]);
     size = model_serve(
         w->model, &w->options, server_ms(w), e->text, e->size, answer);
-    for (at = e->text; (at = next_key(at, &key)) != NULL;)
+    for (at = e->text; (at = next_key(w, at, &key)) != NULL;)
         judge_change(w, key, &before[key]);
     return size;
 }
@@ -154,7 +154,7 @@ static size_t trouble_answer(world *w, const event *e, char *answer)
 }
 
 /* Answers of a cache are old, and say so. */
-static void set_options(world *w)
+void set_options(world *w)
 {
     w->options.stale_ms = 0;
     w->options.age_s = 0;

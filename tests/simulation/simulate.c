@@ -11,7 +11,7 @@ asserted. --figures: too slow is a failure too. --record: writes
 down what the table was asked, a line for each request.
 */
 #define _DEFAULT_SOURCE
-#include "world.h"
+#include "foreign.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,6 +23,18 @@ down what the table was asked, a line for each request.
 #define YEAR_MS (INT64_C(365) * 86400000)
 #define FAILURES 5            /* that end the program */
 #define MUST_OPERATIONS 20000 /* per second */
+
+/* Where a lease ends by the wall clock these agree to four seconds. */
+#define AGREED_OFF_MS 2000
+#define GRACE_MS 3000 /* lock_delay_ms, for who leaves late */
+
+typedef struct command {
+    uint64_t runs, seed;
+    unsigned devices;
+    uint32_t trouble;
+    const foreign_client *others;
+    int tracing, figures;
+} command;
 
 /* The clocks' step at the edge: as the header was compiled. */
 static uint32_t coarse_ms = DYNALOCK_CLOCK_STEP_MS;
@@ -42,7 +54,8 @@ static void set_wrong_clock(device *d)
 static void make_device(world *w, unsigned i)
 {
     device *d = &w->devices[i];
-    int64_t drift = 0, most = has(w, WORLD_JAVA) ? MARGIN * 8 / 10 : MARGIN;
+    int64_t drift = 0,
+            most = w->others->beat != NULL ? MARGIN * 8 / 10 : MARGIN;
     unsigned k;
 
     d->world = w;
@@ -51,8 +64,8 @@ static void make_device(world *w, unsigned i)
     make_platform(d);
     d->credentials.key_id = w->options.key_id;
     d->credentials.secret = w->options.secret;
-    /* each within the margin of 1 %: holder and waiter both allow for it; Java
-       does not */
+    /* each within the margin of 1 %: holder and waiter both allow for it;
+       others that watch a lease do not */
     if (has(w, WORLD_DRIFT))
         drift = (int64_t)draw(&w->chance, (uint64_t)(2 * most)) - most;
     if (has(w, WORLD_EDGE)) drift = one_in(&w->chance, 2) ? MARGIN : -MARGIN;
@@ -62,9 +75,7 @@ static void make_device(world *w, unsigned i)
     d->offset_us = draw(&w->chance, 1000000 * SECOND);
     d->tick_ms = has(w, WORLD_TICK) ? 1 + (uint32_t)draw(&w->chance, 10) : 1;
     if (has(w, WORLD_EDGE) && has(w, WORLD_TICK)) d->tick_ms = coarse_ms;
-    d->wall_off_ms = has(w, WORLD_JUMP)
-                         ? (int64_t)draw(&w->chance, 2 * OFF_MS) - OFF_MS
-                         : 0;
+    d->wall_off_ms = has(w, WORLD_JUMP) ? draw_off_ms(w) : 0;
     d->task_count = has(w, WORLD_MANY) && w->key_count > 1 ? 2 : 1;
     if (has(w, WORLD_GROUP)) d->task_count = KEYS;
     for (k = 0; k < d->task_count; k++) {
@@ -91,9 +102,12 @@ static void rotate_token(world *w)
 static void make_places(world *w)
 {
     static const char *const keys[KEYS] = { "k/0", "k/1", "k/2", "k/3" };
+    const foreign_client *others = w->others;
     unsigned i;
 
     w->table = has(w, WORLD_SORTED) ? "sorted" : "locks";
+    w->key_name = has(w, WORLD_SORTED) ? "name" : "key";
+    w->sort_key_name = has(w, WORLD_SORTED) ? "part" : NULL;
     w->key_count = 1;
     if (w->device_count > 8 && !has(w, WORLD_CROWD))
         w->key_count += (unsigned)draw(&w->chance, KEYS);
@@ -103,6 +117,22 @@ static void make_places(world *w)
         w->places[i].key = keys[i];
         w->places[i].sort_key = has(w, WORLD_SORTED) ? "p" : NULL;
     }
+    if (others->table == NULL) return;
+    w->table = others->table;
+    w->key_name = others->key_name != NULL ? others->key_name : "key";
+    w->sort_key_name = others->sort_key_name;
+    if (others->permits == 0) return;
+    w->key_count = others->permits;
+    for (i = 0; i < w->key_count; i++) {
+        w->places[i].key = keys[0];
+        w->places[i].sort_key = keys[i] + 2;
+    }
+}
+
+/* Wall clocks agree, and the dead are waited for longer: by their graces. */
+static int is_slow(const world *w)
+{
+    return (w->others->flags & FOREIGN_WALL) != 0;
 }
 
 static void set_times(world *w)
@@ -114,9 +144,11 @@ static void set_times(world *w)
     w->quiet_from = (has(w, WORLD_TTL | WORLD_TIDY) ? 20000 : 120) * SECOND;
     w->end = w->quiet_from + 120 * SECOND;
     /* who deletes an item makes its fence be forgotten: clocks order then */
-    if (has(w, WORLD_JAVA | WORLD_OPERATOR))
+    if (w->foreign_count != 0 || has(w, WORLD_OPERATOR))
         w->fence_slack = (w->request_ms + 100) * MS +
-                         (has(w, WORLD_JUMP | WORLD_CLOCK) ? 600 * SECOND : 0);
+                         (!has(w, WORLD_JUMP | WORLD_CLOCK) ? 0
+                             : is_slow(w) ? 2 * AGREED_OFF_MS * MS
+                                          : 600 * SECOND);
     if (!has(w, WORLD_CROWD)) return;
     w->lease_ms = 20000;
     w->poll_ms = 1000;
@@ -126,13 +158,7 @@ static void set_times(world *w)
 
 static void push_events(world *w)
 {
-    unsigned i;
-
-    for (i = 0; i < w->java_count; i++) {
-        w->javas[i].world = w;
-        w->javas[i].id = i;
-        start_java(&w->javas[i]);
-    }
+    start_foreigners(w);
     if (has(w, WORLD_TTL)) push(w, 0, EVENT_EXPIRE, NULL);
     if (has(w, WORLD_OPERATOR)) push(w, 0, EVENT_OPERATOR, NULL);
     push(w, w->quiet_from + (has(w, WORLD_SHORT) ? 0 : 15 * SECOND),
@@ -160,6 +186,33 @@ static void mix_groups(world *w)
     w->options.no_transactions = one_in(&w->chance, 3);
 }
 
+/* Who shares a table with another library: by itself that world is a mixture.
+   What belongs to the standard layout is left out, and clocks are as good as
+   the layout wants them. */
+static void mix_foreign(world *w)
+{
+    if (w->trouble == 0) w->trouble = draw_trouble(w);
+    w->trouble &=
+        ~(uint32_t)(WORLD_JAVA | WORLD_TTL | WORLD_TIDY | WORLD_SORTED |
+                    WORLD_BLOB | WORLD_TWIN | WORLD_SAME | WORLD_CLOCK |
+                    WORLD_SHORT | WORLD_SHORTEN | WORLD_ODD);
+}
+
+/* The others by name, or Java by chance. */
+static void invite_others(world *w, const foreign_client *others)
+{
+    w->others = others != NULL ? others : find_foreign(NULL);
+    if (others != NULL) mix_foreign(w);
+    else if (w->trouble == 0) w->trouble = draw_trouble(w);
+    if (has(w, WORLD_JAVA)) w->others = find_foreign("java");
+    w->off_ms = is_slow(w) ? AGREED_OFF_MS : OFF_MS;
+    if (w->others != find_foreign(NULL))
+        w->foreign_count = 1 + (unsigned)(w->seed % FOREIGNERS);
+    if ((w->others->flags & FOREIGN_ROBS_LEAVING) != 0 &&
+        one_in(&w->chance, 3))
+        w->lock_delay_ms = GRACE_MS;
+}
+
 static void make_twins(world *w)
 {
     unsigned i, twins = w->device_count < TWINS ? w->device_count : TWINS;
@@ -177,20 +230,20 @@ static void make_twins(world *w)
     w->device_count += twins;
 }
 
-static void make_world(
-    world *w, uint64_t seed, unsigned devices, uint32_t trouble, int tracing)
+static void make_world(world *w, uint64_t seed, const command *c)
 {
     unsigned i;
 
     memset(w, 0, sizeof *w);
     w->seed = seed;
     w->chance.state = seed;
-    w->tracing = tracing;
-    w->trouble = trouble != 0 ? trouble : draw_trouble(w);
+    w->tracing = c->tracing;
+    w->trouble = c->trouble;
+    invite_others(w, c->others);
     if (has(w, WORLD_GROUP)) mix_groups(w);
     w->device_count =
-        devices != 0 ? devices : 2 + (unsigned)draw(&w->chance, 5);
-    if (devices == 0 && has(w, WORLD_CROWD)) w->device_count = 101;
+        c->devices != 0 ? c->devices : 2 + (unsigned)draw(&w->chance, 5);
+    if (c->devices == 0 && has(w, WORLD_CROWD)) w->device_count = 101;
     make_places(w);
     set_times(w);
     w->model = model_new();
@@ -207,7 +260,6 @@ static void make_world(
             ++w->devices[i].wake_number;
     }
     make_twins(w);
-    w->java_count = has(w, WORLD_JAVA) ? 1 + (unsigned)(seed % JAVAS) : 0;
     push_events(w);
 }
 
@@ -219,6 +271,7 @@ static void free_world(world *w)
     for (i = 0; i < w->device_count; i++) free(w->devices[i].stack);
     free(w->queue);
     free(w->devices);
+    free(w->foreigners);
     free_ids(&w->released);
     model_free(w->model);
 }
@@ -257,7 +310,11 @@ static void kill_holders(world *w)
             break;
         }
     push(w,
-        w->now + (has(w, WORLD_CROWD) ? 40 : 5) * SECOND +
+        w->now +
+            (has(w, WORLD_CROWD) ? 40
+                : is_slow(w)     ? 15
+                                 : 5) *
+                SECOND +
             draw(&w->chance, 5 * SECOND),
         EVENT_KILL, NULL);
 }
@@ -303,19 +360,19 @@ static void handle(world *w, event *e)
             push(w, w->now + draw(&w->chance, 4 * SECOND), EVENT_OPERATOR,
                 NULL);
         break;
-    case EVENT_JAVA_STEP: step_java(e->java, e); break;
-    case EVENT_JAVA_SERVE: serve_java(w, e); break;
-    case EVENT_JAVA_ANSWER: hear_java(e->java, e); break;
+    case EVENT_FOREIGN_STEP: step_foreign(e->foreign, e); break;
+    case EVENT_FOREIGN_SERVE: serve_foreign(w, e); break;
+    case EVENT_FOREIGN_ANSWER: hear_foreign(e->foreign, e); break;
     }
     free(e->text);
 }
 
-static int run(uint64_t seed, unsigned devices, uint32_t trouble, int tracing)
+static int run(uint64_t seed, const command *c)
 {
     static world w;
     int failed;
 
-    make_world(&w, seed, devices, trouble, tracing);
+    make_world(&w, seed, c);
     while (w.queued != 0 && w.queue[0].at < w.end && !w.failed) {
         event e = pop(&w);
 
@@ -327,7 +384,7 @@ static int run(uint64_t seed, unsigned devices, uint32_t trouble, int tracing)
         judge_end(&w);
     }
     failed = w.failed;
-    if (failed && tracing) print_trace(&w);
+    if (failed && c->tracing) print_trace(&w);
     free_world(&w);
     return failed;
 }
@@ -379,10 +436,10 @@ static int print_totals(
     printf("%" PRIu64 " requests, %" PRIu64 " grants, %" PRIu64
            " renewals, %" PRIu64 " releases, %" PRIu64 " losses, %" PRIu64
            " crashes, %" PRIu64 " TTL deletions, %" PRIu64 " edits, %" PRIu64
-           " grants of Java\n",
+           " grants of others, %" PRIu64 " robberies\n",
         total.requests, total.grants, total.renewals, total.releases,
         total.losses, total.crashes, total.deleted, total.edits,
-        total.java_grants);
+        total.foreign_grants, total.robberies);
     printf("%" PRIu64 " restored, %" PRIu64 " twins, %" PRIu64
            " tidied, %" PRIu64 " refreshed, %" PRIu64 " alarms, %" PRIu64
            " closed, %" PRIu64 " groups, %" PRIu64 " permits\n",
@@ -397,30 +454,25 @@ static int print_totals(
     return speed >= MUST_OPERATIONS;
 }
 
-static uint32_t read_trouble(char *text)
+static void read_worlds(command *c, char *text)
 {
-    uint32_t trouble = 0;
     char *name;
     size_t i;
 
     for (name = strtok(text, ","); name != NULL; name = strtok(NULL, ",")) {
         for (i = 0; i < COUNT_OF(world_names); i++)
             if (strcmp(name, world_names[i]) == 0) break;
-        if (i == COUNT_OF(world_names)) {
+        if (i < COUNT_OF(world_names)) {
+            c->trouble |= UINT32_C(1) << i;
+            continue;
+        }
+        c->others = find_foreign(name);
+        if (c->others == NULL) {
             fprintf(stderr, "no such world: %s\n", name);
             exit(64);
         }
-        trouble |= UINT32_C(1) << i;
     }
-    return trouble;
 }
-
-typedef struct command {
-    uint64_t runs, seed;
-    unsigned devices;
-    uint32_t trouble;
-    int tracing, figures;
-} command;
 
 static int read_command(command *c, int argc, char **argv)
 {
@@ -437,8 +489,7 @@ static int read_command(command *c, int argc, char **argv)
             c->seed = strtoull(value, NULL, 10);
         else if (strcmp(argv[a - 1], "--devices") == 0)
             c->devices = (unsigned)strtoul(value, NULL, 10);
-        else if (strcmp(argv[a - 1], "--world") == 0)
-            c->trouble = read_trouble(value);
+        else if (strcmp(argv[a - 1], "--world") == 0) read_worlds(c, value);
         else if (strcmp(argv[a - 1], "--tick") == 0)
             coarse_ms = (uint32_t)strtoul(value, NULL, 10);
         else if (strcmp(argv[a - 1], "--record") == 0)
@@ -450,14 +501,14 @@ static int read_command(command *c, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    command c = { 100, 1, 0, 0, 0, 0 };
+    command c = { 100, 1, 0, 0, NULL, 0, 0 };
     uint64_t i, failures = 0;
     clock_t start = clock();
     int well;
 
     if (!read_command(&c, argc, argv)) return 64;
     for (i = 0; i < c.runs && failures < FAILURES; i++)
-        if (run(c.seed + i, c.devices, c.trouble, c.tracing) != 0) failures++;
+        if (run(c.seed + i, &c) != 0) failures++;
     if (record != NULL && fclose(record) != 0) failures++;
     well = print_takeovers();
     if ((c.trouble & WORLD_CROWD) != 0) well &= print_waiters();

@@ -1,11 +1,14 @@
 #define _DEFAULT_SOURCE
-#include "world.h"
+#include "foreign.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* What ended longer ago was released: a release says a day. */
+#define HALF_DAY_MS (12 * 3600000)
 
 const char *const world_names[WORLDS] = { "loss", "delay", "repeat", "crash",
     "pause", "drift", "tick", "jump", "throttle", "stale", "shorten", "hide",
@@ -187,17 +190,48 @@ int64_t server_ms(const world *w)
     return START_MS + (int64_t)(w->now / 1000);
 }
 
-int look(const world *w, unsigned key, model_view *view)
+int64_t draw_off_ms(world *w)
 {
-    return model_look(
-        w->model, w->table, w->places[key].key, w->places[key].sort_key, view);
+    return (int64_t)draw(&w->chance, (uint64_t)(2 * w->off_ms)) - w->off_ms;
 }
 
-const char *next_key(const char *text, unsigned *key)
+/* What says "released" in another way counts as not being there. */
+int look(const world *w, unsigned key, model_view *view)
+{
+    const char *released = w->others->released;
+
+    if (!model_look(w->model, w->table, w->places[key].key,
+            w->places[key].sort_key, w->others->names, view))
+        return 0;
+    if (released == NULL) {
+        if (view->ttl != NULL &&
+            strtoll(view->ttl, NULL, 10) * 1000 + HALF_DAY_MS < server_ms(w))
+            view->released = view->ttl;
+    } else if (view->released != NULL &&
+               strcmp(view->released, released) != 0) {
+        view->released = NULL;
+    }
+    return 1;
+}
+
+/* Permits are places of one key: their number stands behind it. */
+static const char *next_permit(const world *w, const char *at, unsigned *key)
+{
+    char name[40];
+
+    (void)snprintf(
+        name, sizeof name, "\"},\"%s\":{\"N\":\"", w->sort_key_name);
+    if (strncmp(at, name, strlen(name)) != 0) return NULL;
+    *key = (unsigned)(at[strlen(name)] - '0');
+    return *key < w->key_count ? at + strlen(name) : NULL;
+}
+
+const char *next_key(const world *w, const char *text, unsigned *key)
 {
     const char *at = strstr(text, "{\"S\":\"k/");
 
     if (at == NULL || at[8] < '0' || at[8] >= '0' + KEYS) return NULL;
     *key = (unsigned)(at[8] - '0');
-    return at + 9;
+    at += 9;
+    return w->others->permits != 0 ? next_permit(w, at, key) : at;
 }

@@ -7,7 +7,8 @@ The fleet, its clocks and its network in one deterministic program. The files:
     device.c        the hooks of dynalock.h, on a stack of the device's own
     application.c   what a device wants with its locks
     party.c         the same, for several at once, or one of several
-    foreign.c       who else writes to the table: Java's client, an operator
+    foreign.c ...   who else locks on the table (see foreign.h)
+    operator.c      who means well
     judges.c        the promises, and what is counted
     model.c ...     the table (see model.h)
 */
@@ -27,7 +28,7 @@ The fleet, its clocks and its network in one deterministic program. The files:
 #define TWINS 2
 #define TASKS 4 /* locks of one device */
 #define KEYS 4
-#define JAVAS 2
+#define FOREIGNERS 2
 #define REQUEST_SIZE 8192
 #define TRACE_LINES 600
 #define TRACE_COLUMNS 200
@@ -57,7 +58,7 @@ enum {                     /* kinds of trouble; --world names them */
     WORLD_SHORT = 1 << 13,   /* only waits shorter than the lease */
     WORLD_SORTED = 1 << 14,  /* a table with a sort key */
     WORLD_MANY = 1 << 15,    /* devices with two locks */
-    WORLD_JAVA = 1 << 16,    /* a client that knows no fence */
+    WORLD_JAVA = 1 << 16,    /* the others are Java's (find_foreign) */
     WORLD_BLOB =
         1 << 17, /* devices save their locks, restore them after a crash */
     WORLD_TWIN = 1 << 18, /* what was saved is restored by two */
@@ -91,6 +92,8 @@ typedef enum app_state { APP_IDLE, APP_ASK, APP_HOLD, APP_GIVE } app_state;
 
 typedef struct world world;
 typedef struct device device;
+typedef struct foreign foreign; /* foreign.h */
+typedef struct foreign_client foreign_client;
 
 /* One lock of a device, and what the application does with it. */
 typedef struct task {
@@ -109,6 +112,8 @@ typedef struct task {
     dynalock_outcome told; /* by the alarm */
     uint8_t lost[16];      /* the acquisition that was lost last */
     int has_lost;
+    uint64_t robbed_at, robbed_ms, robbed_id; /* overwritten; 0: not so */
+    int robbed_early; /* by one who had looked just before */
     /* what the judges compare with */
     uint64_t until;
     unsigned standstills; /* of its device, at that time */
@@ -171,38 +176,19 @@ struct device {
     size_t answer_size, answer_at;
 };
 
-/* A client of the awslabs kind. Times are the world's: its clock is right. */
-typedef struct java {
-    world *world;
-    unsigned id;
-    int state;
-    int asking;      /* a request is under way */
-    uint64_t number; /* of the request or timer; older ones are void */
-    unsigned tries;
-    uint64_t base;  /* when that request was first sent */
-    uint64_t until; /* end of its hold */
-    uint64_t work_until;
-    uint64_t seen_at;
-    uint64_t seen_lease_ms;
-    char seen[DYNALOCK_RVN_SIZE]; /* version number it watches */
-    char mine[40], next[40];
-    const char *operation;
-    char body[1024];
-} java;
-
 typedef enum event_kind {
-    EVENT_STEP,       /* a device looks around */
-    EVENT_RESUME,     /* a device that stood still goes on */
-    EVENT_OPEN,       /* its connection is there */
-    EVENT_SERVE,      /* a request reaches the table */
-    EVENT_ANSWER,     /* an answer reaches the device */
-    EVENT_EXPIRE,     /* the table's TTL deletion */
-    EVENT_KILL,       /* holders die, as a measure */
-    EVENT_ROTATE,     /* the session's token expires */
-    EVENT_OPERATOR,   /* somebody edits an item */
-    EVENT_JAVA_STEP,  /* Java's timer */
-    EVENT_JAVA_SERVE, /* its request reaches the table */
-    EVENT_JAVA_ANSWER /* its answer reaches it */
+    EVENT_STEP,          /* a device looks around */
+    EVENT_RESUME,        /* a device that stood still goes on */
+    EVENT_OPEN,          /* its connection is there */
+    EVENT_SERVE,         /* a request reaches the table */
+    EVENT_ANSWER,        /* an answer reaches the device */
+    EVENT_EXPIRE,        /* the table's TTL deletion */
+    EVENT_KILL,          /* holders die, as a measure */
+    EVENT_ROTATE,        /* the session's token expires */
+    EVENT_OPERATOR,      /* somebody edits an item */
+    EVENT_FOREIGN_STEP,  /* another's timer */
+    EVENT_FOREIGN_SERVE, /* its request reaches the table */
+    EVENT_FOREIGN_ANSWER /* its answer reaches it */
 } event_kind;
 
 typedef struct event {
@@ -210,14 +196,18 @@ typedef struct event {
     uint64_t number; /* events of one moment keep their order */
     event_kind kind;
     device *device;
-    java *java;
+    foreign *foreign;
     uint64_t value; /* connection, wake number, epoch or request number */
     char *text;     /* request or answer; owned by the event */
     size_t size;
     int silent;            /* nobody hears the answer */
-    const char *operation; /* of Java's request */
-    int status;            /* of its answer */
-    unsigned tries;        /* made when its time-out was set */
+    const char *operation; /* of another's request */
+    unsigned key;
+    int state;            /* when it was sent */
+    uint64_t turn, as_of; /* see foreign.h */
+    int64_t ends;
+    int status;     /* of its answer */
+    unsigned tries; /* made when its time-out was set */
 } event;
 
 typedef struct grant {
@@ -232,6 +222,9 @@ typedef struct place {
     unsigned granted_after_quiet;
     uint64_t died_at;   /* its holder, with somebody waiting; 0: no */
     uint64_t edited_at; /* by an operator */
+    foreign *row;       /* whose item stands there; NULL: no other's */
+    uint64_t row_turn;  /* of its attempts */
+    uint64_t row_until; /* nobody may take it before */
 } place;
 
 /* A set of acquisitions: the first 16 digits of each, as a number. */
@@ -254,9 +247,10 @@ struct world {
     jmp_buf here; /* the world's own thread of control */
     device *devices;
     unsigned device_count;
-    java javas[JAVAS];
-    unsigned java_count;
-    const char *table;
+    const foreign_client *others; /* who else is there */
+    foreign *foreigners;
+    unsigned foreign_count;
+    const char *table, *key_name, *sort_key_name;
     place places[KEYS];
     unsigned key_count;
     model *model;
@@ -265,7 +259,8 @@ struct world {
     unsigned token_count;
     uint64_t fence_slack; /* how old a grant must be to be outdone */
     id_set released;      /* acquisitions whose release was carried out */
-    uint32_t lease_ms, poll_ms, request_ms;
+    uint32_t lease_ms, poll_ms, request_ms, lock_delay_ms;
+    int64_t off_ms; /* how far wall clocks may be off */
     int failed;
     int tracing;
     char trace[TRACE_LINES][TRACE_COLUMNS];
@@ -280,8 +275,8 @@ typedef struct takeover {
 /* Of all runs. */
 typedef struct totals {
     uint64_t operations, requests, grants, renewals, releases, losses, crashes,
-        deleted, tidied, unknown, java_grants, edits, restored, twins,
-        refreshed, alarms, groups, permits, closed;
+        deleted, tidied, unknown, foreign_grants, robberies, edits, restored,
+        twins, refreshed, alarms, groups, permits, closed;
     /* what may happen but should not often */
     uint64_t steals, ghosts, watch_restarts, own_looks;
     /* of waiters, in the crowd */
@@ -314,11 +309,12 @@ void set_text(event *e, const char *text, size_t size); /* a copy */
 
 uint64_t local_ms(const device *d);
 int64_t server_ms(const world *w);
+int64_t draw_off_ms(world *w); /* what a wall clock may be off */
 const char *name_of(const char *request);
 int look(const world *w, unsigned key, model_view *view);
-/* The key that a text names next, "k/0" to "k/3". Returns where to look on,
-   NULL if there is none. */
-const char *next_key(const char *text, unsigned *key);
+/* The place that a text names next, "k/0" to "k/3" or, of permits, by number.
+   Returns where to look on, NULL if there is none. */
+const char *next_key(const world *w, const char *text, unsigned *key);
 
 /* ---- network.c ---- */
 
@@ -326,6 +322,7 @@ uint64_t delay_us(world *w);
 void send_request(device *d); /* a whole one has left */
 void serve(world *w, event *e);
 void deliver(world *w, const event *e);
+void set_options(world *w); /* before each request is served */
 
 /* ---- device.c ---- */
 
@@ -360,17 +357,25 @@ void run_party(device *d, uint64_t polled_ms);
 
 /* ---- foreign.c ---- */
 
-void start_java(java *j);
-void step_java(java *j, const event *e);
-void serve_java(world *w, event *e);
-void hear_java(java *j, const event *e);
+const foreign_client *find_foreign(const char *name); /* NULL: nobody */
+void start_foreigners(world *w);
+void step_foreign(foreign *f, const event *e);
+void serve_foreign(world *w, event *e);
+void hear_foreign(foreign *f, const event *e);
+
+/* ---- operator.c ---- */
+
 void edit_item(world *w);
 
 /* ---- judges.c ---- */
 
 uint32_t remaining_ms(const task *t);
 void judge_exclusion(world *w, unsigned key);
-void judge_java_grant(world *w, const java *j);
+/* Whose acquisition stands there; 0: none, or it was released. */
+uint64_t live_acquisition(const world *w, unsigned key);
+void judge_foreign_write(
+    world *w, const event *e, uint64_t was, uint64_t row_until);
+void judge_told(world *w, const task *t);
 void judge_grant(world *w, task *t);
 void judge_loss(world *w, task *t, dynalock_outcome outcome);
 void judge_deadline(world *w, const task *t, uint64_t polled_ms);
