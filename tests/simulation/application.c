@@ -355,13 +355,14 @@ static void give_all_back(device *d)
     uint64_t start = local_ms(d);
     unsigned standstills = d->standstills, i;
     uint32_t wait_ms = 1 + (uint32_t)draw(&w->chance, 2000);
+    uint64_t until[TASKS];
     dynalock_outcome rc;
 
     for (i = 0; i < d->task_count; i++) /* what was granted just now */
         if (d->tasks[i].app == APP_ASK && d->tasks[i].lock->until != 0)
             ask_on(&d->tasks[i], DYNALOCK_OK);
+    for (i = 0; i < d->task_count; i++) until[i] = d->tasks[i].lock->until;
     rc = dynalock_release_all(&d->client, wait_ms);
-
     say(w, "d%u has given all back: %d", d->id, (int)rc);
     if (local_ms(d) > start + wait_ms + d->tick_ms &&
         d->standstills == standstills)
@@ -374,6 +375,7 @@ static void give_all_back(device *d)
         if (t->app != APP_HOLD) continue;
         if (remaining_ms(t) != 0)
             violate(w, "d%u holds what it gave back", d->id);
+        if (until[i] != 0) judge_given_back(w, t, start, until[i], rc);
         rest_task(t);
     }
 }
@@ -439,11 +441,10 @@ static void close_client(device *d)
     uint64_t start = local_ms(d);
     unsigned standstills = d->standstills, i;
     uint32_t wait_ms = (uint32_t)draw(&w->chance, 2000);
-    int held[TASKS];
+    uint64_t until[TASKS];
     dynalock_outcome rc;
 
-    for (i = 0; i < d->task_count; i++)
-        held[i] = remaining_ms(&d->tasks[i]) != 0;
+    for (i = 0; i < d->task_count; i++) until[i] = d->tasks[i].lock->until;
     rc = dynalock_client_close(&d->client, wait_ms);
     say(w, "d%u has closed: %d", d->id, (int)rc);
     total.closed++;
@@ -457,7 +458,7 @@ static void close_client(device *d)
         if (remaining_ms(t) != 0)
             violate(w, "d%u has closed and holds %s", d->id,
                 w->places[t->key].key);
-        if (held[i] && rc == DYNALOCK_OK) judge_closed(w, t);
+        if (until[i] != 0) judge_given_back(w, t, start, until[i], rc);
         if (t->app == APP_ASK) judge_waited(w, t);
     }
     shut_down(d);

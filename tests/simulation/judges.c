@@ -223,11 +223,14 @@ void judge_foreign_write(
     foreign *f = e->foreign;
 
     if (is_unconditional(e) && was != 0) rob(w, e, was);
-    if (p->row != NULL && (p->row != f || e->turn != p->row_turn))
+    if (p->row != NULL && (p->row != f || e->turn != p->row_turn) &&
+        p->row_turn > p->row->robbed)
         p->row->robbed = p->row_turn;
     p->row = e->state == FOREIGN_GIVE ? NULL : f;
     p->row_turn = e->turn;
-    p->row_until = row_until;
+    /* a late copy of a put brings back the very record that has been watched */
+    p->row_until =
+        f->client->beat != NULL && f->given >= e->turn ? 0 : row_until;
     if (e->state == FOREIGN_GIVE && e->turn > f->given) f->given = e->turn;
 }
 
@@ -380,20 +383,6 @@ void judge_party(world *w, device *d)
         violate(w, "d%u was granted several, a part is missing", d->id);
 }
 
-/* Who closes and hears that all was given back leaves nothing of what it held
-   on the table; a lease that was over before is not its own to give back. */
-void judge_closed(world *w, const task *t)
-{
-    model_view view;
-
-    if (!is_pure(w) || has(w, WORLD_WEAK) || !look(w, t->key, &view) ||
-        view.released != NULL || !is_ours(view.rvn))
-        return;
-    if (read_id(view.rvn) == id_of(t->lock->acquisition))
-        violate(w, "d%u has closed and left %s", t->device->id,
-            w->places[t->key].key);
-}
-
 /* A loss must be true: the lease is over, or somebody else's doing. */
 void judge_loss(world *w, task *t, dynalock_outcome outcome)
 {
@@ -424,6 +413,38 @@ void judge_loss(world *w, task *t, dynalock_outcome outcome)
         strcmp(view.owner, t->device->owner) == 0)
         violate(w, "d%u was told %d, but %s is its own", t->device->id,
             (int)outcome, p->key);
+}
+
+static void judge_left(world *w, const task *t)
+{
+    model_view view;
+
+    if (!is_pure(w) || has(w, WORLD_WEAK) || !look(w, t->key, &view) ||
+        view.released != NULL || !is_ours(view.rvn))
+        return;
+    if (read_id(view.rvn) == id_of(t->lock->acquisition))
+        violate(w, "d%u was told that %s is given back", t->device->id,
+            w->places[t->key].key);
+}
+
+/* A lock that had time until then, in a call for all that is held: given back,
+   and gone from the table; or over when the call began, which is a loss; or
+   unknown, and then so is the whole. Standing still within the call can make
+   the first the second. */
+void judge_given_back(
+    world *w, task *t, uint64_t asked_ms, uint64_t until, dynalock_outcome all)
+{
+    dynalock_outcome rc = (dynalock_outcome)t->lock->operation.outcome;
+
+    t->until = until;
+    if (is_loss(rc)) judge_loss(w, t, rc);
+    else if (asked_ms >= until)
+        violate(w, "d%u has given back %s, which was lost: %d", t->device->id,
+            w->places[t->key].key, (int)rc);
+    else if (rc == DYNALOCK_OK) judge_left(w, t);
+    else if (all == DYNALOCK_OK)
+        violate(w, "d%u has given all back, but %s: %d", t->device->id,
+            w->places[t->key].key, (int)rc);
 }
 
 /* Every wait ends by its deadline: the poll at or after it has the answer. */
@@ -573,7 +594,8 @@ static void note_taken(world *w, unsigned key, const model_view *after)
     task *t = find_task(w, key, id);
 
     /* taken anew, or a late copy of its own has put things right */
-    if (t != NULL && t->robbed_id == id) t->robbed_at = t->robbed_early = 0;
+    if (t != NULL && t->robbed_id == id && fence >= t->taken_fence)
+        t->robbed_at = t->robbed_early = 0;
     if (t == NULL || (t->taken_id == id && fence <= t->taken_fence)) return;
     t->taken_id = id;
     t->taken_fence = fence;

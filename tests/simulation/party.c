@@ -189,13 +189,9 @@ static void ask_on(device *d, uint64_t polled_ms)
 static void give_back(device *d)
 {
     party *p = &d->party;
-    int held[TASKS];
     dynalock_outcome rc;
     unsigned i;
 
-    for (i = 0; i < p->group.count; i++)
-        held[i] =
-            member(d, i)->app == APP_HOLD && member(d, i)->lock->until != 0;
     rc = dynalock_start_group_release(&d->client, &p->group);
     say(d->world, "d%u releases several: %d", d->id, (int)rc);
     p->work_until = UINT64_MAX;
@@ -203,9 +199,11 @@ static void give_back(device *d)
         task *t = member(d, i);
 
         t->work_until = d->world->now; /* what was refused is done singly */
-        if (!held[i] || rc != DYNALOCK_AGAIN) continue;
-        if (t->lock->until == 0) t->app = APP_GIVE;
-        if (is_loss(dynalock_result(&t->lock->operation))) t->app = APP_HOLD;
+        /* one that was over stays: it has a loss to tell */
+        if (rc == DYNALOCK_AGAIN && t->app == APP_HOLD &&
+            t->lock->until == 0 &&
+            !is_loss(dynalock_result(&t->lock->operation)))
+            t->app = APP_GIVE;
     }
 }
 

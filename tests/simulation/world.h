@@ -389,7 +389,8 @@ void judge_expiry(world *w, unsigned key);
 void judge_waited(world *w, const task *t);
 void judge_death(world *w, const task *t);
 void judge_party(world *w, device *d);
-void judge_closed(world *w, const task *t);
+void judge_given_back(world *w, task *t, uint64_t asked_ms, uint64_t until,
+    dynalock_outcome all);
 void judge_end(world *w);
 void add_id(id_set *set, uint64_t id);
 int has_id(const id_set *set, uint64_t id);
