@@ -534,6 +534,16 @@ void judge_sent(world *w, device *d)
     }
 }
 
+/* One that was cut tells the device nothing. */
+static int is_whole(const char *answer)
+{
+    const char *body = strstr(answer, "\r\n\r\n");
+    const char *size = strstr(answer, "Content-Length: ");
+
+    return body != NULL && size != NULL &&
+           strlen(body + 4) == strtoul(size + 16, NULL, 10);
+}
+
 /* A waiter that is shown its own write must not wait for itself. */
 void judge_heard(world *w, device *d, const char *answer)
 {
@@ -542,7 +552,7 @@ void judge_heard(world *w, device *d, const char *answer)
     unsigned key;
     task *t;
 
-    if (next_key(w, answer, &key) == NULL) return;
+    if (!is_whole(answer) || next_key(w, answer, &key) == NULL) return;
     t = task_of(d, key);
     if (t->app != APP_ASK) return;
     if (strstr(answer, "ConditionalCheckFailed") != NULL) {
