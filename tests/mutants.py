@@ -54,6 +54,13 @@ POOR = "--runs 400 --seed 1 --world weak,loss,delay,repeat,crash,pause"
 
 GROUPS = "--runs 80 --seed 1 --world group,loss,delay,repeat,crash,pause,throttle"
 
+DYNAMOLOCK = "--runs 30 --seed 1 --world dynamolock"
+DYNALOCK_PY = "--runs 40 --seed 1 --world dynalock-py"
+DLM = "--runs 30 --seed 1 --world dlm"
+DLM1 = "--runs 30 --seed 1 --world dlm1"
+DYNALOCK_GO = "--runs 40 --seed 1 --world dynalock-go"
+GO_HIDES = "--runs 40 --seed 1 --world dynalock-go,hide,repeat,delay"
+
 # Devices know each other's acquisitions, as far as their entropy is poor.
 WEAK = [
     ("dl_sha256_update(&sha, &seed, sizeof seed);", "dl_sha256_update(&sha, seed.bytes, 1);"),
@@ -71,7 +78,7 @@ CONTROLS = [
         "nothing",
         [],
         (CALM, MIXED, EDGE, LEASES, REPEAT, JUMPS, TTLS, LONELY, TIDY, ODD, STALE, SHORT, SAVED)
-        + (SAME, MANY, POOR, GROUPS),
+        + (SAME, MANY, POOR, GROUPS, DYNAMOLOCK, DYNALOCK_PY, DLM, DLM1, DYNALOCK_GO, GO_HIDES),
     ),
     ("acquisitions from poor entropy alone", WEAK, (POOR,)),
 ]
@@ -339,6 +346,63 @@ MUTANTS = [
         "a permit that was granted at the last moment is forgotten",
         [("if (granted && why == DL_END_EXPIRED) {", "if (granted && why == 99) {")],
         (GROUPS,),
+    ),
+    # ---- other libraries' layouts ----
+    (
+        "dynamolock: seconds of its lease are taken for milliseconds",
+        [("uint32_t part, unit = 1000;", "uint32_t part, unit = 1;")],
+        (DYNAMOLOCK,),
+    ),
+    (
+        "dynamolock: our lease has no unit",
+        [('dl_put_text(sink, "ms\\"}");', 'dl_put_text(sink, "\\"}");')],
+        (DYNAMOLOCK,),
+    ),
+    (
+        "DynaLock: the grace for wall clocks is left out",
+        [("#define DL_GRACE_MS 4000", "#define DL_GRACE_MS 0")],
+        (DYNALOCK_PY,),
+    ),
+    (
+        "DynaLock: the grace for late leavers is left out",
+        [("ms -= DL_GRACE_MS + 1000 + client->config.lock_delay_ms; break;",
+          "ms -= DL_GRACE_MS + 1000; break;"),
+         ("client->exchange.unix_ms - client->config.lock_delay_ms;", "client->exchange.unix_ms;")],
+        (DYNALOCK_PY,),
+    ),
+    (
+        "DynaLock: a renewal brings back what was deleted",
+        [('"[E AND " DL_FENCE "=:f][G AND " DL_FENCE "<=:f]" "\',\'ExpressionAttributeNames\':{\'#e\'',
+          '"[E AND " DL_FENCE "=:f OR " DL_IS_MISSING "(#e)][G AND " DL_FENCE "<=:f]"'
+          ' "\',\'ExpressionAttributeNames\':{\'#e\'')],
+        (DYNALOCK_PY,),
+    ),
+    (
+        "dynamo-dlm: our item is over when our hold is",
+        [("else ms += lock->sent_lease_ms + DL_GRACE_MS + 1000;", "else ms += lock->sent_lease_ms;")],
+        (DLM,),
+    ),
+    (
+        "dynamo-dlm: the condition does not ask for its lease",
+        [('"#e BETWEEN :h AND :g[Y OR', '"#e BETWEEN :h AND :g OR :g<#e[Y OR')],
+        (DLM1,),
+    ),
+    (
+        "Go dynalock: a grant need not stand",
+        [("dl_judge_go, dl_go_put, dl_go_granted };", "dl_judge_go, dl_go_put, dl_hold };")],
+        (DYNALOCK_GO,),
+    ),
+    (
+        "Go dynalock: a repeated request need not stand",
+        [("case DL_LOCK_ACQUIRE: case DL_LOCK_CONFIRM: lock->operation",
+          "case DL_LOCK_ACQUIRE: lock->operation")],
+        (GO_HIDES,),
+    ),
+    (
+        "Go dynalock: what it holds is taken",
+        [('"isReleased=:y AND NOT " DL_IS_MISSING "(#o)"',
+          '"(isReleased=:y OR " DL_IS_MISSING "(" DL_VERSION ")) AND NOT " DL_IS_MISSING "(#o)"')],
+        (DYNALOCK_GO,),
     ),
 ]
 

@@ -658,7 +658,9 @@ void judge_end(world *w)
 
             if (t->app != APP_ASK) continue;
             judge_waited(w, t);
+            /* where others take without asking its turns are too few */
             if (t->asked_at < w->now - 90 * SECOND && w->device_count <= 16 &&
+                (w->others->flags & FOREIGN_ROBS_TAKING) == 0 &&
                 t->device->client.config.poll_ms != DYNALOCK_FOREVER)
                 violate(w, "d%u was never served", i);
         }

@@ -26,7 +26,7 @@ down what the table was asked, a line for each request.
 
 /* Where a lease ends by the wall clock these agree to four seconds. */
 #define AGREED_OFF_MS 2000
-#define GRACE_MS 3000 /* lock_delay_ms, for who leaves late */
+#define GRACE_MS 8000 /* lock_delay_ms, for who leaves late */
 
 typedef struct command {
     uint64_t runs, seed;
