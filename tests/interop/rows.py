@@ -60,6 +60,17 @@ def rows(now):
         "dynamo-dlm's without expiry": ({"release_code": dlm["release_code"]}, {}),
         "dynamo-dlm's in milliseconds": ({**dlm, "expires": number(now * 1000)}, {}),
         "dynamo-dlm's expiry as a boolean": ({**dlm, "expires": {"BOOL": True}}, {}),
+        "dynamo-dlm's with its expiry as a string": ({**dlm, "expires": text(str(now - 60))}, {}),
+        "dynamo-dlm's, over for ten years": ({**dlm, "expires": number(now - 3652 * DAY)}, {}),
+        "chainsaws' in milliseconds": ({**chainsaws, "expires_at": number(now * 1000)}, {}),
+        "chainsaws', over for ten years": (
+            {**chainsaws, "expires_at": number(now - 3652 * DAY)},
+            {},
+        ),
+        "chainsaws' without expiry": (
+            {k: chainsaws[k] for k in chainsaws if k != "expires_at"},
+            {},
+        ),
         "chainsaws' with its expiry as a string": ({**chainsaws, "expires_at": text("1")}, {}),
         "Go dynalock's with isReleased S": ({**go, "isReleased": text("true")}, {}),
         "Go dynalock's without an owner": ({k: go[k] for k in go if k != "owner"}, {}),

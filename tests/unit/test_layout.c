@@ -2,6 +2,8 @@
 
 #include "support.h"
 
+#define NOW_MS 1700000000000ull /* of those that expire by the wall clock */
+
 /* An answer that went through the filter, and the item in it. Texts of the
    item last until the answer is forgotten. */
 typedef struct answer {
@@ -12,12 +14,14 @@ typedef struct answer {
     dl_item item;
 } answer;
 
-static void read_answer(answer *into, const char *document)
+static void read_answer_as(
+    answer *into, const dynalock_layout *layout, const char *document)
 {
     dynalock_client *client = &into->client;
 
     memset(client, 0, sizeof *client);
-    client->config.layout = dynalock_standard();
+    client->config.layout = layout;
+    client->exchange.unix_ms = NOW_MS;
     client->wants = client->config.layout->wants;
     into->out = exact(NULL, DYNALOCK_ANSWER_SIZE);
     dl_filter_begin(
@@ -27,6 +31,11 @@ static void read_answer(answer *into, const char *document)
     dl_json_parse(&client->json, &into->filter, into->tokens, DYNALOCK_TOKENS);
     assert_in_range(client->json.count, 1, DYNALOCK_TOKENS);
     dl_read_item(client, &into->item);
+}
+
+static void read_answer(answer *into, const char *document)
+{
+    read_answer_as(into, dynalock_standard(), document);
 }
 
 static void forget(answer *into)
@@ -493,6 +502,128 @@ static void version_numbers_of_another_type_are_foreign(void **state)
         }
 }
 
+/* ---- one table, many libraries ---- */
+
+#define JAVA OWNER LEASE RVN
+#define DLM ",\"release_code\":{\"S\":\"48d51122fd4d4d408ed3845bfaccf761\"}"
+#define CHAINSAWS                                                             \
+    ",\"_ptn\":{\"S\":\"distributed_lock\"},\"owner_id\":{\"S\":\"a\"},"      \
+    "\"last_renewed_at\":{\"NULL\":true},\"metadata\":{\"M\":{\"pid\":"       \
+    "{\"N\":\"1\"}}}"
+#define GO                                                                    \
+    ",\"timestamp\":{\"N\":\"1700000000\"},\"ttl\":{\"N\":\"2592000\"},"      \
+    "\"deleteOnRelease\":{\"BOOL\":false},\"data\":{\"S\":\"a\"}"
+#define GO_OWNER ",\"owner\":{\"S\":\"a\"}"
+#define GO_HELD ",\"isReleased\":{\"BOOL\":false}"
+#define GO_FREE ",\"isReleased\":{\"BOOL\":true}"
+
+enum { /* whose rows a layout understands */
+    OF_STANDARD = 1,
+    OF_DYNALOCK_PY = 2,
+    OF_DLM = 4,
+    OF_CHAINSAWS = 8,
+    OF_GO = 16
+};
+
+/* What each layout makes of a row: as the one that it is of says, and left
+   alone by all others. */
+static void check_row(const char *row, unsigned of, dl_item_kind kind)
+{
+    const struct {
+        const dynalock_layout *layout;
+        unsigned of;
+    } layouts[] = { { dynalock_standard(), OF_STANDARD },
+        { dynalock_for_dynamolock(), OF_STANDARD },
+        { dynalock_for_dynalock_py(), OF_DYNALOCK_PY },
+        { dynalock_for_dynamo_dlm(), OF_DLM },
+        { dynalock_for_chainsaws(), OF_CHAINSAWS },
+        { dynalock_for_dynalock_go(), OF_GO } };
+    char document[1024];
+    size_t i;
+
+    (void)snprintf(document, sizeof document, "{\"Item\":{" KEY "%s}}", row);
+    for (i = 0; i < COUNT(layouts); i++) {
+        answer got;
+
+        read_answer_as(&got, layouts[i].layout, document);
+        CHECK(got.item.kind ==
+                  ((layouts[i].of & of) != 0 ? kind : DL_ITEM_FOREIGN),
+            "layout %zu reads %s as %d", i, row, (int)got.item.kind);
+        forget(&got);
+    }
+}
+
+static void rows_of_other_libraries_are_left_alone(void **state)
+{
+    (void)state;
+    check_row(JAVA, OF_STANDARD, DL_ITEM_LIVE);
+    check_row(OWNER RVN ",\"leaseDuration\":{\"S\":\"20s\"}", OF_STANDARD,
+        DL_ITEM_LIVE);
+    check_row(",\"TTL\":{\"N\":\"1700000060\"}", OF_DYNALOCK_PY, DL_ITEM_LIVE);
+    check_row(DLM ",\"expires\":{\"N\":\"1700000060\"}", OF_DLM, DL_ITEM_LIVE);
+    check_row(CHAINSAWS ",\"expires_at\":{\"N\":\"1700000060\"}", OF_CHAINSAWS,
+        DL_ITEM_LIVE);
+    check_row(GO GO_OWNER GO_HELD, OF_GO, DL_ITEM_LIVE);
+    check_row("", 0, DL_ITEM_FOREIGN);
+}
+
+static void what_they_have_let_go_is_free_to_their_layout_alone(void **state)
+{
+    (void)state;
+    check_row(JAVA RELEASED, OF_STANDARD, DL_ITEM_FREE);
+    check_row(",\"TTL\":{\"N\":\"1699996400\"}", OF_DYNALOCK_PY, DL_ITEM_FREE);
+    check_row(DLM ",\"expires\":{\"N\":\"1699996400\"}", OF_DLM, DL_ITEM_FREE);
+    check_row(CHAINSAWS ",\"expires_at\":{\"N\":\"1699996400\"}", OF_CHAINSAWS,
+        DL_ITEM_FREE);
+    check_row(GO GO_OWNER GO_FREE, OF_GO, DL_ITEM_FREE);
+}
+
+/* As text, in milliseconds, years ago, a duration, another type, not there. */
+static void an_expiry_that_is_no_time_is_left_alone(void **state)
+{
+    static const char *const rows[] = {
+        ",\"TTL\":", DLM ",\"expires\":", CHAINSAWS ",\"expires_at\":"
+    };
+    static const char *const values[] = { "{\"S\":\"1700000060\"}",
+        "{\"S\":\"1699996400\"}", "{\"N\":\"1700000060000\"}",
+        "{\"N\":\"1699996400000\"}", "{\"N\":\"1384467200\"}",
+        "{\"N\":\"2592000\"}", "{\"N\":\"0\"}", "{\"N\":\"-1\"}",
+        "{\"N\":\"1700000060.5\"}", "{\"N\":\"1.7E9\"}", "{\"BOOL\":true}",
+        "{\"NULL\":true}", "{\"L\":[{\"N\":\"1699996400\"}]}",
+        "{\"M\":{\"N\":{\"N\":\"1699996400\"}}}" };
+    char row[512];
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < COUNT(rows); i++)
+        for (k = 0; k < COUNT(values); k++) {
+            (void)snprintf(row, sizeof row, "%s%s", rows[i], values[k]);
+            check_row(row, 0, DL_ITEM_FOREIGN);
+        }
+    check_row(DLM, 0, DL_ITEM_FOREIGN);
+    check_row(CHAINSAWS, 0, DL_ITEM_FOREIGN);
+}
+
+static void a_row_with_a_part_missing_or_mistyped_is_left_alone(void **state)
+{
+    (void)state;
+    check_row(LEASE RVN, 0, DL_ITEM_FOREIGN);
+    check_row(OWNER RVN, 0, DL_ITEM_FOREIGN);
+    check_row(OWNER LEASE, 0, DL_ITEM_FOREIGN);
+    check_row(OWNER LEASE ",\"recordVersionNumber\":{\"N\":\"1\"}", 0,
+        DL_ITEM_FOREIGN);
+    check_row(JAVA ",\"fence\":{\"S\":\"7\"}", 0, DL_ITEM_FOREIGN);
+    check_row(",\"TTL\":{\"N\":\"1700000060\"},\"fence\":{\"S\":\"7\"}", 0,
+        DL_ITEM_FOREIGN);
+    check_row(GO GO_HELD, 0, DL_ITEM_FOREIGN);
+    check_row(GO GO_FREE, 0, DL_ITEM_FOREIGN);
+    check_row(GO GO_OWNER, 0, DL_ITEM_FOREIGN);
+    check_row(GO GO_HELD ",\"owner\":{\"N\":\"1\"}", 0, DL_ITEM_FOREIGN);
+    check_row(
+        GO GO_OWNER ",\"isReleased\":{\"S\":\"true\"}", 0, DL_ITEM_FOREIGN);
+    check_row(GO GO_OWNER ",\"isReleased\":{\"N\":\"1\"}", 0, DL_ITEM_FOREIGN);
+}
+
 /* ---- the answer's memory ---- */
 
 /* The size of the data that is left of so many characters; there: present. */
@@ -596,6 +727,10 @@ int main(void)
         cmocka_unit_test(a_version_number_of_quotes_is_understood),
         cmocka_unit_test(version_numbers_that_do_not_fit_are_foreign),
         cmocka_unit_test(version_numbers_of_another_type_are_foreign),
+        cmocka_unit_test(rows_of_other_libraries_are_left_alone),
+        cmocka_unit_test(what_they_have_let_go_is_free_to_their_layout_alone),
+        cmocka_unit_test(an_expiry_that_is_no_time_is_left_alone),
+        cmocka_unit_test(a_row_with_a_part_missing_or_mistyped_is_left_alone),
         cmocka_unit_test(data_up_to_its_size_is_kept),
         cmocka_unit_test(an_answer_holds_the_longest_of_everything),
     };
