@@ -54,6 +54,7 @@ POOR = "--runs 400 --seed 1 --world weak,loss,delay,repeat,crash,pause"
 
 GROUPS = "--runs 80 --seed 1 --world group,loss,delay,repeat,crash,pause,throttle"
 
+CLOSED = "--runs 20 --seed 1 --world crash,pause,loss,many"
 DYNAMOLOCK = "--runs 30 --seed 1 --world dynamolock"
 DYNALOCK_PY = "--runs 40 --seed 1 --world dynalock-py"
 DLM = "--runs 30 --seed 1 --world dlm"
@@ -78,7 +79,7 @@ CONTROLS = [
         "nothing",
         [],
         (CALM, MIXED, EDGE, LEASES, REPEAT, JUMPS, TTLS, LONELY, TIDY, ODD, STALE, SHORT, SAVED)
-        + (SAME, MANY, POOR, GROUPS, DYNAMOLOCK, DYNALOCK_PY, DLM, DLM1, DYNALOCK_GO, GO_HIDES),
+        + (SAME, MANY, POOR, GROUPS, CLOSED, DYNAMOLOCK, DYNALOCK_PY, DLM, DLM1, DYNALOCK_GO, GO_HIDES),
     ),
     ("acquisitions from poor entropy alone", WEAK, (POOR,)),
 ]
@@ -309,6 +310,11 @@ MUTANTS = [
          ("if (lock->claim != NULL && lock->claim->of(lock, item)) return;",
           "if (lock->claim != NULL && lock->claim->of != dl_is_watched) return;")],
         (SAVED, SAME),
+    ),
+    (
+        "a close tells of a loss that is none",
+        [("expired = operation->client->now >= lock->until;", "expired = 1;")],
+        (CLOSED,),
     ),
     # ---- several locks at once ----
     (

@@ -886,6 +886,34 @@ static void test_close_releases_what_is_held(void **state)
     assert_memory_equal(&w.client, &zero, sizeof zero);
 }
 
+/* "A lock whose lease was over is lost, and stays on the table as it is." */
+static void test_a_lease_that_lapsed_then_closed(void **state)
+{
+    (void)state;
+    ready();
+    acquire(0);
+    w.now += USABLE(10000);
+    assert_int_equal(dynalock_remaining_ms(&w.client, &lock), 0);
+    w.requests = 0;
+    assert_int_equal(dynalock_client_close(&w.client, 1000), DYNALOCK_OK);
+    assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_LOST_EXPIRED);
+    assert_int_equal(w.requests, 0);
+    assert_true(w.item.exists && !w.item.released);
+}
+
+/* One millisecond before, it is still its own to give back. */
+static void test_a_lease_that_lapses_within_the_close(void **state)
+{
+    (void)state;
+    ready();
+    acquire(0);
+    w.now += USABLE(10000) - 1;
+    w.latency = 100;
+    assert_int_equal(dynalock_client_close(&w.client, 1000), DYNALOCK_OK);
+    assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_OK);
+    assert_true(w.item.released);
+}
+
 static void test_close_keeps_its_budget(void **state)
 {
     uint64_t then;
@@ -1297,6 +1325,8 @@ int main(void)
         TEST(cancel_while_waiting),
         TEST(cancel_with_a_write_under_way),
         TEST(close_releases_what_is_held),
+        TEST(a_lease_that_lapsed_then_closed),
+        TEST(a_lease_that_lapses_within_the_close),
         TEST(close_keeps_its_budget),
         TEST(scope_releases_on_every_way_out),
         TEST(one_byte_at_a_time),
