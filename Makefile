@@ -94,6 +94,7 @@ SIMULATED = --runs:150:--seed:1 --runs:1:--devices:200 \
     --world:edge,tick:--runs:10 --world:short,crash:--runs:20 \
     --world:weak,loss,repeat,crash:--runs:20 \
     --world:beyond,loss,delay:--runs:20 --world:operator,loss,delay:--runs:20 \
+    --world:group,operator,loss,delay:--runs:10 \
     --world:group,loss,delay,repeat,crash,pause,throttle:--runs:30 \
     $(OTHERS:%=--world:%:--runs:40) --world:dynalock-py,calm:--runs:10 \
     --world:dynalock-go,calm:--runs:10

@@ -54,6 +54,7 @@ POOR = "--runs 400 --seed 1 --world weak,loss,delay,repeat,crash,pause"
 
 GROUPS = "--runs 80 --seed 1 --world group,loss,delay,repeat,crash,pause,throttle"
 
+GROUP_EDITED = "--runs 20 --seed 1 --world group,operator,loss,delay"
 CLOSED = "--runs 20 --seed 1 --world crash,pause,loss,many"
 DYNAMOLOCK = "--runs 30 --seed 1 --world dynamolock"
 DYNALOCK_PY = "--runs 40 --seed 1 --world dynalock-py"
@@ -79,7 +80,7 @@ CONTROLS = [
         "nothing",
         [],
         (CALM, MIXED, EDGE, LEASES, REPEAT, JUMPS, TTLS, LONELY, TIDY, ODD, STALE, SHORT, SAVED)
-        + (SAME, MANY, POOR, GROUPS, CLOSED, DYNAMOLOCK, DYNALOCK_PY, DLM, DLM1, DYNALOCK_GO, GO_HIDES),
+        + (SAME, MANY, POOR, GROUPS, GROUP_EDITED, CLOSED, DYNAMOLOCK, DYNALOCK_PY, DLM, DLM1, DYNALOCK_GO, GO_HIDES),
     ),
     ("acquisitions from poor entropy alone", WEAK, (POOR,)),
 ]
@@ -352,6 +353,12 @@ MUTANTS = [
         "a permit that was granted at the last moment is forgotten",
         [("if (granted && why == DL_END_EXPIRED) {", "if (granted && why == 99) {")],
         (GROUPS,),
+    ),
+    (
+        "a line of locks goes on with a part missing",
+        [("if (missing != NULL) { outcome", "if (missing == lock) { outcome"),
+         ("if (!asks && lock->until == 0) {", "if (!asks && lock->until == 1) {")],
+        (GROUP_EDITED,),
     ),
     # ---- other libraries' layouts ----
     (
