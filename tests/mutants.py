@@ -55,6 +55,7 @@ POOR = "--runs 400 --seed 1 --world weak,loss,delay,repeat,crash,pause"
 GROUPS = "--runs 80 --seed 1 --world group,loss,delay,repeat,crash,pause,throttle"
 
 GROUP_EDITED = "--runs 20 --seed 1 --world group,operator,loss,delay"
+BROKEN = "--runs 20 --seed 1 --world operator,loss,delay"
 CLOSED = "--runs 20 --seed 1 --world crash,pause,loss,many"
 DYNAMOLOCK = "--runs 30 --seed 1 --world dynamolock"
 DYNALOCK_PY = "--runs 40 --seed 1 --world dynalock-py"
@@ -80,7 +81,7 @@ CONTROLS = [
         "nothing",
         [],
         (CALM, MIXED, EDGE, LEASES, REPEAT, JUMPS, TTLS, LONELY, TIDY, ODD, STALE, SHORT, SAVED)
-        + (SAME, MANY, POOR, GROUPS, GROUP_EDITED, CLOSED, DYNAMOLOCK, DYNALOCK_PY, DLM, DLM1, DYNALOCK_GO, GO_HIDES),
+        + (SAME, MANY, POOR, GROUPS, GROUP_EDITED, BROKEN, CLOSED, DYNAMOLOCK, DYNALOCK_PY, DLM, DLM1, DYNALOCK_GO, GO_HIDES),
     ),
     ("acquisitions from poor entropy alone", WEAK, (POOR,)),
 ]
@@ -316,6 +317,16 @@ MUTANTS = [
         "a close tells of a loss that is none",
         [("expired = operation->client->now >= lock->until;", "expired = 1;")],
         (CLOSED,),
+    ),
+    (
+        "a break asks for no version",
+        [('DL_VERSION "=:r AND NOT "', '":r=:r AND NOT "')],
+        (BROKEN,),
+    ),
+    (
+        "a break of what goes on is told as done",
+        [("? DYNALOCK_OK : DYNALOCK_KEPT);", "? DYNALOCK_OK : DYNALOCK_OK);")],
+        (BROKEN,),
     ),
     # ---- several locks at once ----
     (

@@ -268,6 +268,7 @@ static void ask(task *t)
     world *w = t->device->world;
     uint32_t wait_ms = draw_wait(w);
 
+    if (strikes(w, WORLD_OPERATOR, 4)) break_lock(t);
     if (strikes(w, WORLD_TIDY, 4)) { /* perhaps after hours */
         tidy(t);
         t->next_at = w->now + 100 * MS;
@@ -520,6 +521,7 @@ void run_device(device *d)
         d->wall_off_ms = draw_off_ms(w);
     polled_ms = local_ms(d);
     (void)dynalock_poll(&d->client);
+    hear_of_break(d);
     run_party(d, polled_ms);
     for (i = 0; i < d->task_count; i++) run_task(&d->tasks[i], polled_ms);
     if (strikes(w, WORLD_CRASH, 2000)) close_client(d);

@@ -52,6 +52,8 @@ void shut_down(device *d)
     for (i = 0; i < d->task_count; i++) d->tasks[i].app = APP_IDLE;
     memset(d->permits, 0, sizeof d->permits);
     memset(&d->party, 0, sizeof d->party);
+    memset(&d->record, 0, sizeof d->record);
+    d->breaking = 0;
     d->on = 0;
     d->connection = 0;
     d->paused = 0;

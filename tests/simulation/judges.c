@@ -234,12 +234,43 @@ void judge_foreign_write(
     if (e->state == FOREIGN_GIVE && e->turn > f->given) f->given = e->turn;
 }
 
+/* The mark of a release that the holder has not asked for. */
+static void note_broken(world *w, unsigned key, uint64_t id)
+{
+    task *t = find_task(w, key, id);
+
+    if (!has(w, WORLD_OPERATOR) || t == NULL) return;
+    total.robberies += t->lock->until != 0; /* else its grant is on the way */
+    t->robbed_at = w->now;
+    t->robbed_ms = local_ms(t->device);
+    t->robbed_id = id;
+}
+
+/* OK: the grant that was shown is over; KEPT: something else had come. */
+void judge_broken(world *w, const device *d, dynalock_outcome rc)
+{
+    const place *p = &w->places[d->shown_key];
+    model_view view;
+
+    total.broken += rc == DYNALOCK_OK;
+    if (p->edited_at >= d->shown_at || !look(w, d->shown_key, &view) ||
+        view.rvn == NULL)
+        return;
+    if (rc == DYNALOCK_OK && view.released == NULL &&
+        strncmp(view.rvn, d->shown, ACQUISITION) == 0 &&
+        number(view.fence) == d->shown_fence)
+        violate(w, "d%u has broken %s, but it stands", d->id, p->key);
+    if (rc == DYNALOCK_KEPT && strcmp(view.rvn, d->shown) == 0)
+        violate(w, "d%u was told that %s has changed", d->id, p->key);
+}
+
 /* By its next renewal at the latest, and never told the contrary. */
 void judge_told(world *w, const task *t)
 {
     uint64_t within = w->lease_ms / 3 + 2 * w->request_ms;
 
-    if (t->robbed_at == 0 || t->lock->until == 0) return;
+    if (t->robbed_at == 0 || t->lock->until == 0 || has(w, WORLD_SHORTEN))
+        return;
     if (t->lock->until > t->robbed_ms + w->lease_ms)
         violate(w, "d%u renews %s, which was taken from it", t->device->id,
             w->places[t->key].key);
@@ -521,7 +552,9 @@ static void judge_written(world *w, task *t)
 void judge_sent(world *w, device *d)
 {
     const char *name = name_of(d->request), *at = d->request;
-    int writes = strcmp(name, "UpdateItem") == 0 || name[0] == 'T';
+    int breaks = strstr(d->request, " AND NOT isReleased=:y") != NULL;
+    int writes =
+        !breaks && (strcmp(name, "UpdateItem") == 0 || name[0] == 'T');
     unsigned key;
 
     while ((at = next_key(d->world, at, &key)) != NULL) {
@@ -621,8 +654,14 @@ void judge_write(
     if (after->released == NULL && is_ours(after->rvn))
         note_taken(w, key, after);
     if (after->released != NULL) {
-        if (strncmp(after->rvn, "released:", 9) == 0)
+        if (strncmp(after->rvn, "released:", 9) == 0) {
             add_id(&w->released, read_id(after->rvn + 9));
+            note_broken(w, key, read_id(after->rvn + 9));
+            if (is_ours(before->rvn) && before->released == NULL &&
+                read_id(before->rvn) != read_id(after->rvn + 9))
+                violate(
+                    w, "%.12s... is marked as another's release", before->rvn);
+        }
     } else if (is_ours(after->rvn) &&
                (before->rvn == NULL || before->released != NULL ||
                    strncmp(before->rvn, after->rvn, ACQUISITION) != 0)) {

@@ -442,9 +442,10 @@ static int print_totals(
         total.foreign_grants, total.robberies);
     printf("%" PRIu64 " restored, %" PRIu64 " twins, %" PRIu64
            " tidied, %" PRIu64 " refreshed, %" PRIu64 " alarms, %" PRIu64
-           " closed, %" PRIu64 " groups, %" PRIu64 " permits\n",
+           " closed, %" PRIu64 " broken, %" PRIu64 " groups, %" PRIu64
+           " permits\n",
         total.restored, total.twins, total.tidied, total.refreshed,
-        total.alarms, total.closed, total.groups, total.permits);
+        total.alarms, total.closed, total.broken, total.groups, total.permits);
     printf("%" PRIu64 " steals, %" PRIu64 " ghosts, %" PRIu64
            " watch restarts, %" PRIu64 " looks at an own write\n",
         total.steals, total.ghosts, total.watch_restarts, total.own_looks);

@@ -146,8 +146,12 @@ struct device {
     task tasks[TASKS];
     unsigned task_count;
     party party;
-    dynalock_record record; /* for tidying */
-    device *twin;           /* who may be born with what this one saved */
+    dynalock_record record; /* for tidying and breaking */
+    int breaking;           /* a call for that is under way, about: */
+    unsigned shown_key;
+    uint64_t shown_at, shown_fence;
+    char shown[DYNALOCK_RVN_SIZE];
+    device *twin; /* who may be born with what this one saved */
     int on;
     uint32_t epoch; /* one more with every boot */
     /* clocks: local = offset + time * rate / 2^20 */
@@ -276,7 +280,7 @@ typedef struct takeover {
 typedef struct totals {
     uint64_t operations, requests, grants, renewals, releases, losses, crashes,
         deleted, tidied, unknown, foreign_grants, robberies, edits, restored,
-        twins, refreshed, alarms, groups, permits, closed;
+        twins, refreshed, alarms, groups, permits, closed, broken;
     /* what may happen but should not often */
     uint64_t steals, ghosts, watch_restarts, own_looks;
     /* of waiters, in the crowd */
@@ -366,6 +370,8 @@ void hear_foreign(foreign *f, const event *e);
 /* ---- operator.c ---- */
 
 void edit_item(world *w);
+void break_lock(task *t); /* whoever has it */
+void hear_of_break(device *d);
 
 /* ---- judges.c ---- */
 
@@ -376,6 +382,7 @@ uint64_t live_acquisition(const world *w, unsigned key);
 void judge_foreign_write(
     world *w, const event *e, uint64_t was, uint64_t row_until);
 void judge_told(world *w, const task *t);
+void judge_broken(world *w, const device *d, dynalock_outcome rc);
 void judge_grant(world *w, task *t);
 void judge_loss(world *w, task *t, dynalock_outcome outcome);
 void judge_deadline(world *w, const task *t, uint64_t polled_ms);
