@@ -96,7 +96,7 @@ SIMULATED = --runs:150:--seed:1 --runs:1:--devices:200 \
     --world:beyond,loss,delay:--runs:20 --world:operator,loss,delay:--runs:20 \
     --world:group,operator,loss,delay:--runs:10 \
     --world:group,loss,delay,repeat,crash,pause,throttle:--runs:30 \
-    $(OTHERS:%=--world:%:--runs:40) --world:dynalock-py,calm:--runs:10 \
+    $(OTHERS:%=--world:%:--runs:25) --world:dynalock-py,calm:--runs:10 \
     --world:dynalock-go,calm:--runs:10
 
 # Who else locks on the table; without more each of these is a mixture.
