@@ -86,8 +86,8 @@ WHAT IT DOES NOT DO
 
  - TLS 1.3, or any TLS but BearSSL's 1.2 (a modem or a port may bring its own:
    config.secure_transport).
- - Check the extended key usage of the server's certificate (BearSSL does
-   not), or IP addresses in certificates: use a name.
+ - Check the extended key usage of the server's certificate, unless asked to
+   (dynalock_tls_small_strict), or IP addresses in certificates: use a name.
  - Resolve names without blocking: a port's first name resolution may block.
  - Keep a lock while nobody calls dynalock_poll() or a blocking call: there is
    no thread to renew it. The lease then runs out, and remaining_ms() says so.
@@ -932,6 +932,14 @@ typedef struct dynalock_tls_profile {
     void (*setup)(dynalock_tls *tls);
 } dynalock_tls_profile;
 
+/* Private: reads what the server's certificate may be used for. */
+typedef struct dynalock_usage {
+    uint32_t length, left; /* of the element under way; of its value */
+    uint8_t name[8], used; /* of an object identifier, as far as it fits */
+    uint8_t tag, octets, level;
+    uint8_t said;
+} dynalock_usage;
+
 /* One connection's TLS. Belongs to the caller, serves one client. The anchors
    may be shared between clients and must outlive them. */
 struct dynalock_tls {
@@ -942,6 +950,7 @@ struct dynalock_tls {
     br_ssl_client_context client;
     br_x509_minimal_context x509;
     br_ssl_session_parameters session;
+    dynalock_usage usage;
     uint8_t state;
     uint8_t buffer[DYNALOCK_TLS_BUFFER];
 };
@@ -953,6 +962,11 @@ DYNALOCK_API const dynalock_tls_profile *dynalock_tls_small(void);
 /* ChaCha20-Poly1305, SHA-384/512, P-384, P-521 and X25519 too: for a host's
    whole certificate store. */
 DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide(void);
+/* The same, for where one authority signs servers and clients: a server whose
+   certificate has an extended key usage without serverAuth is TLS_UNTRUSTED.
+   One without that extension may be used for anything. */
+DYNALOCK_API const dynalock_tls_profile *dynalock_tls_small_strict(void);
+DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide_strict(void);
 
 /* Readies tls for a client's config. Keeps anchors by pointer. Nothing can
    fail here; client_init checks what was given. */
@@ -3260,6 +3274,7 @@ static void dl_tls_setup(dynalock_tls *tls, const br_ec_impl *curves)
     br_x509_minimal_init(
         &tls->x509, &br_sha256_vtable, tls->anchors, tls->anchor_count);
     br_x509_minimal_set_rsa(&tls->x509, &br_rsa_i31_pkcs1_vrfy);
+    br_x509_minimal_set_minrsa(&tls->x509, 2048 / 8); /* its own is 1017 */
     br_x509_minimal_set_ecdsa(&tls->x509, curves, &br_ecdsa_i31_vrfy_asn1);
     br_ssl_engine_set_x509(engine, &tls->x509.vtable);
     dl_tls_setup_hash(tls, br_sha256_ID, &br_sha256_vtable);
@@ -3294,6 +3309,171 @@ DYNALOCK_API const dynalock_tls_profile *dynalock_tls_small(void)
 DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide(void)
 {
     static const dynalock_tls_profile profile = { dl_tls_setup_wide };
+
+    return &profile;
+}
+
+/* ---- what a certificate may be used for ---- */
+
+/*
+BearSSL passes over the extended key usage (RFC 5280 section 4.2.1.12). A strict
+profile reads it, on its way to BearSSL, of the first certificate: the server's.
+Of its elements those are entered that lead to the usages; `level` says how far:
+
+    level   on                                       goes to
+    0       Certificate                              1
+    1       TBSCertificate                           2
+    2       [3]                                      3
+    3       Extensions                               4
+    4       the name of the extended key usage       5
+    5       its extnValue                            6
+    6       the list in that                         7
+    4..7    another Extension                        4
+
+All others are passed over, whatever is in them. What is malformed BearSSL
+refuses.
+*/
+enum { DL_DER_NAME = 6, DL_DER_OCTETS = 4, DL_DER_SEQUENCE = 0x30 };
+enum { DL_USAGE_SAID = 1, DL_USAGE_SERVER = 2 }; /* dl_said */
+
+#define DL_USAGE_FIRST 0x80 /* in octets: the first of a length comes */
+
+/* The element under way is entered; 0: it is passed over. */
+static int dl_usage_enter(dynalock_usage *usage)
+{
+    static const uint8_t ways[] = { DL_DER_SEQUENCE, DL_DER_SEQUENCE, 0xa3,
+        DL_DER_SEQUENCE, 0, DL_DER_OCTETS, DL_DER_SEQUENCE, 0 };
+
+    if (usage->tag == ways[usage->level]) usage->level++;
+    else if (usage->level < 4 || usage->tag != DL_DER_SEQUENCE) return 0;
+    else usage->level = 4;
+    return 1;
+}
+
+static int dl_usage_is(
+    const dynalock_usage *usage, const char *name, size_t size)
+{
+    return usage->used == size && memcmp(usage->name, name, size) == 0;
+}
+
+/* An object identifier has ended: an extension's, or a usage's. */
+static void dl_usage_name(dynalock_usage *usage)
+{
+    if (usage->tag != DL_DER_NAME) return;
+    if (usage->level == 4 && dl_usage_is(usage, "\x55\x1d\x25", 3)) {
+        usage->level = 5;
+        usage->said |= DL_USAGE_SAID;
+    }
+    if (usage->level == 7 && /* any, or serverAuth */
+        (dl_usage_is(usage, "\x55\x1d\x25\0", 4) ||
+            dl_usage_is(usage, "\x2b\6\1\5\5\7\3\1", 8)))
+        usage->said |= DL_USAGE_SERVER;
+}
+
+static void dl_usage_byte(dynalock_usage *usage, uint8_t c)
+{
+    if (usage->left != 0) {
+        if (usage->used < sizeof usage->name) usage->name[usage->used] = c;
+        if (usage->used <= sizeof usage->name) usage->used++;
+        if (--usage->left == 0) dl_usage_name(usage);
+    } else if (usage->octets == 0) {
+        usage->tag = c;
+        usage->octets = DL_USAGE_FIRST;
+        usage->length = 0;
+        usage->used = 0;
+    } else if (usage->octets == DL_USAGE_FIRST && c > 0x80) {
+        usage->octets = c & 0x7f;
+    } else {
+        usage->length = usage->length << 8 | c;
+        usage->octets =
+            usage->octets == DL_USAGE_FIRST ? 0 : (uint8_t)(usage->octets - 1);
+        if (usage->octets == 0 && !dl_usage_enter(usage))
+            usage->left = usage->length;
+    }
+}
+
+static dynalock_tls *dl_usage_tls(const br_x509_class **engine)
+{
+    return (dynalock_tls *)(void *)((char *)(void *)engine -
+                                    offsetof(dynalock_tls, x509));
+}
+
+static void dl_usage_start_chain(
+    const br_x509_class **engine, const char *server_name)
+{
+    dynalock_usage *usage = &dl_usage_tls(engine)->usage;
+
+    memset(usage, 0, sizeof *usage);
+    br_x509_minimal_vtable.start_chain(engine, server_name);
+}
+
+static void dl_usage_start_cert(const br_x509_class **engine, uint32_t length)
+{
+    br_x509_minimal_vtable.start_cert(engine, length);
+}
+
+static void dl_usage_append(
+    const br_x509_class **engine, const unsigned char *data, size_t size)
+{
+    dynalock_tls *tls = dl_usage_tls(engine);
+    size_t i;
+
+    br_x509_minimal_vtable.append(engine, data, size);
+    if (tls->x509.num_certs != 0) return;
+    for (i = 0; i < size; i++) dl_usage_byte(&tls->usage, data[i]);
+}
+
+static void dl_usage_end_cert(const br_x509_class **engine)
+{
+    br_x509_minimal_vtable.end_cert(engine);
+}
+
+static unsigned dl_usage_end_chain(const br_x509_class **engine)
+{
+    unsigned error = br_x509_minimal_vtable.end_chain(engine);
+
+    if (error == 0 && dl_usage_tls(engine)->usage.said == DL_USAGE_SAID)
+        return BR_ERR_X509_FORBIDDEN_KEY_USAGE;
+    return error;
+}
+
+static const br_x509_pkey *dl_usage_get_pkey(
+    const br_x509_class *const *engine, unsigned *usages)
+{
+    return br_x509_minimal_vtable.get_pkey(engine, usages);
+}
+
+static void dl_tls_setup_strict(dynalock_tls *tls)
+{
+    static const br_x509_class strict = { sizeof(br_x509_minimal_context),
+        dl_usage_start_chain, dl_usage_start_cert, dl_usage_append,
+        dl_usage_end_cert, dl_usage_end_chain, dl_usage_get_pkey };
+
+    tls->x509.vtable = &strict;
+}
+
+static void dl_tls_setup_small_strict(dynalock_tls *tls)
+{
+    dl_tls_setup_small(tls);
+    dl_tls_setup_strict(tls);
+}
+
+static void dl_tls_setup_wide_strict(dynalock_tls *tls)
+{
+    dl_tls_setup_wide(tls);
+    dl_tls_setup_strict(tls);
+}
+
+DYNALOCK_API const dynalock_tls_profile *dynalock_tls_small_strict(void)
+{
+    static const dynalock_tls_profile profile = { dl_tls_setup_small_strict };
+
+    return &profile;
+}
+
+DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide_strict(void)
+{
+    static const dynalock_tls_profile profile = { dl_tls_setup_wide_strict };
 
     return &profile;
 }

@@ -9,6 +9,7 @@
 #                              notyet       valid from 2048
 #                              selfsigned   signed by itself
 #                              device, devicersa    of clients
+#                              those of make_odd    each odd in one thing, see there
 #   ca.pem                     the authority that signed all but the last
 #   otherca.pem                an authority that signed none of them
 
@@ -53,6 +54,16 @@ keyUsage = critical, digitalSignature
 extendedKeyUsage = clientAuth
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
+[middle]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+[last]
+basicConstraints = critical, CA:TRUE, pathlen:0
+keyUsage = critical, keyCertSign
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 [ca]
 default_ca = issue
 [issue]
@@ -70,10 +81,12 @@ commonName = supplied
 END
 }
 
-new_key() { # NAME ec|rsa
+new_key() { # NAME ec|rsa|CURVE|BITS
     case $2 in
     ec) openssl ecparam -name prime256v1 -genkey -noout -out "$1.key" ;;
     rsa) openssl genrsa -out "$1.key" 2048 ;;
+    [0-9]*) openssl genrsa -out "$1.key" "$2" ;;
+    *) openssl ecparam -name "$2" -genkey -noout -out "$1.key" ;;
     esac
 }
 
@@ -97,6 +110,95 @@ new_selfsigned() { # NAME ALT_NAMES
         -key "$1.key" -subj "/CN=$1" -out "$1-chain.pem"
 }
 
+# A leaf whose extensions are given, one a line, in place of those of most leaves.
+new_odd() { # NAME KEY SUBJECT EXTENSIONS [OPTION OF openssl ca...]
+    name=$1
+    new_key "$name" "$2"
+    openssl req -new -config configuration -key "$name.key" -subj "$3" -out "$name.csr"
+    printf '[odd]\n%s\n' "$4" >"$name.cnf"
+    shift 4
+    openssl ca -batch -notext -config configuration -startdate $past -enddate $far_future \
+        -extfile "$name.cnf" -extensions odd "$@" -in "$name.csr" -out "$name.pem"
+    cat "$name.pem" ca.pem >"$name-chain.pem"
+}
+
+new_middle() { # NAME KEY [OPTION OF openssl ca...]
+    name=$1
+    new_key "$name" "$2"
+    openssl req -new -config configuration -key "$name.key" -subj "/CN=Middle $name" -out "$name.csr"
+    shift 2
+    openssl ca -batch -notext -config configuration -startdate $past -enddate $far_future \
+        "$@" -in "$name.csr" -out "$name.pem"
+}
+
+leaf_usage='basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature'
+
+named() { # ALT_NAMES: a leaf's extensions
+    printf '%s\nsubjectAltName = %s\n' "$leaf_usage" "$1"
+}
+
+# What other authorities, or other times, would sign.
+make_odd() {
+    new_odd wildcard ec /CN=x "$(named 'DNS:*.locks.test')"
+    new_odd partial ec /CN=x "$(named 'DNS:a*.locks.test')"
+    new_odd twostars ec /CN=x "$(named 'DNS:*.*.locks.test')"
+    new_odd inner ec /CN=x "$(named 'DNS:a.*.locks.test')"
+    new_odd star ec /CN=x "$(named 'DNS:*')"
+    new_odd capitals ec /CN=x "$(named 'DNS:WWW.LOCKS.TEST')"
+    new_odd address ec /CN=x "$(named 'IP:127.0.0.1')"
+    new_odd nameless ec /CN=www.locks.test "$leaf_usage"
+    new_odd othername ec /CN=www.locks.test "$(named 'DNS:elsewhere.test')"
+    # www.locks.test, then NUL, then .evil.test
+    new_odd nul ec /CN=x "$(named \
+        'DER:301b82197777772e6c6f636b732e74657374002e6576696c2e74657374')"
+
+    new_odd rsa1024 1024 /CN=x "$(named "$here")"
+    new_odd rsa2040 2040 /CN=x "$(named "$here")"
+    new_odd p384 secp384r1 /CN=x "$(named "$here")"
+    new_odd k256 secp256k1 /CN=x "$(named "$here")"
+    new_odd sha1 ec /CN=x "$(named "$here")" -md sha1
+    new_odd sha384 ec /CN=x "$(named "$here")" -md sha384
+
+    new_odd client ec /CN=x "$(named "$here")
+extendedKeyUsage = clientAuth"
+    new_odd bothusages ec /CN=x "$(named "$here")
+extendedKeyUsage = clientAuth, emailProtection, serverAuth"
+    new_odd anyusage ec /CN=x "$(named "$here")
+extendedKeyUsage = codeSigning, anyExtendedKeyUsage"
+    new_odd nousage ec /CN=x "$(named "$here")"
+    # the bytes of "extendedKeyUsage = serverAuth" where a subject may put them, and clientAuth
+    new_odd disguised ec /CN=x "$(named "$here")
+nsComment = ASN1:FORMAT:HEX,OCT:30130603551d25040c300a06082b06010505070301
+extendedKeyUsage = clientAuth"
+    new_odd criticalusage ec /CN=x "$(named "$here")
+extendedKeyUsage = critical, serverAuth"
+    new_odd notsigning ec /CN=x "basicConstraints = critical, CA:FALSE
+keyUsage = critical, keyEncipherment
+subjectAltName = $here"
+    new_odd critical ec /CN=x "$(named "$here")
+1.2.3.4 = critical, DER:0500"
+
+    new_middle middle ec -extensions middle
+    new_middle weak 1024 -extensions middle
+    new_middle last ec -extensions last -cert middle.pem -keyfile middle.key
+    new_middle beyond ec -extensions middle -cert last.pem -keyfile last.key
+    new_odd chained ec /CN=x "$(named "$here")" -cert middle.pem -keyfile middle.key
+    cat chained.pem middle.pem >chained-chain.pem
+    cp chained.key missing.key
+    cp chained.pem missing-chain.pem
+    cp chained.key reordered.key
+    cat chained.pem ca.pem middle.pem >reordered-chain.pem
+    new_odd underweak ec /CN=x "$(named "$here")" -cert weak.pem -keyfile weak.key
+    cat underweak.pem weak.pem >underweak-chain.pem
+    new_odd underlast ec /CN=x "$(named "$here")" -cert last.pem -keyfile last.key
+    cat underlast.pem last.pem middle.pem >underlast-chain.pem
+    new_odd toodeep ec /CN=x "$(named "$here")" -cert beyond.pem -keyfile beyond.key
+    cat toodeep.pem beyond.pem last.pem middle.pem >toodeep-chain.pem
+    new_odd underleaf ec /CN=x "$(named "$here")" -cert ec.pem -keyfile ec.key
+    cat underleaf.pem ec.pem >underleaf-chain.pem
+}
+
 make_all() {
     export ALT_NAMES= # openssl reads it whenever it reads the configuration
     print_configuration >configuration
@@ -111,6 +213,7 @@ make_all() {
     new_selfsigned selfsigned "$here"
     new_leaf device ec "$here" $past $far_future device
     new_leaf devicersa rsa "$here" $past $far_future device
+    make_odd
 }
 
 ! up_to_date || exit 0
@@ -121,7 +224,7 @@ trap '[ $? -eq 0 ] || cat "$work.log" >&2; rm -rf "$work" "$work.log"' EXIT
 (
     cd "$work"
     make_all
-    rm -f ./*.csr configuration issued* ca.key otherca.key [0-9A-F]*.pem
+    rm -f ./*.csr ./*.cnf configuration issued* ca.key otherca.key [0-9A-F]*.pem
     ls >complete
 ) >"$work.log" 2>&1
 

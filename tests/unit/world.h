@@ -662,7 +662,7 @@ DYNALOCK_MAYBE_UNUSED static void world_run(world *w, uint64_t ms)
         (void)dynalock_poll(&w->client);
         dynalock_wants(&w->client, &interest, &wait);
         if (wait > end - w->now) wait = (uint32_t)(end - w->now);
-        if (w->now < end) (void)world_wait(w, interest, wait);
+        if (w->now < end) (void)w->platform.wait(w, interest, wait);
         if (wait == 0 && interest == 0) w->now++;
     }
     (void)dynalock_poll(&w->client);

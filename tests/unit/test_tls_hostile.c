@@ -1,0 +1,831 @@
+/*
+TLS servers that are not what they should be, each with its outcome and
+BearSSL's own number: what they show, how they speak, and what becomes of their
+bytes on the way. Nothing of it grants a lock, waits beyond the deadline, or
+harms the connection after it.
+*/
+#include "tls_world.h"
+
+static tls_world t;
+static char where[128]; /* the case, for a failure's message */
+
+static void expect(const char *what, long got, long expected, int line)
+{
+    if (got == expected) return;
+    print_error("%s: %s is %ld, not %ld\n", where, what, got, expected);
+    _fail(__FILE__, line);
+}
+
+#define EXPECT(what, got, expected)                                           \
+    expect((what), (long)(got), (long)(expected), __LINE__)
+
+enum { SMALL, WIDE, SMALL_STRICT, WIDE_STRICT, PROFILES };
+static const char *const profile_names[] = { "small", "wide", "small, strict",
+    "wide, strict" };
+
+static const dynalock_tls_profile *profile_of(int profile)
+{
+    switch (profile) {
+    case SMALL: return dynalock_tls_small();
+    case WIDE: return dynalock_tls_wide();
+    case SMALL_STRICT: return dynalock_tls_small_strict();
+    default: return dynalock_tls_wide_strict();
+    }
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    tls_world_begin(&t);
+    tls_load(&t, "ec", "ec");
+    return 0;
+}
+
+static void begin_with(int profile)
+{
+    (void)begin(NULL);
+    tls_world_ready(&t, profile_of(profile), "localhost");
+}
+
+static dynalock_outcome acquire(void)
+{
+    return dynalock_acquire(&t.w.client, &t.lock, 0);
+}
+
+/* The server is honest again, and the wire whole. */
+static void mend(void)
+{
+    t.script = NULL;
+    t.refill = NULL;
+    t.before_answer = NULL;
+    t.suites = NULL;
+    t.version_most = BR_TLS12;
+    t.no_goodbye = 0;
+    t.drip_ms = 0;
+    t.cut_to_client = t.cut_to_server = t.flip_at = TLS_NEVER;
+    tls_load(&t, "ec", "ec");
+}
+
+/* Whatever was before, the lock can be had and given back. */
+static void expect_unharmed(void)
+{
+    mend();
+    EXPECT("the next acquire", acquire(), DYNALOCK_OK);
+    EXPECT("the release", dynalock_release(&t.w.client, &t.lock), DYNALOCK_OK);
+    EXPECT("the close", dynalock_client_close(&t.w.client, 100), DYNALOCK_OK);
+}
+
+/* The handshake fails: nothing was sent, nothing can be unknown. */
+static void expect_refused(dynalock_outcome outcome, int tls_error)
+{
+    uint64_t began = t.w.now;
+
+    EXPECT("the outcome", acquire(), outcome);
+    EXPECT("tls_error", t.w.client.detail.tls_error, tls_error);
+    EXPECT("requests", t.w.requests, 0);
+    EXPECT("remaining_ms", dynalock_remaining_ms(&t.w.client, &t.lock), 0);
+    EXPECT("the connections left open", t.w.opens - t.w.closes, 0);
+    if (outcome == DYNALOCK_NO_ANSWER)
+        EXPECT("late by so many steps",
+            (t.w.now - began - t.w.config.connect_ms) / (DL_TLS_STEPS + 1), 0);
+    else assert_true(t.w.now - began < t.w.config.connect_ms);
+}
+
+/* ---- certificates ---- */
+
+typedef struct verdict {
+    dynalock_outcome outcome;
+    int tls_error;
+} verdict;
+
+#define GOOD                                                                  \
+    {                                                                         \
+        DYNALOCK_OK, 0                                                        \
+    }
+#define NAME                                                                  \
+    {                                                                         \
+        DYNALOCK_TLS_NAME, BR_ERR_X509_BAD_SERVER_NAME                        \
+    }
+#define DATE                                                                  \
+    {                                                                         \
+        DYNALOCK_TLS_DATE, BR_ERR_X509_EXPIRED                                \
+    }
+#define UNTRUSTED(why)                                                        \
+    {                                                                         \
+        DYNALOCK_TLS_UNTRUSTED, BR_ERR_X509_##why                             \
+    }
+#define FAILED(why)                                                           \
+    {                                                                         \
+        DYNALOCK_TLS_FAILED, BR_ERR_##why                                     \
+    }
+
+typedef struct certificate_case {
+    const char *chain, *key; /* of tests/pki.sh; NULL: of the same name */
+    const char *host;        /* NULL: localhost */
+    verdict verdicts[2];     /* of the small and the wide profile */
+} certificate_case;
+
+static const certificate_case certificate_cases[] = {
+    { "ec", NULL, NULL, { GOOD, GOOD } },
+    { "rsa", NULL, NULL, { GOOD, GOOD } },
+
+    /* its time */
+    { "expired", NULL, NULL, { DATE, DATE } },
+    { "notyet", NULL, NULL, { DATE, DATE } },
+
+    /* its name: the whole of it, in any case, or one label for a star */
+    { "wrongname", NULL, NULL, { NAME, NAME } },
+    { "ec", NULL, "LocalHost", { GOOD, GOOD } },
+    { "ec", NULL, "localhost.evil.test", { NAME, NAME } },
+    { "ec", NULL, "evillocalhost", { NAME, NAME } },
+    { "capitals", NULL, "www.locks.test", { GOOD, GOOD } },
+    { "wildcard", NULL, "www.locks.test", { GOOD, GOOD } },
+    { "wildcard", NULL, "a.www.locks.test", { NAME, NAME } },
+    { "wildcard", NULL, "locks.test", { NAME, NAME } },
+    { "wildcard", NULL, "wwwlocks.test", { NAME, NAME } },
+    { "partial", NULL, "ab.locks.test", { NAME, NAME } },
+    { "twostars", NULL, "a.b.locks.test", { NAME, NAME } },
+    { "inner", NULL, "a.b.locks.test", { NAME, NAME } },
+    { "star", NULL, "localhost", { NAME, NAME } },
+    { "nul", NULL, "www.locks.test", { NAME, NAME } },
+    { "ec", NULL, "127.0.0.1", { NAME, NAME } }, /* addresses are none */
+    { "address", NULL, "127.0.0.1", { NAME, NAME } },
+    { "nameless", NULL, "www.locks.test", { GOOD, GOOD } }, /* by its CN */
+    { "othername", NULL, "www.locks.test", { NAME, NAME } },
+
+    /* who has signed it */
+    { "selfsigned", NULL, NULL,
+        { UNTRUSTED(NOT_TRUSTED), UNTRUSTED(NOT_TRUSTED) } },
+    { "chained", NULL, NULL, { GOOD, GOOD } },
+    { "underlast", NULL, NULL, { GOOD, GOOD } },
+    { "missing", NULL, NULL,
+        { UNTRUSTED(NOT_TRUSTED), UNTRUSTED(NOT_TRUSTED) } },
+    { "reordered", NULL, NULL,
+        { UNTRUSTED(DN_MISMATCH), UNTRUSTED(DN_MISMATCH) } },
+    { "underleaf", NULL, NULL, { UNTRUSTED(NOT_CA), UNTRUSTED(NOT_CA) } },
+    { "toodeep", NULL, NULL, { UNTRUSTED(NOT_CA), UNTRUSTED(NOT_CA) } },
+
+    /* its keys and signatures */
+    { "rsa1024", NULL, NULL,
+        { UNTRUSTED(WEAK_PUBLIC_KEY), UNTRUSTED(WEAK_PUBLIC_KEY) } },
+    { "rsa2040", NULL, NULL,
+        { UNTRUSTED(WEAK_PUBLIC_KEY), UNTRUSTED(WEAK_PUBLIC_KEY) } },
+    { "underweak", NULL, NULL,
+        { UNTRUSTED(WEAK_PUBLIC_KEY), UNTRUSTED(WEAK_PUBLIC_KEY) } },
+    { "sha1", NULL, NULL, { UNTRUSTED(UNSUPPORTED), UNTRUSTED(UNSUPPORTED) } },
+    { "sha384", NULL, NULL, { UNTRUSTED(UNSUPPORTED), GOOD } },
+    { "p384", NULL, NULL, { FAILED(BAD_SIGNATURE), GOOD } },
+    { "k256", "ec", NULL, { UNTRUSTED(UNSUPPORTED), UNTRUSTED(UNSUPPORTED) } },
+    { "ec", "wrongname", NULL,
+        { FAILED(BAD_SIGNATURE), FAILED(BAD_SIGNATURE) } },
+    { "ec", "rsa", NULL,
+        { FAILED(WRONG_KEY_USAGE), FAILED(WRONG_KEY_USAGE) } },
+    { "notsigning", NULL, NULL,
+        { FAILED(WRONG_KEY_USAGE), FAILED(WRONG_KEY_USAGE) } },
+    { "critical", NULL, NULL,
+        { UNTRUSTED(CRITICAL_EXTENSION), UNTRUSTED(CRITICAL_EXTENSION) } },
+};
+
+static void check_certificate(
+    const certificate_case *at, int profile, const verdict *expected)
+{
+    (void)snprintf(where, sizeof where, "%s for %s, %s", at->chain,
+        at->host != NULL ? at->host : "localhost", profile_names[profile]);
+    tls_world_begin(&t);
+    tls_load(&t, at->chain, at->key != NULL ? at->key : at->chain);
+    t.w.unix_ms = (int64_t)time(NULL) * 1000; /* as tests/pki.sh has it */
+    tls_world_ready(
+        &t, profile_of(profile), at->host != NULL ? at->host : "localhost");
+    if (expected->outcome == DYNALOCK_OK)
+        EXPECT("the outcome", acquire(), DYNALOCK_OK);
+    else expect_refused(expected->outcome, expected->tls_error);
+    (void)dynalock_client_close(&t.w.client, 100);
+}
+
+static void test_certificates(void **state)
+{
+    size_t i;
+    int profile;
+
+    (void)state;
+    for (i = 0; i < DL_COUNT(certificate_cases); i++)
+        for (profile = SMALL; profile < PROFILES; profile++)
+            check_certificate(&certificate_cases[i], profile,
+                &certificate_cases[i].verdicts[profile & 1]);
+}
+
+/* What a client's certificate is good for only a strict profile asks. */
+static void test_usages(void **state)
+{
+    static const struct {
+        certificate_case certificate;
+        verdict strict;
+    } cases[] = {
+        { { "ec", NULL, NULL, { GOOD, GOOD } }, GOOD },
+        { { "rsa", NULL, NULL, { GOOD, GOOD } }, GOOD },
+        { { "nousage", NULL, NULL, { GOOD, GOOD } }, GOOD },
+        { { "anyusage", NULL, NULL, { GOOD, GOOD } }, GOOD },
+        { { "bothusages", NULL, NULL, { GOOD, GOOD } }, GOOD },
+        { { "client", NULL, NULL, { GOOD, GOOD } },
+            UNTRUSTED(FORBIDDEN_KEY_USAGE) },
+        { { "disguised", NULL, NULL, { GOOD, GOOD } },
+            UNTRUSTED(FORBIDDEN_KEY_USAGE) },
+        { { "criticalusage", NULL, NULL,
+              { UNTRUSTED(CRITICAL_EXTENSION),
+                  UNTRUSTED(CRITICAL_EXTENSION) } },
+            UNTRUSTED(CRITICAL_EXTENSION) },
+    };
+    size_t i;
+    int profile;
+
+    (void)state;
+    for (i = 0; i < DL_COUNT(cases); i++)
+        for (profile = SMALL; profile < PROFILES; profile++)
+            check_certificate(&cases[i].certificate, profile,
+                profile < SMALL_STRICT
+                    ? &cases[i].certificate.verdicts[profile]
+                    : &cases[i].strict);
+}
+
+/* Every byte of a certificate counts. */
+static void test_an_altered_certificate_is_refused(void **state)
+{
+    size_t at;
+
+    (void)state;
+    begin_with(SMALL_STRICT);
+    for (at = 0; at < t.chain[0].data_len; at += 3) {
+        dynalock_outcome rc;
+
+        (void)snprintf(where, sizeof where, "byte %u", (unsigned)at);
+        t.certificates[0][at] ^= 1;
+        rc = acquire();
+        t.certificates[0][at] ^= 1;
+        if (rc > DYNALOCK_TLS_NO_HANDSHAKE || rc < DYNALOCK_TLS_FAILED)
+            EXPECT("the outcome", rc, DYNALOCK_TLS_UNTRUSTED);
+        EXPECT("requests", t.w.requests, 0);
+    }
+    expect_unharmed();
+}
+
+/* ---- what it speaks ---- */
+
+static const uint16_t chacha[] = {
+    BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+};
+static const uint16_t cbc[] = { BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA,
+    BR_TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384,
+    BR_TLS_ECDHE_ECDSA_WITH_3DES_EDE_CBC_SHA };
+static const uint16_t static_keys[] = { BR_TLS_RSA_WITH_AES_128_GCM_SHA256,
+    BR_TLS_ECDH_ECDSA_WITH_AES_128_GCM_SHA256 };
+
+#define FATAL(number)                                                         \
+    {                                                                         \
+        DYNALOCK_TLS_FAILED, BR_ERR_RECV_FATAL_ALERT + (number)               \
+    }
+
+/* A server that ends at TLS 1.1 has none of our suites, and says so. */
+static void test_versions_and_suites(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned version_most;
+        const uint16_t *suites;
+        size_t suite_count;
+        verdict verdicts[2];
+    } cases[] = {
+        { "TLS 1.0", BR_TLS10, NULL, 0, { FATAL(40), FATAL(40) } },
+        { "TLS 1.1", BR_TLS11, NULL, 0, { FATAL(40), FATAL(40) } },
+        { "ChaCha20 alone", BR_TLS12, chacha, 1, { FATAL(40), GOOD } },
+        { "CBC alone", BR_TLS12, cbc, DL_COUNT(cbc),
+            { FATAL(40), FATAL(40) } },
+        { "static keys", BR_TLS12, static_keys, DL_COUNT(static_keys),
+            { FATAL(40), FATAL(40) } },
+    };
+    size_t i;
+    int profile;
+
+    (void)state;
+    for (i = 0; i < DL_COUNT(cases); i++) {
+        for (profile = SMALL; profile <= WIDE; profile++) {
+            const verdict *expected = &cases[i].verdicts[profile];
+
+            begin_with(profile);
+            (void)snprintf(where, sizeof where, "%s, %s", cases[i].name,
+                profile_names[profile]);
+            t.version_most = cases[i].version_most;
+            t.suites = cases[i].suites;
+            t.suite_count = cases[i].suite_count;
+            if (expected->outcome != DYNALOCK_OK)
+                expect_refused(expected->outcome, expected->tls_error);
+            expect_unharmed();
+        }
+    }
+}
+
+/* ---- what is no handshake ---- */
+
+typedef struct script_case {
+    const char *name;
+    const char *bytes;
+    size_t size;
+    verdict expected;
+} script_case;
+
+#define BYTES(literal) literal, sizeof(literal) - 1
+#define RANDOM "0123456789abcdefghijklmnopqrstuv"
+#define HELLO(version, suite, compression)                                    \
+    "\x16\x03\x03\0\x2a\x02\0\0\x26" version RANDOM "\0" suite compression
+#define ALERT(level, description) "\x15\x03\x03\0\x02" level description
+#define NO_HANDSHAKE(why)                                                     \
+    {                                                                         \
+        DYNALOCK_TLS_NO_HANDSHAKE, why                                        \
+    }
+#define MUTE                                                                  \
+    {                                                                         \
+        DYNALOCK_NO_ANSWER, 0                                                 \
+    }
+
+static const script_case script_cases[] = {
+    { "nothing", BYTES(""), MUTE },
+    { "SSH", BYTES("SSH-2.0-OpenSSH_9.2\r\n"),
+        NO_HANDSHAKE(BR_ERR_UNSUPPORTED_VERSION) },
+    { "HTTP", BYTES("HTTP/1.1 400 Bad Request\r\n\r\n"),
+        NO_HANDSHAKE(BR_ERR_UNSUPPORTED_VERSION) },
+    { "an answer in plain text",
+        BYTES("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
+        NO_HANDSHAKE(BR_ERR_UNSUPPORTED_VERSION) },
+    { "zeros", BYTES("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        NO_HANDSHAKE(BR_ERR_UNSUPPORTED_VERSION) },
+    { "SSL 2", BYTES("\x80\x2e\x04\0\x01\0\x02\0\0\0\0\0\0\0\0\0"),
+        NO_HANDSHAKE(BR_ERR_UNSUPPORTED_VERSION) },
+    { "a record of version 2", BYTES("\x16\x02\x03\0\x04\0\0\0\0"),
+        NO_HANDSHAKE(BR_ERR_UNSUPPORTED_VERSION) },
+    { "a record of no type", BYTES("\x63\x03\x03\0\x01x"),
+        FAILED(UNEXPECTED) },
+    { "a record of 65535 bytes", BYTES("\x16\x03\x03\xff\xff"),
+        FAILED(BAD_LENGTH) },
+    { "a handshake's record larger than the buffer",
+        BYTES("\x16\x03\x03\x20\0"), MUTE },
+    { "data at once", BYTES("\x17\x03\x03\0\x02{}"), FAILED(UNEXPECTED) },
+    { "a change of keys at once", BYTES("\x14\x03\x03\0\x01\x01"),
+        FAILED(UNEXPECTED) },
+
+    { "handshake_failure", BYTES(ALERT("\x02", "\x28")), FATAL(40) },
+    { "protocol_version", BYTES(ALERT("\x02", "\x46")),
+        NO_HANDSHAKE(BR_ERR_RECV_FATAL_ALERT + 70) },
+    { "internal_error", BYTES(ALERT("\x02", "\x50")), FATAL(80) },
+    { "unrecognized_name", BYTES(ALERT("\x02", "\x70")), FATAL(112) },
+    { "unrecognized_name as a warning", BYTES(ALERT("\x01", "\x70")), MUTE },
+    { "goodbye", BYTES(ALERT("\x01", "\0")), NO_HANDSHAKE(0) },
+    { "an alert of no level", BYTES(ALERT("\x03", "\x28")), FATAL(40) },
+    { "half an alert", BYTES("\x15\x03\x03\0\x01\x02"), MUTE },
+
+    { "hello of SSL 3", BYTES(HELLO("\x03\0", "\xc0\x2b", "\0")),
+        NO_HANDSHAKE(BR_ERR_UNSUPPORTED_VERSION) },
+    { "hello of TLS 1.1", BYTES(HELLO("\x03\x02", "\xc0\x2b", "\0")),
+        NO_HANDSHAKE(BR_ERR_UNSUPPORTED_VERSION) },
+    { "hello of TLS 1.3", BYTES(HELLO("\x03\x04", "\x13\x01", "\0")),
+        NO_HANDSHAKE(BR_ERR_UNSUPPORTED_VERSION) },
+    { "hello with a suite of TLS 1.3",
+        BYTES(HELLO("\x03\x03", "\x13\x01", "\0")), FAILED(BAD_CIPHER_SUITE) },
+    { "hello with a static key", BYTES(HELLO("\x03\x03", "\0\x9c", "\0")),
+        FAILED(BAD_CIPHER_SUITE) },
+    { "hello without encryption", BYTES(HELLO("\x03\x03", "\0\x3b", "\0")),
+        FAILED(BAD_CIPHER_SUITE) },
+    { "hello with compression", BYTES(HELLO("\x03\x03", "\xc0\x2b", "\x01")),
+        FAILED(BAD_COMPRESSION) },
+    { "hello, and keys are changed",
+        BYTES(HELLO("\x03\x03", "\xc0\x2b", "\0") "\x14\x03\x03\0\x01\x01"),
+        FAILED(UNEXPECTED) },
+    { "hello, and data",
+        BYTES(HELLO("\x03\x03", "\xc0\x2b", "\0") "\x17\x03\x03\0\x02{}"),
+        FAILED(UNEXPECTED) },
+    { "hello twice",
+        BYTES(HELLO("\x03\x03", "\xc0\x2b", "\0")
+                HELLO("\x03\x03", "\xc0\x2b", "\0")),
+        FAILED(UNEXPECTED) },
+    { "hello, and no certificate",
+        BYTES(HELLO("\x03\x03", "\xc0\x2b", "\0") //
+            "\x16\x03\x03\0\x07\x0b\0\0\x03\0\0\0"),
+        FAILED(UNEXPECTED) },
+    { "hello, and done",
+        BYTES(HELLO("\x03\x03", "\xc0\x2b", "\0") "\x16\x03\x03\0\x04\x0e\0\0"
+                                                  "\0"),
+        FAILED(UNEXPECTED) },
+};
+
+static void test_what_is_no_handshake(void **state)
+{
+    size_t i;
+    int profile;
+
+    (void)state;
+    for (i = 0; i < DL_COUNT(script_cases); i++) {
+        const script_case *at = &script_cases[i];
+
+        for (profile = SMALL; profile <= WIDE; profile++) {
+            begin_with(profile);
+            (void)snprintf(where, sizeof where, "%s, %s", at->name,
+                profile_names[profile]);
+            t.script = (const unsigned char *)at->bytes;
+            t.script_size = at->size;
+            expect_refused(at->expected.outcome, at->expected.tls_error);
+            expect_unharmed();
+        }
+    }
+}
+
+/* ---- handshakes and answers without end ---- */
+
+static void send_warning(tls_world *world)
+{
+    tls_send(world, BYTES(ALERT("\x01", "\x70")));
+}
+
+static void send_empty_record(tls_world *world)
+{
+    tls_send(world, BYTES("\x16\x03\x03\0\0"));
+}
+
+static void send_hello_request(tls_world *world)
+{
+    tls_send(world, BYTES("\x16\x03\x03\0\x04\0\0\0\0"));
+}
+
+/* A certificate of 16 MB, in records of 1000 bytes. */
+static void send_certificate(tls_world *world)
+{
+    static unsigned char record[1005] = "\x16\x03\x03\x03\xe8";
+
+    if (world->to_client == 0) {
+        tls_send(world, BYTES(HELLO("\x03\x03", "\xc0\x2b", "\0")));
+        tls_send(world,
+            BYTES("\x16\x03\x03\0\x0a\x0b\xff\xff\xff\xff\xff\xfc\xff\xff"
+                  "\xf9"));
+    }
+    tls_send(world, record, sizeof record);
+}
+
+static void test_endless_handshakes(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*refill)(tls_world *world);
+        verdict expected;
+    } cases[] = {
+        { "warnings", send_warning, MUTE },
+        { "empty records", send_empty_record, MUTE },
+        { "requests for a hello", send_hello_request, MUTE },
+        { "a certificate", send_certificate, MUTE },
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < DL_COUNT(cases); i++) {
+        begin_with(SMALL);
+        (void)snprintf(where, sizeof where, "%s", cases[i].name);
+        t.refill = cases[i].refill;
+        expect_refused(cases[i].expected.outcome, cases[i].expected.tls_error);
+        expect_unharmed();
+    }
+}
+
+/* Byte by byte: in time, or to the deadline and no longer. */
+static void test_slow_handshakes(void **state)
+{
+    static const struct {
+        uint32_t drip_ms;
+        dynalock_outcome outcome;
+    } cases[] = {
+        { 1, DYNALOCK_OK },
+        { 10, DYNALOCK_NO_ANSWER },
+        { 1500, DYNALOCK_NO_ANSWER },
+        { 60000, DYNALOCK_NO_ANSWER },
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < DL_COUNT(cases); i++) {
+        begin_with(SMALL);
+        (void)snprintf(where, sizeof where, "a byte each %u ms",
+            (unsigned)cases[i].drip_ms);
+        t.drip_ms = cases[i].drip_ms;
+        if (cases[i].outcome == DYNALOCK_OK)
+            EXPECT("the outcome", acquire(), DYNALOCK_OK);
+        else expect_refused(cases[i].outcome, 0);
+        (void)dynalock_client_close(&t.w.client, 0);
+    }
+}
+
+/* ---- cuts and damage on the way ---- */
+
+#define STRIDE 11 /* between two bytes that are cut or altered */
+
+/* What was sent may have been carried out: it is taken back, and only then is
+   the outcome sure. */
+static dynalock_outcome settle(dynalock_outcome rc)
+{
+    EXPECT("remaining_ms", dynalock_remaining_ms(&t.w.client, &t.lock), 0);
+    if (rc != DYNALOCK_UNKNOWN) return rc;
+    mend();
+    world_run(&t.w, 20000);
+    EXPECT("left on the table", t.w.item.exists && !t.w.item.released, 0);
+    return dynalock_result(&t.lock.operation);
+}
+
+/* Each handshake with an RSA key has the same length. */
+static void begin_with_rsa(void)
+{
+    begin_with(SMALL);
+    tls_load(&t, "rsa", "rsa");
+}
+
+/* How many bytes an acquire that nobody disturbs takes each way. */
+static tls_world measure(void)
+{
+    begin_with_rsa();
+    EXPECT("an acquire", acquire(), DYNALOCK_OK);
+    return t;
+}
+
+static size_t next_offset(size_t at, size_t border)
+{
+    size_t next = at + STRIDE;
+
+    if (at + 1 < border && next > border - 1) return border - 1;
+    if (at + 1 == border || at == border) return at + 1;
+    return next;
+}
+
+static void cut_acquire(size_t at, size_t shaken, int to_server)
+{
+    dynalock_outcome rc;
+
+    begin_with_rsa();
+    (void)snprintf(where, sizeof where, "cut after %u bytes %s", (unsigned)at,
+        to_server ? "to the server" : "to the client");
+    t.by_reset = at % 2 == 0;
+    if (to_server) t.cut_to_server = at;
+    else t.cut_to_client = at;
+    rc = acquire();
+    EXPECT("in the handshake", rc == DYNALOCK_TLS_NO_HANDSHAKE, at < shaken);
+    if (at < shaken) EXPECT("requests", t.w.requests, 0);
+    else EXPECT("the outcome", rc, DYNALOCK_UNKNOWN);
+    rc = settle(rc);
+    if (at >= shaken) EXPECT("the ending", rc, DYNALOCK_DISCONNECTED);
+    EXPECT("tls_error", t.w.client.detail.tls_error, 0);
+    expect_unharmed();
+}
+
+static void test_a_handshake_may_be_cut_anywhere(void **state)
+{
+    tls_world whole = measure();
+    size_t at, shaken = whole.shaken_to_client;
+
+    (void)state;
+    assert_true(shaken > 500 && shaken < whole.to_client);
+    for (at = 0; at < whole.to_client; at = next_offset(at, shaken))
+        cut_acquire(at, shaken, 0);
+    shaken = whole.shaken_to_server;
+    assert_true(shaken > 200 && shaken < whole.to_server);
+    for (at = 0; at < whole.to_server; at = next_offset(at, shaken))
+        cut_acquire(at, shaken, 1);
+}
+
+/* Whatever TLS makes of it, nothing is granted. */
+static void test_no_altered_byte_passes(void **state)
+{
+    tls_world whole = measure();
+    size_t at;
+
+    (void)state;
+    for (at = 0; at < whole.to_client; at += STRIDE) {
+        dynalock_outcome rc;
+        uint64_t began;
+
+        begin_with_rsa();
+        (void)snprintf(where, sizeof where, "byte %u altered", (unsigned)at);
+        t.flip_at = at;
+        began = t.w.now;
+        rc = acquire();
+        if (t.w.now - began > t.w.config.connect_ms) fail_msg("%s", where);
+        if (at < whole.shaken_to_client) EXPECT("requests", t.w.requests, 0);
+        else EXPECT("the outcome", rc, DYNALOCK_UNKNOWN);
+        rc = settle(rc);
+        if (rc != DYNALOCK_NO_ANSWER &&
+            (rc > DYNALOCK_TLS_NO_HANDSHAKE || rc < DYNALOCK_TLS_FAILED))
+            EXPECT("the outcome", rc, DYNALOCK_TLS_FAILED);
+        expect_unharmed();
+    }
+}
+
+/* ---- a connection that stood ---- */
+
+static void say(const char *answer)
+{
+    (void)snprintf(t.w.answer, sizeof t.w.answer, "%s", answer);
+    t.w.answer_size = strlen(answer);
+    t.w.answer_at = 0;
+}
+
+static const char *told; /* the answer in place of the table's */
+static int whole;        /* not: the server dies behind it */
+
+static void tell(tls_world *world)
+{
+    say(told);
+    world->w.peer_closed = 1;
+    world->no_goodbye = !whole;
+}
+
+/* Only a goodbye or the answer's own framing says that it is whole; the end of
+   the connection may be an attacker's. */
+static void test_a_truncated_answer_is_none(void **state)
+{
+    static const struct {
+        const char *answer;
+        dynalock_outcome goodbye, dead;
+    } cases[] = {
+        { "HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\n{}", DYNALOCK_OK,
+            DYNALOCK_OK },
+        { "HTTP/1.1 200 X\r\nContent-Length: 3\r\n\r\n{}",
+            DYNALOCK_DISCONNECTED, DYNALOCK_DISCONNECTED },
+        { "HTTP/1.1 200 X\r\n\r\n{}", DYNALOCK_OK, DYNALOCK_DISCONNECTED },
+        { "HTTP/1.0 200 X\r\n\r\n{}", DYNALOCK_OK, DYNALOCK_DISCONNECTED },
+        { "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+          "0\r\n\r\n",
+            DYNALOCK_OK, DYNALOCK_OK },
+        { "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+            DYNALOCK_DISCONNECTED, DYNALOCK_DISCONNECTED },
+        { "HTTP/1.1 200 X\r\n", DYNALOCK_DISCONNECTED, DYNALOCK_DISCONNECTED },
+        { "", DYNALOCK_DISCONNECTED, DYNALOCK_DISCONNECTED },
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < DL_COUNT(cases); i++) {
+        for (whole = 0; whole <= 1; whole++) {
+            dynalock_outcome expected =
+                whole ? cases[i].goodbye : cases[i].dead;
+
+            begin_with(SMALL);
+            told = cases[i].answer;
+            (void)snprintf(where, sizeof where, "%s, %s", told,
+                whole ? "and goodbye" : "and dead");
+            t.before_answer = tell;
+            if (expected == DYNALOCK_OK)
+                EXPECT("the outcome", acquire(), DYNALOCK_OK);
+            else EXPECT("the ending", settle(acquire()), expected);
+            if (expected == DYNALOCK_OK)
+                (void)dynalock_client_close(&t.w.client, 100);
+            else expect_unharmed();
+        }
+    }
+}
+
+static void ask_for_another_handshake(tls_world *world)
+{
+    assert_true(br_ssl_engine_renegotiate(&world->server.eng));
+}
+
+/* It is refused. This server ends the connection then; while it was idle
+   another one serves. */
+static void test_no_second_handshake(void **state)
+{
+    (void)state;
+    begin_with(SMALL);
+    t.before_answer = ask_for_another_handshake;
+    EXPECT("the ending", settle(acquire()), DYNALOCK_DISCONNECTED);
+    EXPECT("the next acquire", acquire(), DYNALOCK_OK);
+    ask_for_another_handshake(&t);
+    t.w.opens = 0;
+    EXPECT("the release", dynalock_release(&t.w.client, &t.lock), DYNALOCK_OK);
+    EXPECT("connections", t.w.opens, 1);
+    expect_unharmed();
+}
+
+/* What a read comes to, and an acquire, that is met by this on a connection
+   whose handshake was sound. */
+static void expect_on_connection(
+    void (*before_answer)(tls_world *world), verdict expected)
+{
+    static const dynalock_name name = { "k", NULL, NULL };
+    static dynalock_record record;
+
+    begin_with(SMALL);
+    t.before_answer = before_answer;
+    EXPECT("the outcome", dynalock_read(&t.w.client, &name, &record),
+        expected.outcome);
+    EXPECT("tls_error", t.w.client.detail.tls_error, expected.tls_error);
+    t.before_answer = before_answer;
+    EXPECT("the ending", settle(acquire()), expected.outcome);
+    expect_unharmed();
+}
+
+static const char *injected;
+static size_t injected_size;
+
+static void inject(tls_world *world)
+{
+    tls_send(world, injected, injected_size);
+}
+
+static void test_what_is_put_between_is_no_answer(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *bytes;
+        size_t size;
+        verdict expected;
+    } cases[] = {
+        { "an answer", BYTES("HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\n{}"),
+            NO_HANDSHAKE(BR_ERR_UNSUPPORTED_VERSION) },
+        { "an answer in a record", BYTES("\x17\x03\x03\0\x02{}"),
+            FAILED(BAD_LENGTH) },
+        { "an alert in plain text", BYTES(ALERT("\x02", "\x28")),
+            FAILED(BAD_LENGTH) },
+        { "a goodbye in plain text", BYTES(ALERT("\x01", "\0")),
+            FAILED(BAD_LENGTH) },
+        { "a hello in plain text", BYTES(HELLO("\x03\x03", "\xc0\x2b", "\0")),
+            FAILED(BAD_MAC) },
+        { "a record larger than the buffer", BYTES("\x17\x03\x03\x20\0"),
+            { DYNALOCK_TLS_RECORD, BR_ERR_TOO_LARGE } },
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < DL_COUNT(cases); i++) {
+        (void)snprintf(where, sizeof where, "%s", cases[i].name);
+        injected = cases[i].bytes;
+        injected_size = cases[i].size;
+        expect_on_connection(inject, cases[i].expected);
+    }
+}
+
+/* As servers do that know no max_fragment_length. The record under way has
+   its size already; the next ones are as long as they can be. */
+static void ignore_fragment_length(tls_world *world)
+{
+    world->server.eng.max_frag_len = 16384;
+    world->server.eng.log_max_frag_len = 14;
+    say("HTTP/1.1 200 X\r\nContent-Length: 6000\r\n\r\n{}");
+    memset(world->w.answer + world->w.answer_size, ' ', 5998);
+    world->w.answer_size += 5998;
+}
+
+static void test_records_larger_than_the_buffer(void **state)
+{
+    static const verdict too_large = { DYNALOCK_TLS_RECORD, BR_ERR_TOO_LARGE };
+
+    (void)state;
+    expect_on_connection(ignore_fragment_length, too_large);
+}
+
+/* A heartbeat that meets all this leaves what was granted. */
+static void test_a_held_lock_outlives_it(void **state)
+{
+    static const char *const answers[] = { "", "HTTP/1.1 200 X\r\n\r\n{}" };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < DL_COUNT(answers); i++) {
+        begin_with(SMALL);
+        EXPECT("acquire", acquire(), DYNALOCK_OK);
+        told = answers[i];
+        whole = 0;
+        t.before_answer = tell;
+        EXPECT("renew", dynalock_renew(&t.w.client, &t.lock),
+            DYNALOCK_DISCONNECTED);
+        mend();
+        t.w.peer_closed = 0;
+        assert_true(dynalock_remaining_ms(&t.w.client, &t.lock) > 9000);
+        EXPECT("renew", dynalock_renew(&t.w.client, &t.lock), DYNALOCK_OK);
+        EXPECT("release", dynalock_release(&t.w.client, &t.lock), DYNALOCK_OK);
+        expect_unharmed();
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup(test_##name, begin)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(certificates),
+        TEST(usages),
+        TEST(an_altered_certificate_is_refused),
+        TEST(versions_and_suites),
+        TEST(what_is_no_handshake),
+        TEST(endless_handshakes),
+        TEST(slow_handshakes),
+        TEST(a_handshake_may_be_cut_anywhere),
+        TEST(no_altered_byte_passes),
+        TEST(a_truncated_answer_is_none),
+        TEST(no_second_handshake),
+        TEST(what_is_put_between_is_no_answer),
+        TEST(records_larger_than_the_buffer),
+        TEST(a_held_lock_outlives_it),
+    };
+
+    return cmocka_run_group_tests(tests, tls_make_pki, NULL);
+}
