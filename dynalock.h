@@ -2856,6 +2856,8 @@ static void dl_http_length(dynalock_response *response, uint32_t length)
 
 static void dl_http_crc(dynalock_response *response, uint32_t crc)
 {
+    if ((response->seen & DL_SEEN_CRC) != 0 && response->promised_crc != crc)
+        dl_http_bad(response);
     response->promised_crc = crc;
     response->seen |= DL_SEEN_CRC;
 }
@@ -4632,7 +4634,8 @@ static dynalock_outcome dl_service_error(const dynalock_detail *detail)
 }
 
 /* Only an undamaged answer in the service's own form settles what became of
-   the request: a 5xx may hide a write, and a page of HTML is not from it. */
+   the request: a 5xx may hide a write, a page of HTML is not from it, and one
+   that says both yes and no says nothing. */
 static dynalock_outcome dl_classify(dynalock_client *client)
 {
     uint16_t status = client->response.status;
@@ -4644,7 +4647,7 @@ static dynalock_outcome dl_classify(dynalock_client *client)
     if (status >= 500) return DYNALOCK_SERVICE_FAILED;
     if (!understood || (status != 200 && status < 400))
         return DYNALOCK_BAD_ANSWER;
-    if (status != 200 && client->detail.type[0] == '\0')
+    if ((status == 200) == (client->detail.type[0] != '\0'))
         return DYNALOCK_BAD_ANSWER;
     client->exchange.fate = DL_FATE_ANSWERED;
     if (status == 200) return DYNALOCK_OK;
