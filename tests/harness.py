@@ -13,7 +13,7 @@ which is a URL unless said otherwise:
     DYNALOCK_TEST_HTTPS             the proxy under TLS 1.2 with an EC certificate, as all below
     DYNALOCK_TEST_HTTPS_RSA         with an RSA certificate
     DYNALOCK_TEST_HTTPS_WRONGNAME, _EXPIRED, _NOTYET, _SELFSIGNED    with that certificate
-    DYNALOCK_TEST_HTTPS_TLS13       with TLS 1.3 only
+    DYNALOCK_TEST_HTTPS_TLS10, _TLS11, _TLS13, _CBC    with that version only, or no AEAD
     DYNALOCK_TEST_WIRE              as HTTP, over a wire that the control port can cut
     DYNALOCK_TEST_WIRE_TLS          as HTTPS, over such a wire
     DYNALOCK_TEST_MUTE              accepts connections and says nothing

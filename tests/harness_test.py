@@ -3,6 +3,7 @@
 
 import datetime
 import email.utils
+import gzip
 import hashlib
 import http.client
 import json
@@ -19,6 +20,7 @@ import unittest
 import unittest.mock
 import urllib.parse
 import uuid
+import warnings
 import zlib
 
 from botocore.auth import SigV4Auth
@@ -532,6 +534,56 @@ class FaultTests(ProxyCase):
     def test_trickle_makes_records_of_one_byte(self):
         self.assertEqual(self.meet("trickle", "https").socket.recv(1000), b"H")
 
+    def test_contradiction(self):
+        answer = self.meet("contradiction").answer()
+        self.assert_error(answer, "ConditionalCheckFailedException", 200)
+        self.assert_increments(1)
+
+    def test_gzip(self):
+        answer = self.meet("gzip").answer()
+        self.assertEqual(answer.getheader("Content-Encoding"), "gzip")
+        self.assertEqual(int(answer.getheader("x-amz-crc32")), zlib.crc32(answer.content))
+        answer.content = gzip.decompress(answer.content)
+        self.assertEqual(json.loads(answer.content), {"Attributes": {"n": {"N": "1"}}})
+
+    def test_two_lengths(self):
+        head, _, body = self.meet("two-lengths").socket.recv(65536).partition(b"\r\n\r\n")
+        lengths = re.findall(rb"(?i)^content-length: *([0-9]+)\r?$", head, re.M)
+        self.assertEqual(lengths, [b"%d" % len(body), b"%d" % (len(body) + 1)])
+
+    def test_surplus(self):
+        data, client = b"", self.meet("surplus")
+        while not data.endswith(b"\r\n\r\n{}"):
+            data += client.socket.recv(65536)
+        self.assertEqual(data.count(b"HTTP/1.1 200 "), 2)
+        self.assert_increments(1)
+
+    def test_endless_head(self):
+        data = self.read_some(self.meet("endless-head"), 100_000)
+        self.assertNotIn(b"\r\n\r\n", data)
+        self.assert_increments(1)
+
+    def test_endless_body(self):
+        for number, listener in enumerate(["http", "https"], 1):
+            data = self.read_some(self.meet("endless-body", listener), 100_000)
+            body = data.partition(b"\r\n\r\n")[2]
+            self.assertFalse(body.strip(b"\r\n 40"), body[:100])
+            self.assert_increments(number)
+
+    def read_some(self, client, size):
+        data = b""
+        while len(data) < size:
+            data += client.socket.recv(65536)
+        return data
+
+    def test_renegotiate(self):
+        self.servers.control("fault renegotiate")
+        client = self.client("https", tls_client(ssl.TLSVersion.TLSv1_2))
+        before = client.socket.get_channel_binding("tls-unique")
+        for number in (1, 2):  # it is over when the server reads again
+            self.assert_counts(client.ask("UpdateItem", increment(self.key)), number)
+        self.assertNotEqual(client.socket.get_channel_binding("tls-unique"), before)
+
     def test_no_item(self):
         client = self.client()
         client.ask("UpdateItem", increment(self.key))
@@ -725,10 +777,26 @@ class TlsTests(ProxyCase):
         for listener, version in [
             ("https", ssl.TLSVersion.TLSv1_3),
             ("https-tls13", ssl.TLSVersion.TLSv1_2),
+            ("https-tls10", ssl.TLSVersion.TLSv1_2),
+            ("https-tls11", ssl.TLSVersion.TLSv1_2),
         ]:
             with self.assertRaises(ssl.SSLError):
                 self.client(listener, tls_client(version))
         self.assertEqual(self.servers.stats()["handshakes"], 0)
+
+    def test_old_versions_and_suites(self):
+        for listener, version, name in [
+            ("https-tls10", ssl.TLSVersion.TLSv1, "TLSv1"),
+            ("https-tls11", ssl.TLSVersion.TLSv1_1, "TLSv1.1"),
+            ("https-cbc", ssl.TLSVersion.TLSv1_2, "TLSv1.2"),
+        ]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                context = tls_client(version)
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            tls = self.client(listener, context).socket
+            self.assertEqual(tls.version(), name)
+            self.assertNotRegex(tls.cipher()[0], "GCM|CCM|POLY1305")
 
     def test_mute(self):
         port = urllib.parse.urlsplit(self.servers.url["mute"]).port
@@ -847,7 +915,8 @@ class HarnessTests(unittest.TestCase):
         _, output, _ = self.run_to_end("--server", "none", "--", "env")
         names = {line.partition("=")[0] for line in output.splitlines()}
         listeners = "HTTP HTTPS HTTPS_RSA HTTPS_WRONGNAME HTTPS_EXPIRED HTTPS_NOTYET "
-        listeners += "HTTPS_SELFSIGNED HTTPS_TLS13 WIRE WIRE_TLS MUTE REFUSED CONTROL SERVER PKI CA"
+        listeners += "HTTPS_SELFSIGNED HTTPS_TLS10 HTTPS_TLS11 HTTPS_TLS13 HTTPS_CBC "
+        listeners += "WIRE WIRE_TLS MUTE REFUSED CONTROL SERVER PKI CA"
         expected = {f"DYNALOCK_TEST_{name}" for name in listeners.split()}
         self.assertEqual({name for name in names if name.startswith("DYNALOCK_TEST_")}, expected)
 

@@ -29,9 +29,11 @@ of what it carries: it can be cut after any byte, those of a TLS handshake too.
 """
 
 import argparse
+import ctypes
 import datetime
 import email.utils
 import functools
+import gzip
 import hashlib
 import hmac
 import http.client
@@ -47,6 +49,7 @@ import sys
 import threading
 import time
 import typing
+import warnings
 import zlib
 
 from botocore.auth import SigV4Auth
@@ -552,6 +555,14 @@ class Connection:
         self.proxy.stats.add("bytes_out", len(data))
         self._socket.sendall(data)
 
+    def renegotiate(self):
+        """Which ssl does not offer: the pointer to OpenSSL's object is the second field of its
+        own. The handshake begins with the next byte that is sent."""
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return
+        field = id(self._socket._sslobj) + object.__basicsize__ + ctypes.sizeof(ctypes.c_void_p)
+        ctypes.CDLL("libssl.so.3").SSL_renegotiate(ctypes.c_void_p.from_address(field))
+
     def discard_until_closed(self):
         while self._receive():
             self._received = b""
@@ -959,6 +970,71 @@ def trickle(connection, request):
     send_in_pieces(connection, connection.forward(request).bytes(), 1)
 
 
+# The answer is a lie, or none is meant.
+
+
+@fault("contradiction")
+def contradiction(connection, request):
+    """Forwarded; the status is 200, the body a failed condition."""
+    answer = connection.forward(request)
+    error = DYNAMODB + "ConditionalCheckFailedException"
+    answer.set_body(json.dumps({"__type": error, "message": "no"}).encode())
+    answer.status, answer.reason = 200, "OK"
+    connection.send_answer(answer)
+
+
+@fault("gzip")
+def gzipped(connection, request):
+    """Forwarded; the body is compressed, which nobody has asked for."""
+    answer = connection.forward(request)
+    answer.set_body(gzip.compress(answer.body))
+    answer.set("Content-Encoding", "gzip")
+    connection.send_answer(answer)
+
+
+@fault("two-lengths")
+def two_lengths(connection, request):
+    """Forwarded; a second Content-Length says another size."""
+    answer = connection.forward(request)
+    answer.headers.append(("Content-Length", str(len(answer.body) + 1)))
+    connection.send_answer(answer)
+
+
+@fault("surplus")
+def surplus(connection, request):
+    """Forwarded; a second answer follows at once, which nobody has asked for."""
+    answer = connection.forward(request)
+    connection.send(answer.bytes() + Answer(200, "OK", [("Content-Length", 2)], b"{}").bytes())
+
+
+@fault("endless-head")
+def endless_head(connection, request):
+    """Forwarded; the headers never end."""
+    answer = connection.forward(request)
+    connection.send(answer.head()[:-2])
+    while True:
+        connection.send(b"X-Padding: " + bytes(1000).replace(b"\0", b"x") + b"\r\n")
+
+
+@fault("endless-body")
+def endless_body(connection, request):
+    """Forwarded; white space in chunks goes before the body, which never comes."""
+    answer = connection.forward(request)
+    answer.remove("Content-Length")
+    answer.set("Transfer-Encoding", "chunked")
+    connection.send(answer.head())
+    while True:
+        connection.send(b"400\r\n" + b" " * 1024 + b"\r\n")
+
+
+@fault("renegotiate")
+def renegotiate(connection, request):
+    """Forwarded; over TLS another handshake is asked for before the answer."""
+    answer = connection.forward(request)
+    connection.renegotiate()
+    connection.send_answer(answer)
+
+
 # ---- listeners -----------------------------------------------------------------------------------
 
 
@@ -1028,11 +1104,16 @@ def carry_once(proxy, way, source, target):
     return not cut
 
 
-def tls_server(pki, certificate, version=ssl.TLSVersion.TLSv1_2):
+MODERN = "ECDHE+AESGCM:ECDHE+CHACHA20"
+ANCIENT = "ALL:@SECLEVEL=0"  # without which OpenSSL speaks neither TLS 1.0 nor 1.1
+warnings.filterwarnings("ignore", "ssl.TLSVersion.TLSv1", DeprecationWarning)  # they are meant
+
+
+def tls_server(pki, certificate, version=ssl.TLSVersion.TLSv1_2, ciphers=MODERN):
     """Resumes sessions by ID, which small clients can do, and never by ticket."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = context.maximum_version = version
-    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.set_ciphers(ciphers)
     context.options |= ssl.OP_NO_TICKET
     context.load_cert_chain(f"{pki}/{certificate}-chain.pem", f"{pki}/{certificate}.key")
     return functools.partial(serve_tls, context)
@@ -1048,7 +1129,10 @@ def all_listeners(pki):
         "https-expired": tls_server(pki, "expired"),
         "https-notyet": tls_server(pki, "notyet"),
         "https-selfsigned": tls_server(pki, "selfsigned"),
+        "https-tls10": tls_server(pki, "ec", ssl.TLSVersion.TLSv1, ANCIENT),
+        "https-tls11": tls_server(pki, "ec", ssl.TLSVersion.TLSv1_1, ANCIENT),
         "https-tls13": tls_server(pki, "ec", ssl.TLSVersion.TLSv1_3),
+        "https-cbc": tls_server(pki, "ec", ciphers="ECDHE+AES:!AESGCM:!AESCCM"),
         "mute": serve_nothing,
         "wire": wire("http"),
         "wire-tls": wire("https"),

@@ -1701,6 +1701,9 @@ static void every_bad_connection_has_its_own_outcome(void **state)
         { "HTTPS_EXPIRED", DYNALOCK_TLS_DATE },
         { "HTTPS_NOTYET", DYNALOCK_TLS_DATE },
         { "HTTPS_SELFSIGNED", DYNALOCK_TLS_UNTRUSTED },
+        { "HTTPS_TLS10", DYNALOCK_TLS_FAILED }, /* has none of our suites */
+        { "HTTPS_TLS11", DYNALOCK_TLS_FAILED },
+        { "HTTPS_CBC", DYNALOCK_TLS_FAILED },
         { "HTTPS_TLS13", DYNALOCK_TLS_NO_HANDSHAKE },
         { "DIRECT", DYNALOCK_TLS_NO_HANDSHAKE }, /* speaks plain HTTP */
         { "REFUSED", DYNALOCK_UNREACHABLE },
@@ -1775,6 +1778,26 @@ static void a_clock_years_off_is_a_matter_of_certificates(void **state)
     assert_outcome(dynalock_acquire(&a.client, lock, 0), DYNALOCK_TLS_DATE);
     a.clock_off_ms = 0;
     assert_ok(dynalock_acquire(&a.client, lock, 0));
+}
+
+/* OpenSSL takes the refusal for the end, once it has answered; the next call
+   finds out before it sends. */
+static void a_second_handshake_is_refused(void **state)
+{
+    dynalock_lock *lock = lock_named(__func__);
+
+    (void)state;
+    prepare(&a, "a", harness("HTTPS"));
+    start(&a);
+    proxy("fault renegotiate x2");
+    assert_ok(dynalock_acquire(&a.client, lock, 0));
+    wait_for_end(&a);
+    assert_ok(dynalock_renew(&a.client, lock));
+    wait_for_end(&a);
+    assert_ok(dynalock_release(&a.client, lock));
+    assert_int_equal(counter("faults"), 2);
+    assert_int_equal(counter("handshakes"), 3);
+    assert_int_equal(counter("requests"), 3);
 }
 
 static void plain_text_to_a_tls_port_fails_in_time(void **state)
@@ -2418,6 +2441,7 @@ int main(int argc, char **argv)
         PROMISE(every_bad_connection_has_its_own_outcome),
         PROMISE(a_certificate_of_another_authority_is_untrusted),
         PROMISE(a_clock_years_off_is_a_matter_of_certificates),
+        PROMISE(a_second_handshake_is_refused),
         PROMISE(plain_text_to_a_tls_port_fails_in_time),
         PROMISE(nobody_listening_is_unreachable),
         PROMISE(a_mute_server_is_no_answer),

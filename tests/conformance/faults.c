@@ -95,6 +95,12 @@ static const fault_case fault_cases[] = {
 
     { "bad-crc", DONE, DYNALOCK_BAD_ANSWER, PLAIN | TLS },
     { "garbage", DONE, DYNALOCK_BAD_ANSWER, PLAIN | TLS },
+    { "contradiction", DONE, DYNALOCK_BAD_ANSWER, PLAIN },
+    { "gzip", DONE, DYNALOCK_BAD_ANSWER, PLAIN },
+    { "two-lengths", DONE, DYNALOCK_BAD_ANSWER, PLAIN },
+    { "endless-head", DONE, DYNALOCK_BAD_ANSWER, TLS },
+    { "endless-body", DONE, DYNALOCK_NO_ANSWER, TLS },
+    { "surplus", FINE, DYNALOCK_OK, PLAIN | TLS },
     { "no-item", FINE, DYNALOCK_OK, PLAIN },
     { "chunked", FINE, DYNALOCK_OK, PLAIN | TLS },
     { "close-delimited", FINE, DYNALOCK_OK, PLAIN | TLS },
