@@ -172,6 +172,28 @@ polls take it back, however long that takes (acquiring it again waits for
 that). A heartbeat that fails leaves what was granted before: see
 dynalock_remaining_ms(), or set an alarm. After a loss nothing is written.
 
+WHOM IT BELIEVES
+
+A server whose certificate comes from a trust anchor, directly or by way of
+authorities that may sign, is valid now by this device's clock, and names the
+host: a DNS name in its subjectAltName, in any case, where "*" stands for the
+whole of the left-most label and for no more; its common name only if it has no
+such names. RSA keys of less than 2048 bits, SHA-1, and what the profile has not
+end in TLS_UNTRUSTED, or TLS_FAILED where only the handshake finds out. There is
+one version and no way down from it, and no second handshake. A connection that
+ends without TLS' goodbye has answered only if the answer's own length is whole.
+
+An answer that leaves no doubt. Anything else ends in BAD_ANSWER, as if it were
+lost: lengths or checksums that disagree, a length and chunks, an encoding, over
+16 KB of headers, status and body at odds, redirects, JSON that is malformed,
+deeper than 95 levels, or says twice what is read. An item that cannot be
+understood is FOREIGN, or NOT_A_LOCK; its key is not looked at. No answer lowers
+a fence: a grant exceeds every one that was seen.
+
+Who lies soundly is believed: that a write was carried out, or was not, only
+the service knows. It can also list pages for ever: `each` and dynalock_cancel
+end that.
+
 AFTER A REBOOT
 
 Whoever was holding is a stranger to the new life, and waits a lease for

@@ -59,6 +59,12 @@ basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
+[server]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign
+extendedKeyUsage = serverAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 [last]
 basicConstraints = critical, CA:TRUE, pathlen:0
 keyUsage = critical, keyCertSign
@@ -167,9 +173,9 @@ extendedKeyUsage = clientAuth, emailProtection, serverAuth"
     new_odd anyusage ec /CN=x "$(named "$here")
 extendedKeyUsage = codeSigning, anyExtendedKeyUsage"
     new_odd nousage ec /CN=x "$(named "$here")"
-    # the bytes of "extendedKeyUsage = serverAuth" where a subject may put them, and clientAuth
+    # the bytes of "extendedKeyUsage = serverAuth" in another extension, and clientAuth
     new_odd disguised ec /CN=x "$(named "$here")
-nsComment = ASN1:FORMAT:HEX,OCT:30130603551d25040c300a06082b06010505070301
+1.2.3.4 = DER:30130603551d25040c300a06082b06010505070301
 extendedKeyUsage = clientAuth"
     new_odd criticalusage ec /CN=x "$(named "$here")
 extendedKeyUsage = critical, serverAuth"
@@ -181,6 +187,7 @@ subjectAltName = $here"
 
     new_middle middle ec -extensions middle
     new_middle weak 1024 -extensions middle
+    new_middle server ec -extensions server
     new_middle last ec -extensions last -cert middle.pem -keyfile middle.key
     new_middle beyond ec -extensions middle -cert last.pem -keyfile last.key
     new_odd chained ec /CN=x "$(named "$here")" -cert middle.pem -keyfile middle.key
@@ -189,6 +196,9 @@ subjectAltName = $here"
     cp chained.pem missing-chain.pem
     cp chained.key reordered.key
     cat chained.pem ca.pem middle.pem >reordered-chain.pem
+    new_odd underserver ec /CN=x "$(named "$here")
+extendedKeyUsage = clientAuth" -cert server.pem -keyfile server.key
+    cat underserver.pem server.pem >underserver-chain.pem
     new_odd underweak ec /CN=x "$(named "$here")" -cert weak.pem -keyfile weak.key
     cat underweak.pem weak.pem >underweak-chain.pem
     new_odd underlast ec /CN=x "$(named "$here")" -cert last.pem -keyfile last.key

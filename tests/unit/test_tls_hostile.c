@@ -230,6 +230,8 @@ static void test_usages(void **state)
             UNTRUSTED(FORBIDDEN_KEY_USAGE) },
         { { "disguised", NULL, NULL, { GOOD, GOOD } },
             UNTRUSTED(FORBIDDEN_KEY_USAGE) },
+        { { "underserver", NULL, NULL, { GOOD, GOOD } },
+            UNTRUSTED(FORBIDDEN_KEY_USAGE) },
         { { "criticalusage", NULL, NULL,
               { UNTRUSTED(CRITICAL_EXTENSION),
                   UNTRUSTED(CRITICAL_EXTENSION) } },
