@@ -555,6 +555,9 @@ static const answer_case bodies[] = {
     /* it says both yes and no */
     { OK ERROR_BODY("ConditionalCheckFailedException"), 1, BAD },
     { OK ERROR_BODY("ResourceNotFoundException"), 1, BAD },
+    { "HTTP/1.1 202 X\r\n" ERROR_BODY("ConditionalCheckFailedException"), 1,
+        BAD },
+    { "HTTP/1.1 302 X\r\n" ERROR_BODY("AccessDeniedException"), 1, BAD },
 };
 
 #define FRAMES(test, answers)                                                 \
@@ -877,6 +880,13 @@ static void test_an_answer_to_nobodys_request(void **state)
 
     (void)state;
     meet(&calls[0], &along);
+    begin();
+    forgery = along.text;
+    w.forgeries = 1;
+    be_held();
+    EXPECT("connections", w.opens, 1);
+    EXPECT("the outcome", call_renew(), DYNALOCK_OK);
+    EXPECT("connections", w.opens, 2); /* that one is trusted no more */
     case_name = "an early answer";
     begin();
     be_held();
