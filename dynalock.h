@@ -3368,7 +3368,7 @@ static int dl_usage_enter(dynalock_usage *usage)
     static const uint8_t ways[] = { DL_DER_SEQUENCE, DL_DER_SEQUENCE, 0xa3,
         DL_DER_SEQUENCE, 0, DL_DER_OCTETS, DL_DER_SEQUENCE, 0 };
 
-    if (usage->tag == ways[usage->level]) usage->level++;
+    if (usage->tag != 0 && usage->tag == ways[usage->level]) usage->level++;
     else if (usage->level < 4 || usage->tag != DL_DER_SEQUENCE) return 0;
     else usage->level = 4;
     return 1;
@@ -3510,8 +3510,7 @@ static const struct {
     { BR_ERR_X509_TIME_UNKNOWN, DYNALOCK_CLOCK_UNSET },
     { BR_ERR_X509_BAD_SERVER_NAME, DYNALOCK_TLS_NAME },
     { BR_ERR_TOO_LARGE, DYNALOCK_TLS_RECORD },
-    { BR_ERR_BAD_MAC,
-        DYNALOCK_BAD_ANSWER }, /* damaged on the way: it passes */
+    { BR_ERR_BAD_MAC, DYNALOCK_BAD_ANSWER }, /* damaged: it passes */
     { BR_ERR_NO_RANDOM, DYNALOCK_NO_ENTROPY },
     { BR_ERR_UNSUPPORTED_VERSION, DYNALOCK_TLS_NO_HANDSHAKE },
     { BR_ERR_BAD_VERSION, DYNALOCK_TLS_NO_HANDSHAKE },

@@ -249,6 +249,35 @@ static void test_usages(void **state)
                     : &cases[i].strict);
 }
 
+/* Whatever bytes a certificate has (nobody has checked its signature yet), who
+   reads its usages stays within its table. */
+static void test_no_certificate_leads_its_reader_astray(void **state)
+{
+    static const char *const names[] = { "ec", "anyusage", "bothusages" };
+    static const unsigned char values[] = { 0x00, 0x01, 0x06, 0x30, 0x7f, 0x80,
+        0x84, 0xa3, 0xff };
+    dynalock_usage usage;
+    size_t i, k, at, fed;
+
+    (void)state;
+    for (i = 0; i < DL_COUNT(names); i++) {
+        tls_load(&t, names[i], names[i]);
+        for (at = 0; at < t.chain[0].data_len; at++) {
+            unsigned char was = t.certificates[0][at];
+
+            for (k = 0; k < DL_COUNT(values); k++) {
+                t.certificates[0][at] = values[k];
+                memset(&usage, 0, sizeof usage);
+                for (fed = 0; fed < t.chain[0].data_len; fed++) {
+                    dl_usage_byte(&usage, t.certificates[0][fed]);
+                    assert_in_range(usage.level, 0, 7);
+                }
+            }
+            t.certificates[0][at] = was;
+        }
+    }
+}
+
 /* Every byte of a certificate counts. */
 static void test_an_altered_certificate_is_refused(void **state)
 {
@@ -815,6 +844,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(certificates),
         TEST(usages),
+        TEST(no_certificate_leads_its_reader_astray),
         TEST(an_altered_certificate_is_refused),
         TEST(versions_and_suites),
         TEST(what_is_no_handshake),
