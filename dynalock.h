@@ -1924,7 +1924,8 @@ typedef struct dynalock_anchors {
 } dynalock_anchors;
 
 /* Adds every certificate of a PEM file, but for those whose kind of key BearSSL
-   does not know. NO_FILE, BAD_FILE (none, or a broken one, in it), BAD_BUFFER (raise DYNALOCK_ANCHORS or _ANCHOR_BYTES). */
+   does not know. NO_FILE, BAD_FILE (none, or a broken one, in it), BAD_BUFFER
+   (raise DYNALOCK_ANCHORS or _ANCHOR_BYTES). */
 DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
     dynalock_anchors *anchors, const char *path) DYNALOCK_CHECKED;
 
@@ -12904,8 +12905,8 @@ static void dl_anchor_der(void *context, const void *data, size_t size)
     dl_anchor_reader *reader = (dl_anchor_reader *)context;
 
     /* behind an error the decoder must not be driven on */
-    if (reader->inside && br_x509_decoder_last_error(&reader->x509) ==
-                              BR_ERR_X509_TRUNCATED)
+    if (reader->inside &&
+        br_x509_decoder_last_error(&reader->x509) == BR_ERR_X509_TRUNCATED)
         br_x509_decoder_push(&reader->x509, data, size);
 }
 

@@ -116,7 +116,7 @@ static void test_answers_are_split(void **state)
             split_all(&one, cases[i].answer), cases[i].expected);
 }
 
-#define SIXTY "123456789 123456789 123456789 123456789 123456789 123456789 "
+#define FIFTY "123456789 123456789 123456789 123456789 123456789 "
 
 static void test_what_is_no_answer_is_bad(void **state)
 {
@@ -133,8 +133,8 @@ static void test_what_is_no_answer_is_bad(void **state)
         "{\"Items\":[{\"key\":{\"S\":\"a\"},\"key\":{\"S\":\"b\"}}]}",
         "{\"Items\":[{\"key\":{\"S\":\"\xff\"}}]}",
         /* no room is left to tell names by */
-        "{\"message\":\"" SIXTY SIXTY SIXTY SIXTY "\",\"Message\":\"" SIXTY
-        "\",\"Items\":[{}]}" };
+        "{\"__type\":\"" FIFTY FIFTY "\",\"message\":\"" FIFTY FIFTY
+        "\",\"Message\":\"" FIFTY FIFTY "\",\"Items\":[{}]}" };
     static split one;
     size_t i;
 
