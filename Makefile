@@ -25,6 +25,8 @@ UNIT_PLAIN = $(UNIT:%=build/unit/%)
 THREADS = build/tsan/threads
 UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 SOURCES = build/sources/sources
+# Compilers turn arithmetic into branches, each in its own way.
+SECRETS = $(patsubst %,build/secrets/%,gcc-O2 gcc-Os clang-O2 clang-Os)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
@@ -57,6 +59,7 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    $(EXAMPLES:%='test -x %') $(MANUALS:%='test -x %') \
 	    '$(threads)' \
 	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
+	    $(SECRETS:%='valgrind -q %') \
 	    --counts tests/options.py tests/honesty.py \
 	    --alone tests/harness_test.py tests/examples_test.py \
 	    tests/cli_test.py \
@@ -75,7 +78,7 @@ SLOW_PROGRAMS = build/conformance/faults build/conformance/cuts
 
 programs: build/simulate build/model_pipe $(UNIT_PLAIN) $(UNIT_SANITIZED) \
     $(CONFORMANCE) $(CONTENDER) $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS) \
-    $(SOURCES) build/dynalock
+    $(SOURCES) $(SECRETS) build/dynalock
 
 RUNS = 300
 SEED = 1
@@ -211,6 +214,10 @@ build/sanitized/%: tests/unit/%.c $(HEADERS)
 
 build/sources/%: tests/sources/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) $(SANITIZE),$(test_libraries))
+
+build/secrets/%: tests/memory/secrets.c $(HEADERS)
+	$(call compile,$(subst -, -,$*) $(filter-out -O%,$(CFLAGS)) -gdwarf-4,\
+	    $(test_libraries))
 
 build/conformance/%: tests/conformance/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS),$(test_libraries))

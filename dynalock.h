@@ -2121,15 +2121,20 @@ static DL_APART void dl_store32(uint8_t *at, uint32_t value)
     at[3] = (uint8_t)value;
 }
 
+/* Computed, not looked up: a session token is in what is written so. */
+static char dl_hex(unsigned value)
+{
+    return (char)('0' + value + (value + 6) / 16 * ('a' - '0' - 10));
+}
+
 static void dl_put_hex(dl_sink *sink, const uint8_t *data, size_t size)
 {
-    static const char digits[] = "0123456789abcdef";
     char pair[2];
     size_t i;
 
     for (i = 0; i < size; i++) {
-        pair[0] = digits[data[i] >> 4];
-        pair[1] = digits[data[i] & 15];
+        pair[0] = dl_hex(data[i] >> 4);
+        pair[1] = dl_hex(data[i] & 15);
         dl_put(sink, pair, 2);
     }
 }
