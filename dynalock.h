@@ -458,8 +458,9 @@ typedef enum dynalock_outcome {
     DYNALOCK_BUSY = -30,           /* held by client.detail.holder: acquire
                                       without waiting                        */
     DYNALOCK_TIMEOUT = -31,        /* still busy at the deadline: acquire    */
-    DYNALOCK_LOST_EXPIRED = -32,   /* the lease ran out: renew, release, and
-                                      the result of a lock that was held     */
+    DYNALOCK_LOST_EXPIRED = -32,   /* the lease ran out: renew, release,
+                                      acquire, and the result of a lock that
+                                      was held                               */
     DYNALOCK_LOST_STOLEN = -33,    /* another owner has it: as above         */
     DYNALOCK_LOST_VANISHED = -34,  /* somebody deleted the item: as above    */
     DYNALOCK_LOST_RELEASED = -35,  /* somebody released it: as above         */
@@ -1050,6 +1051,7 @@ Ends every call under way, releases what is held, closes the connection, wipes
 the keys: within wait_ms. DYNALOCK_OK: all that was held was given back; a lock
 whose lease was over is lost, and stays on the table as it is.
 DYNALOCK_UNKNOWN: some release is unanswered; that lease runs out by itself.
+Otherwise the outcome of one that was not given back.
 */
 DYNALOCK_API dynalock_outcome dynalock_client_close(
     dynalock_client *client, uint32_t wait_ms);
@@ -1081,7 +1083,7 @@ has watched of a dead holder's lease counts for the next one. With 0 it takes
 connect_ms + request_ms at most, and as long again if an earlier write of this
 lock must be taken back first. BAD_ARGUMENT (also: no wait hook), BAD_KEY,
 BAD_LEASE, HELD, SAME_KEY, IN_USE, NO_ENTROPY, NOT_A_LOCK, UNKNOWN, CANCELLED,
-any.
+LOST_EXPIRED (granted, but the device stood still for the lease), any.
 */
 DYNALOCK_API dynalock_outcome dynalock_acquire(dynalock_client *client,
     dynalock_lock *lock, uint32_t wait_ms) DYNALOCK_CHECKED;
@@ -4575,6 +4577,23 @@ static void dl_exchange_send_first(dynalock_client *client)
     dl_exchange_allow(client, client->config.request_ms, 1);
 }
 
+/* A step, as those below. */
+static int dl_exchange_open(dynalock_client *client)
+{
+    int32_t rc = client->stream->open(client);
+
+    if (rc == DYNALOCK_AGAIN) return 0;
+    if (rc == 0) {
+        DL_LOG(client, DYNALOCK_LOG_CONNECTED, client->host);
+        dl_exchange_send_first(client);
+        return 1;
+    }
+    client->exchange.state = DL_EXCHANGE_CLOSED; /* open has cleaned up */
+    dl_exchange_end(client, (dynalock_outcome)rc);
+    return 1;
+}
+
+/* Opens at once: whoever gave up before would close what nobody has opened. */
 static void dl_exchange_start(
     dynalock_client *client, dynalock_operation *operation)
 {
@@ -4594,6 +4613,7 @@ static void dl_exchange_start(
     }
     exchange->state = DL_EXCHANGE_OPEN;
     dl_exchange_allow(client, client->config.connect_ms, 0);
+    (void)dl_exchange_open(client);
 }
 
 /* ---- the answer ---- */
@@ -4729,21 +4749,6 @@ static int dl_exchange_answered(dynalock_client *client)
 /* ---- its steps ---- */
 
 /* Each step returns whether there may be more to do at once. */
-
-static int dl_exchange_open(dynalock_client *client)
-{
-    int32_t rc = client->stream->open(client);
-
-    if (rc == DYNALOCK_AGAIN) return 0;
-    if (rc == 0) {
-        DL_LOG(client, DYNALOCK_LOG_CONNECTED, client->host);
-        dl_exchange_send_first(client);
-        return 1;
-    }
-    client->exchange.state = DL_EXCHANGE_CLOSED; /* open has cleaned up */
-    dl_exchange_end(client, (dynalock_outcome)rc);
-    return 1;
-}
 
 static void dl_exchange_receive_first(dynalock_client *client)
 {
@@ -10699,11 +10704,12 @@ static void dl_ask_begin(dynalock_client *client, dynalock_provider *provider,
 }
 
 /* And back. */
-static void dl_ask_end(dynalock_client *client, dynalock_provider *provider)
+static void dl_ask_end(
+    dynalock_client *client, dynalock_provider *provider, int is_open)
 {
     if (provider->state == DL_ASK_IDLE) return;
     provider->state = DL_ASK_IDLE;
-    provider->stream->close(client);
+    if (is_open) provider->stream->close(client);
     dl_provider_swap(client, provider);
     client->config.secure_transport = provider->secure;
     client->port = provider->port;
@@ -10906,7 +10912,8 @@ static dynalock_outcome dl_ask(dynalock_client *client,
         rc = dl_ask_step(client, provider, question);
     } while (rc > 0 && state != DL_ASK_RECEIVE);
     if (rc == 0) return DYNALOCK_AGAIN;
-    dl_ask_end(client, provider);
+    /* an open that failed has cleaned up */
+    dl_ask_end(client, provider, rc > 0 || state != DL_ASK_OPEN);
     client->detail.http_status = rc > 0 ? client->response.status : 0;
     if (rc < 0)
         return dl_blame(
@@ -11130,7 +11137,7 @@ static void dl_fetch_stop(dynalock_client *client, dynalock_provider *provider)
 {
     if (provider->fetching && provider->source->stop != NULL)
         provider->source->stop(client, provider);
-    dl_ask_end(client, provider);
+    dl_ask_end(client, provider, 1);
     provider->fetching = 0;
     provider->step = 0;
     dl_wipe(dl_spare(provider), provider->half);
