@@ -7695,6 +7695,7 @@ DYNALOCK_API dynalock_outcome dynalock_seal(dynalock_client *client,
     const dynalock_platform *platform;
     uint8_t place[DL_SHA256_SIZE], nonce[DL_NONCE_SIZE];
     uint8_t *at = (uint8_t *)data;
+    int32_t drawn;
 
     if (!dl_is_ready(client) || name == NULL || key == NULL || data == NULL ||
         size == NULL || !dl_seal_place(client, name, place))
@@ -7702,8 +7703,10 @@ DYNALOCK_API dynalock_outcome dynalock_seal(dynalock_client *client,
     if (capacity < DYNALOCK_SEAL_SIZE || *size > capacity - DYNALOCK_SEAL_SIZE)
         return DYNALOCK_BAD_BUFFER;
     platform = client->config.platform;
-    if (platform->entropy(platform->context, nonce, sizeof nonce) < 0)
-        return DYNALOCK_NO_ENTROPY;
+    (void)dl_enter_const(client);
+    drawn = platform->entropy(platform->context, nonce, sizeof nonce);
+    dl_leave(client);
+    if (drawn < 0) return DYNALOCK_NO_ENTROPY;
     memmove(at + DL_NONCE_SIZE, at, *size);
     memcpy(at, nonce, DL_NONCE_SIZE);
     dl_seal_run(key, at, *size, place, at + DL_NONCE_SIZE + *size, 1);

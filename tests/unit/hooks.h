@@ -41,8 +41,6 @@ typedef struct hook_fault {
     int64_t value;
 } hook_fault;
 
-#define PAUSE_MS 12000 /* more than the lease, and than any request */
-
 static const hook_fault hook_faults[] = {
     { "open fails", HOOK_OPEN, CLASS_NETWORK, -111 },
     { "open fails with a positive number", HOOK_OPEN, CLASS_NETWORK, 7 },
@@ -62,7 +60,9 @@ static const hook_fault hook_faults[] = {
     { "no entropy", HOOK_ENTROPY, CLASS_ENTROPY, -1 },
     { "wait gives up", HOOK_WAIT, CLASS_GIVE_UP, 1 },
     { "wait returns at once", HOOK_WAIT, CLASS_WAKE, 0 },
-    { "a pause", HOOK_ANY, CLASS_PAUSE, 0 },
+    /* within a request's time, and for more than the lease */
+    { "a pause", HOOK_ANY, CLASS_PAUSE, 2000 },
+    { "a long pause", HOOK_ANY, CLASS_PAUSE, 12000 },
 };
 
 static const char *const item_keys[] = { "k", "k2", "p/0", "p/1" };
@@ -205,7 +205,7 @@ static int hook_fails(enum hook hook)
     hooks.calls[HOOK_ANY]++;
     if (fault != NULL && fault->hook == HOOK_ANY &&
         hooks.calls[HOOK_ANY] == hooks.at)
-        w.now += PAUSE_MS;
+        w.now += (uint64_t)fault->value;
     if (!hooks.alone && hook != HOOK_ENTER)
         assert_int_equal(hooks.inside, hook != HOOK_WAIT);
     return fault != NULL && fault->hook == hook &&
