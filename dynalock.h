@@ -242,7 +242,7 @@ DYNALOCK_TRANSMIT_WINDOW  128..65535, 1536     bytes sent in one write; a
 DYNALOCK_OWNER_SIZE       40..1024, 128        longest owner name + 1
 DYNALOCK_DATA_SIZE        0..32768, 256        most bytes of data read back
 DYNALOCK_RVN_SIZE         42..250, 78          longest version number + 1
-DYNALOCK_HOST_SIZE        64..256, 128         longest host name (:port) + 1
+DYNALOCK_HOST_SIZE        64..256, 128         longest host name + 1
 DYNALOCK_TLS_BUFFER       837..16709, 16709    TLS record buffer; under 16709
                                                asks for max_fragment_length
                                                (not every server obeys)
@@ -257,10 +257,10 @@ DYNALOCK_LOG              0..4, 0              what is told to platform.log: 1
 
 Client memory: max(DYNALOCK_TRANSMIT_WINDOW, 2 * DYNALOCK_OWNER_SIZE +
 2 * DYNALOCK_RVN_SIZE + 4/3 * DYNALOCK_DATA_SIZE + 1.5 KB) + about 1 KB. Two
-files that disagree on a size do not link: the name of dynalock_client_init
-carries the sizes. A port with more to trust than a host's store sets
+files that disagree on a size, or on DYNALOCK_NO_TLS, do not link: the names of
+the functions carry these. A port with more to trust than a host's store sets
 DYNALOCK_ANCHORS (256 certificates) and DYNALOCK_ANCHOR_BYTES (131072) of
-dynalock_anchors; these must be the same in every file that sees one.
+dynalock_anchors.
 
 CONTENTS (search for the words)
 
@@ -359,22 +359,91 @@ CONTENTS (search for the words)
 #define DYNALOCK_API extern
 #endif
 
-/* A file built with other sizes must not link against this one. */
-#define DYNALOCK_JOIN_(name, window, owner, data, rvn, host)                  \
-    name##_##window##_##owner##_##data##_##rvn##_##host
-#define DYNALOCK_JOIN(name, window, owner, data, rvn, host)                   \
-    DYNALOCK_JOIN_(name, window, owner, data, rvn, host)
-#define dynalock_client_init                                                  \
-    DYNALOCK_JOIN(dynalock_client_init, DYNALOCK_TRANSMIT_WINDOW,             \
-        DYNALOCK_OWNER_SIZE, DYNALOCK_DATA_SIZE, DYNALOCK_RVN_SIZE,           \
-        DYNALOCK_HOST_SIZE)
-#define DYNALOCK_JOIN2_(name, size) name##_##size
-#define DYNALOCK_JOIN2(name, size) DYNALOCK_JOIN2_(name, size)
-#define dynalock_tls_init                                                     \
-    DYNALOCK_JOIN2(dynalock_tls_init, DYNALOCK_TLS_BUFFER)
-#define dynalock_list DYNALOCK_JOIN2(dynalock_list, DYNALOCK_CURSOR_SIZE)
-#define dynalock_start_list                                                   \
-    DYNALOCK_JOIN2(dynalock_start_list, DYNALOCK_CURSOR_SIZE)
+/* A file built with other sizes must not link against this one: each function
+   that takes an object whose size depends on options has these in its name. */
+#ifdef DYNALOCK_NO_TLS
+#define DYNALOCK_TLS_SIZE_ 0
+#else
+#define DYNALOCK_TLS_SIZE_ DYNALOCK_TLS_BUFFER
+#endif
+#define DYNALOCK_JOIN2_(a, b) a##_##b
+#define DYNALOCK_JOIN2(a, b) DYNALOCK_JOIN2_(a, b)
+#define DYNALOCK_JOIN8_(a, b, c, d, e, f, g, h)                               \
+    a##_##b##_##c##_##d##_##e##_##f##_##g##_##h
+#define DYNALOCK_JOIN8(a, b, c, d, e, f, g, h)                                \
+    DYNALOCK_JOIN8_(a, b, c, d, e, f, g, h)
+#define DYNALOCK_SIZED(name)                                                  \
+    DYNALOCK_JOIN8(name, DYNALOCK_TRANSMIT_WINDOW, DYNALOCK_OWNER_SIZE,       \
+        DYNALOCK_DATA_SIZE, DYNALOCK_RVN_SIZE, DYNALOCK_HOST_SIZE,            \
+        DYNALOCK_CURSOR_SIZE, DYNALOCK_TLS_SIZE_)
+#define dynalock_acquire DYNALOCK_SIZED(dynalock_acquire)
+#define dynalock_break DYNALOCK_SIZED(dynalock_break)
+#define dynalock_call DYNALOCK_SIZED(dynalock_call)
+#define dynalock_cancel DYNALOCK_SIZED(dynalock_cancel)
+#define dynalock_check DYNALOCK_SIZED(dynalock_check)
+#define dynalock_client_close DYNALOCK_SIZED(dynalock_client_close)
+#define dynalock_client_init DYNALOCK_SIZED(dynalock_client_init)
+#define dynalock_data DYNALOCK_SIZED(dynalock_data)
+#define dynalock_fence DYNALOCK_SIZED(dynalock_fence)
+#define dynalock_fence_clause DYNALOCK_SIZED(dynalock_fence_clause)
+#define dynalock_fence_condition DYNALOCK_SIZED(dynalock_fence_condition)
+#define dynalock_group_acquire DYNALOCK_SIZED(dynalock_group_acquire)
+#define dynalock_group_release DYNALOCK_SIZED(dynalock_group_release)
+#define dynalock_group_remaining_ms DYNALOCK_SIZED(dynalock_group_remaining_ms)
+#define dynalock_group_renew DYNALOCK_SIZED(dynalock_group_renew)
+#define dynalock_keep_data DYNALOCK_SIZED(dynalock_keep_data)
+#define dynalock_list DYNALOCK_SIZED(dynalock_list)
+#define dynalock_lock_init DYNALOCK_SIZED(dynalock_lock_init)
+#define dynalock_poll DYNALOCK_SIZED(dynalock_poll)
+#define dynalock_posix_load DYNALOCK_SIZED(dynalock_posix_load)
+#define dynalock_provide DYNALOCK_SIZED(dynalock_provide)
+#define dynalock_provider_init DYNALOCK_SIZED(dynalock_provider_init)
+#define dynalock_read DYNALOCK_SIZED(dynalock_read)
+#define dynalock_release DYNALOCK_SIZED(dynalock_release)
+#define dynalock_release_all DYNALOCK_SIZED(dynalock_release_all)
+#define dynalock_release_restored DYNALOCK_SIZED(dynalock_release_restored)
+#define dynalock_remaining_ms DYNALOCK_SIZED(dynalock_remaining_ms)
+#define dynalock_renew DYNALOCK_SIZED(dynalock_renew)
+#define dynalock_restore DYNALOCK_SIZED(dynalock_restore)
+#define dynalock_save DYNALOCK_SIZED(dynalock_save)
+#define dynalock_scope_enter DYNALOCK_SIZED(dynalock_scope_enter)
+#define dynalock_seal DYNALOCK_SIZED(dynalock_seal)
+#define dynalock_semaphore_acquire DYNALOCK_SIZED(dynalock_semaphore_acquire)
+#define dynalock_semaphore_init DYNALOCK_SIZED(dynalock_semaphore_init)
+#define dynalock_semaphore_lock DYNALOCK_SIZED(dynalock_semaphore_lock)
+#define dynalock_set_alarm DYNALOCK_SIZED(dynalock_set_alarm)
+#define dynalock_set_clock DYNALOCK_SIZED(dynalock_set_clock)
+#define dynalock_set_credentials DYNALOCK_SIZED(dynalock_set_credentials)
+#define dynalock_set_data DYNALOCK_SIZED(dynalock_set_data)
+#define dynalock_set_lease DYNALOCK_SIZED(dynalock_set_lease)
+#define dynalock_set_provider DYNALOCK_SIZED(dynalock_set_provider)
+#define dynalock_start_acquire DYNALOCK_SIZED(dynalock_start_acquire)
+#define dynalock_start_break DYNALOCK_SIZED(dynalock_start_break)
+#define dynalock_start_call DYNALOCK_SIZED(dynalock_start_call)
+#define dynalock_start_group_acquire                                          \
+    DYNALOCK_SIZED(dynalock_start_group_acquire)
+#define dynalock_start_group_release                                          \
+    DYNALOCK_SIZED(dynalock_start_group_release)
+#define dynalock_start_group_renew DYNALOCK_SIZED(dynalock_start_group_renew)
+#define dynalock_start_list DYNALOCK_SIZED(dynalock_start_list)
+#define dynalock_start_read DYNALOCK_SIZED(dynalock_start_read)
+#define dynalock_start_release DYNALOCK_SIZED(dynalock_start_release)
+#define dynalock_start_release_restored                                       \
+    DYNALOCK_SIZED(dynalock_start_release_restored)
+#define dynalock_start_renew DYNALOCK_SIZED(dynalock_start_renew)
+#define dynalock_start_semaphore_acquire                                      \
+    DYNALOCK_SIZED(dynalock_start_semaphore_acquire)
+#define dynalock_start_table_check DYNALOCK_SIZED(dynalock_start_table_check)
+#define dynalock_start_table_create DYNALOCK_SIZED(dynalock_start_table_create)
+#define dynalock_start_tidy DYNALOCK_SIZED(dynalock_start_tidy)
+#define dynalock_start_watch DYNALOCK_SIZED(dynalock_start_watch)
+#define dynalock_table_check DYNALOCK_SIZED(dynalock_table_check)
+#define dynalock_table_create DYNALOCK_SIZED(dynalock_table_create)
+#define dynalock_tidy DYNALOCK_SIZED(dynalock_tidy)
+#define dynalock_tls_init DYNALOCK_SIZED(dynalock_tls_init)
+#define dynalock_unseal DYNALOCK_SIZED(dynalock_unseal)
+#define dynalock_use_fips DYNALOCK_SIZED(dynalock_use_fips)
+#define dynalock_wants DYNALOCK_SIZED(dynalock_wants)
 
 /* ===================================================================== */
 /* == interface                                                          */
@@ -1916,6 +1985,10 @@ DYNALOCK_API const dynalock_source *dynalock_source_posix(void);
 #ifndef DYNALOCK_ANCHOR_BYTES
 #define DYNALOCK_ANCHOR_BYTES 131072
 #endif
+#define DYNALOCK_ANCHORS_SIZED(name)                                          \
+    DYNALOCK_JOIN2(                                                           \
+        DYNALOCK_JOIN2(name, DYNALOCK_ANCHORS), DYNALOCK_ANCHOR_BYTES)
+#define dynalock_posix_anchors DYNALOCK_ANCHORS_SIZED(dynalock_posix_anchors)
 /* Trust anchors and what they point to. Belongs to the caller; must outlive
    the clients that use it and must not be moved. */
 typedef struct dynalock_anchors {

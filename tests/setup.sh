@@ -25,7 +25,7 @@ cd "$(dirname "$0")/.."
 # recommendations that are needed.
 demo_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev openssl python3 python3-botocore'
 test_packages='libcmocka-dev libcjson-dev libssl-dev g++ clang libclang-rt-14-dev clang-format python3-boto3 valgrind libc6-dbg
-               gcc-arm-none-eabi libnewlib-arm-none-eabi ca-certificates procps groff-base'
+               tcc gcc-arm-none-eabi libnewlib-arm-none-eabi ca-certificates procps groff-base'
 firmware_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm'
 sizes_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf
                 picolibc-riscv64-unknown-elf'

@@ -24,6 +24,10 @@ that lists a table answers the Scans itself.
 
 #define WORLD_STATES 16
 #define WORLD_LOCKS 4
+#define WORLD_TEXT 1100 /* of an item's attribute */
+#ifndef WORLD_ANSWER
+#define WORLD_ANSWER 16384
+#endif
 
 enum world_fault {
     FAULT_NONE,
@@ -44,7 +48,7 @@ enum world_fault {
 
 typedef struct world_item {
     int exists, released, has_fence;
-    char owner[300], lease[64], rvn[300];
+    char owner[WORLD_TEXT], lease[64], rvn[300];
     unsigned long long fence;
     const char *raw; /* instead of all this: the item's JSON */
 } world_item;
@@ -71,7 +75,7 @@ struct world {
     /* the request under way, and the answer */
     char request[16384];
     size_t request_size;
-    char answer[16384];
+    char answer[WORLD_ANSWER];
     size_t answer_size, answer_at;
     int peer_closed;
     uint64_t latency;
@@ -194,7 +198,7 @@ static int world_is_heir(const world *w, const char *rvn)
 
 static int world_is_owner(const world *w)
 {
-    char owner[300];
+    char owner[WORLD_TEXT];
 
     world_value(w, 'o', owner, sizeof owner);
     return strcmp(owner, w->item.owner) == 0;
