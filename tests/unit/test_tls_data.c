@@ -326,6 +326,37 @@ static void test_text_is_no_base64(void **state)
     assert_int_equal(size, 8);
 }
 
+/* In memory that ends where it must, or a byte before. */
+static void test_seals_of_every_size(void **state)
+{
+    uint32_t size, capacity, used;
+
+    (void)state;
+    for (size = 0; size < 600; size++) {
+        for (capacity = size; capacity <= size + DYNALOCK_SEAL_SIZE + 1;
+             capacity++) {
+            uint8_t *data = (uint8_t *)malloc(capacity + !capacity);
+            dynalock_outcome rc;
+
+            assert_non_null(data);
+            memset(data, 7, size);
+            used = size;
+            rc = dynalock_seal(&w.client, &place, key, data, &used, capacity);
+            assert_int_equal(rc, capacity < size + DYNALOCK_SEAL_SIZE
+                                     ? DYNALOCK_BAD_BUFFER
+                                     : DYNALOCK_OK);
+            if (rc == DYNALOCK_OK)
+                assert_int_equal(
+                    dynalock_unseal(&w.client, &place, key, data, &used),
+                    DYNALOCK_OK);
+            assert_int_equal(used, size);
+            for (used = 0; used < size; used++)
+                assert_int_equal(data[used], 7);
+            free(data);
+        }
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
 int main(void)
@@ -348,6 +379,7 @@ int main(void)
         TEST(what_cannot_be_sealed),
         TEST(a_seal_needs_all_its_arguments),
         TEST(text_is_no_base64),
+        TEST(seals_of_every_size),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
