@@ -30,7 +30,7 @@ SECRETS = $(patsubst %,build/secrets/%,gcc-O2 gcc-Os clang-O2 clang-Os)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs faults coverage simulate contend firmware portability mutants interop lint vectors sizes bench cli install footprint clean
+.PHONY: help setup demo test programs faults memory coverage simulate contend firmware portability mutants interop lint vectors sizes bench cli install footprint clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -75,6 +75,12 @@ faults: setup $(SLOW_PROGRAMS) ## faults and cuts of connections against dynalit
 on_dynoxide = tests/harness.py --server dynoxide --
 on_dynalite = tests/harness.py --server dynalite --
 SLOW_PROGRAMS = build/conformance/faults build/conformance/cuts
+
+memory: setup ## unit tests under valgrind
+	-@$(MAKE) --no-print-directory -k -j2 -O $(UNIT_PLAIN)
+	@tests/run.py --together --cmocka $(UNIT_PLAIN:%='$(memcheck) %')
+
+memcheck = valgrind -q --leak-check=full --error-exitcode=99
 
 programs: build/simulate build/model_pipe $(UNIT_PLAIN) $(UNIT_SANITIZED) \
     $(CONFORMANCE) $(CONTENDER) $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS) \
