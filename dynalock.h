@@ -4650,23 +4650,6 @@ static void dl_exchange_send_first(dynalock_client *client)
     dl_exchange_allow(client, client->config.request_ms, 1);
 }
 
-/* A step, as those below. */
-static int dl_exchange_open(dynalock_client *client)
-{
-    int32_t rc = client->stream->open(client);
-
-    if (rc == DYNALOCK_AGAIN) return 0;
-    if (rc == 0) {
-        DL_LOG(client, DYNALOCK_LOG_CONNECTED, client->host);
-        dl_exchange_send_first(client);
-        return 1;
-    }
-    client->exchange.state = DL_EXCHANGE_CLOSED; /* open has cleaned up */
-    dl_exchange_end(client, (dynalock_outcome)rc);
-    return 1;
-}
-
-/* Opens at once: whoever gave up before would close what nobody has opened. */
 static void dl_exchange_start(
     dynalock_client *client, dynalock_operation *operation)
 {
@@ -4686,7 +4669,6 @@ static void dl_exchange_start(
     }
     exchange->state = DL_EXCHANGE_OPEN;
     dl_exchange_allow(client, client->config.connect_ms, 0);
-    (void)dl_exchange_open(client);
 }
 
 /* ---- the answer ---- */
@@ -4822,6 +4804,21 @@ static int dl_exchange_answered(dynalock_client *client)
 /* ---- its steps ---- */
 
 /* Each step returns whether there may be more to do at once. */
+
+static int dl_exchange_open(dynalock_client *client)
+{
+    int32_t rc = client->stream->open(client);
+
+    if (rc == DYNALOCK_AGAIN) return 0;
+    if (rc == 0) {
+        DL_LOG(client, DYNALOCK_LOG_CONNECTED, client->host);
+        dl_exchange_send_first(client);
+        return 1;
+    }
+    client->exchange.state = DL_EXCHANGE_CLOSED; /* open has cleaned up */
+    dl_exchange_end(client, (dynalock_outcome)rc);
+    return 1;
+}
 
 static void dl_exchange_receive_first(dynalock_client *client)
 {
@@ -5054,6 +5051,8 @@ static void dl_expire(dynalock_client *client)
     }
 }
 
+/* The first step follows on the start before time can pass: whoever gave up in
+   between would close what nobody has opened. */
 static dynalock_outcome dl_poll(dynalock_client *client)
 {
     dynalock_operation *next;
@@ -5062,13 +5061,13 @@ static dynalock_outcome dl_poll(dynalock_client *client)
     for (i = 0; i < DL_TURNS; i++) {
         client->now = dl_now(client);
         dl_expire(client);
-        if (dl_exchange_is_busy(client)) {
-            if (!dl_exchange_step(client)) break;
-            continue;
+        if (!dl_exchange_is_busy(client)) {
+            next = dl_next_due(client);
+            if (next == NULL) break;
+            dl_exchange_start(client, next);
+            if (!dl_exchange_is_busy(client)) continue;
         }
-        next = dl_next_due(client);
-        if (next == NULL || i == DL_TURNS - 1) break;
-        dl_exchange_start(client, next);
+        if (!dl_exchange_step(client)) break;
     }
     return client->operations != NULL ? DYNALOCK_AGAIN : DYNALOCK_OK;
 }

@@ -58,7 +58,7 @@ static void test_sealing(void **state)
 
     (void)state;
     transport = NULL;
-    assert_int_equal(try_all(&sealing, 1), 4);
+    assert_int_equal(try_all(&sealing, 1), 7);
 }
 
 #define TEST(name, setup)                                                     \
