@@ -218,6 +218,12 @@ build/unit/%: tests/unit/%.c $(HEADERS)
 build/sanitized/%: tests/unit/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) $(without_tls) $(SANITIZE),$(test_libraries))
 
+# The calls of the operating system that its port makes are the test's.
+WRAPPED = getaddrinfo freeaddrinfo socket fcntl setsockopt getsockopt connect \
+    poll send recv clock_gettime open read close
+build/unit/test_posix build/sanitized/test_posix: \
+    test_libraries += $(WRAPPED:%=-Wl,--wrap=%)
+
 build/sources/%: tests/sources/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS) $(SANITIZE),$(test_libraries))
 

@@ -1920,6 +1920,8 @@ typedef struct dynalock_posix {
     struct addrinfo *addresses; /* of the open under way */
     struct addrinfo *next;
     volatile int *stop; /* NULL, or: nonzero ends a blocking call */
+    int clock;          /* private, as is what it said last */
+    uint64_t now;
 } dynalock_posix;
 
 /* Fills platform with sockets, clocks and entropy of this host; posix is its
@@ -12105,7 +12107,8 @@ DYNALOCK_API size_t dynalock_amazon_anchors(br_x509_trust_anchor *list)
 extern "C" {
 #endif
 
-/* Suspend must count; where it has another name or none, the best there is. */
+/* Suspend must count; where it has another name or none, or the system does not
+   know it, the best there is. */
 #if defined(CLOCK_BOOTTIME)
 #define DL_CLOCK CLOCK_BOOTTIME
 #else
@@ -12185,7 +12188,7 @@ static int32_t dl_posix_connected(dynalock_posix *posix)
     pfd.fd = posix->fd;
     pfd.events = POLLOUT;
     pfd.revents = 0;
-    if (poll(&pfd, 1, 0) == 0) return DYNALOCK_AGAIN;
+    if (poll(&pfd, 1, 0) <= 0) return DYNALOCK_AGAIN; /* or disturbed */
     if (getsockopt(posix->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
         return -errno;
     return -error;
@@ -12238,11 +12241,14 @@ static int32_t dl_posix_read(void *context, void *data, size_t size)
 
 static uint64_t dl_posix_monotonic_ms(void *context)
 {
+    dynalock_posix *posix = (dynalock_posix *)context;
     struct timespec now;
 
-    (void)context;
-    if (clock_gettime(DL_CLOCK, &now) != 0) return 0;
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    /* a reading that fails must not step back */
+    if (clock_gettime((clockid_t)posix->clock, &now) == 0)
+        posix->now =
+            (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return posix->now;
 }
 
 static int64_t dl_posix_unix_ms(void *context)
@@ -12287,9 +12293,15 @@ static int32_t dl_posix_wait(void *context, unsigned interest, uint32_t ms)
 DYNALOCK_API void dynalock_posix_platform(
     dynalock_posix *posix, dynalock_platform *platform)
 {
+    struct timespec now;
+
     memset(posix, 0, sizeof *posix);
     memset(platform, 0, sizeof *platform);
     posix->fd = -1;
+    posix->clock = (int)DL_CLOCK;
+    if (clock_gettime(DL_CLOCK, &now) != 0)
+        posix->clock = (int)CLOCK_MONOTONIC;
+    (void)dl_posix_monotonic_ms(posix);
     platform->context = posix;
     platform->open = dl_posix_open;
     platform->write = dl_posix_write;
