@@ -182,8 +182,10 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int ms)
 
     assert_int_equal(count, 1);
     if (call_fails(CALL_POLL)) return errno == 0 ? 0 : -1;
-    system_.connecting = 0;
-    if (ms == 0) return 1;
+    if (ms == 0) { /* the port looks */
+        system_.connecting = 0;
+        return 1;
+    }
     if ((fds->events & POLLIN) != 0) interest |= DYNALOCK_READ;
     if ((fds->events & POLLOUT) != 0) interest |= DYNALOCK_WRITE;
     (void)world_wait(&w, interest, (uint32_t)ms);
