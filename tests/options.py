@@ -172,10 +172,11 @@ def sized_functions():
 
 
 def type_sizes(name, defines):
-    types = re.findall(r"^typedef (?:struct|union) (dynalock_\w+) \{", HEADER, re.M)
-    types += re.findall(r"^struct (dynalock_\w+) \{", HEADER.partition("/* Implementation */")[0], re.M)
+    interface = HEADER.partition("/* Implementation */")[0]
+    types = re.findall(r"^(?:typedef )?(?:struct|union) (dynalock_\w+) \{", interface, re.M)
     calls = "".join(f'    printf("{type} %zu\\n", sizeof({type}));\n' for type in types)
-    text = f'#include "dynalock.h"\n#include <stdio.h>\nint main(void)\n{{\n{calls}    return 0;\n}}\n'
+    text = '#include "dynalock.h"\n#include <stdio.h>\n'
+    text += f"int main(void)\n{{\n{calls}    return 0;\n}}\n"
     if "DYNALOCK_NO_TLS" in defines:
         of_tls = r"dynalock_(tls\w*|identity|anchors|posix_identity)"
         text = re.sub(rf'    printf\("{of_tls} .*\n', "", text)
