@@ -1957,8 +1957,10 @@ _ENDPOINT_MODE. An empty value counts as none.
 typedef struct dynalock_posix_aws {
     const char *profile; /* yours; NULL: AWS_PROFILE, else "default" */
     /* set by load; NULL: none. Of AWS_REGION, AWS_DEFAULT_REGION, the profile's
-       region; AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, endpoint_url;
-       AWS_CA_BUNDLE, ca_bundle. */
+       region; AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, endpoint_url under
+       dynamodb in the services section that the profile names, the profile's
+       endpoint_url, none of these if AWS_IGNORE_CONFIGURED_ENDPOINT_URLS or
+       ignore_configured_endpoint_urls is true; AWS_CA_BUNDLE, ca_bundle. */
     const char *region;
     const char *endpoint;
     const char *ca_bundle;
@@ -1975,7 +1977,8 @@ typedef struct dynalock_posix_aws {
     char authorization[8192];
 } dynalock_posix_aws;
 
-/* DYNALOCK_OK, also when there is no file. BAD_FILE: see report. */
+/* DYNALOCK_OK, also when there is no file. BAD_FILE: see report; a services
+   section that is named and not there, too. */
 DYNALOCK_API dynalock_outcome dynalock_posix_load(
     dynalock_posix_aws *aws) DYNALOCK_CHECKED;
 DYNALOCK_API const dynalock_source *dynalock_source_posix(void);
@@ -12339,7 +12342,7 @@ static const char *dl_environment_or(const char *name, const char *otherwise)
 
 #define DL_LINE_MOST 8192
 
-/* What of a profile is looked at. The first six are kept; of the others it
+/* What of a profile is looked at. The first eight are kept; of the others it
    matters that they are there. */
 static const char *const dl_profile_names[] = {
     "aws_access_key_id",
@@ -12348,6 +12351,8 @@ static const char *const dl_profile_names[] = {
     "region",
     "endpoint_url",
     "ca_bundle",
+    "services",
+    "ignore_configured_endpoint_urls",
     "credential_process",
     "role_arn",
     "web_identity_token_file",
@@ -12362,29 +12367,35 @@ enum {
     DL_PROFILE_REGION,
     DL_PROFILE_ENDPOINT,
     DL_PROFILE_BUNDLE,
+    DL_PROFILE_SERVICES,
+    DL_PROFILE_IGNORE,
     DL_PROFILE_PROCESS,
     DL_PROFILE_ROLE,
     DL_PROFILE_WEB,
     DL_PROFILE_SSO,
-    DL_PROFILE_ALL = 12
+    DL_PROFILE_ALL = 14,
+    DL_PROFILE_DYNAMODB /* of a services section */
 };
 
 /*
-Two files, line by line; what belongs to the profile is kept. A line is, tried
-in this order: empty or a comment; a section; the continuation of the property
-above; a property.
+Two files, line by line; what belongs to the profile is kept, or to the services
+section of that name. A line is, tried in this order: empty or a comment; a
+section; the continuation of the property above, or a sub-property, if that
+one's value is empty; a property.
 */
 typedef struct dl_profile {
     const char *name;
     const char *path; /* of the file that is read */
     int is_config;    /* it is the config file: [profile name] */
+    int is_services;  /* what is looked for is [services name] */
     int found;        /* the profile is in some file */
     int prefixed;     /* "[profile default]" was met: it beats "[default]" */
     int in_section;   /* some section has begun */
     int ours;         /* it is the profile's */
-    int property;     /* the one that a continuation belongs to; -1: none, or
-                          it has sub-properties; DL_PROFILE_ALL: any other */
+    int property;     /* the one that a continuation belongs to;
+                          DL_PROFILE_ALL: one that nobody looks at */
     int has_property; /* there is one above in this section */
+    int is_empty;     /* it has no value: below it stand sub-properties */
     unsigned line;    /* number */
     size_t used[DL_PROFILE_ALL]; /* of the values; more than fits: cut */
     char value[DL_PROFILE_PROCESS][DL_LINE_MOST];
@@ -12426,8 +12437,8 @@ static void dl_profile_forget(dl_profile *profile)
 static int dl_profile_is_ours(
     dl_profile *profile, const char *name, size_t size)
 {
-    static const char prefix[] = "profile";
-    size_t skip = sizeof prefix - 1;
+    const char *prefix = profile->is_services ? "services" : "profile";
+    size_t skip = strlen(prefix);
     int prefixed = size > skip && memcmp(name, prefix, skip) == 0 &&
                    dl_is_blank(name[skip]);
 
@@ -12440,7 +12451,8 @@ static int dl_profile_is_ours(
             size--;
         }
     } else if (profile->is_config &&
-               (!dl_equals(name, size, "default") || profile->prefixed)) {
+               (profile->is_services || !dl_equals(name, size, "default") ||
+                   profile->prefixed)) {
         return 0;
     }
     if (!dl_is_profile_name(name, size) ||
@@ -12481,16 +12493,54 @@ static void dl_profile_append(
     memcpy(profile->value[property] + at, text, size);
 }
 
+static void dl_profile_set(
+    dl_profile *profile, int property, const char *text, size_t size)
+{
+    profile->used[property] = 0;
+    if (property < DL_PROFILE_PROCESS)
+        dl_wipe(profile->value[property], sizeof profile->value[property]);
+    dl_profile_append(profile, property, text, size);
+}
+
+/* Cuts "name = value"; returns the value's start, NULL: it is no such line. */
+static char *dl_profile_cut(char *line, size_t *name_size, size_t *value_size)
+{
+    size_t equals = 0;
+
+    while (equals < *value_size && line[equals] != '=') equals++;
+    if (equals == *value_size) return NULL;
+    *name_size = equals;
+    *value_size -= equals + 1;
+    return line + equals + 1;
+}
+
+/* What is DynamoDB's own in a services section; nothing else of that kind is
+   looked at. Comments are known at a line's start alone. */
+static int dl_profile_below(dl_profile *profile, char *line, size_t size)
+{
+    size_t name_size;
+    char *value;
+
+    if (dl_is_in(line[0], "#;")) return 1;
+    value = dl_profile_cut(line, &name_size, &size);
+    if (value == NULL) return 0;
+    line = dl_trim(line, &name_size);
+    if (!profile->ours || profile->property != DL_PROFILE_DYNAMODB ||
+        !dl_equals(line, name_size, dl_profile_names[DL_PROFILE_ENDPOINT]))
+        return 1;
+    value = dl_trim(value, &size);
+    dl_profile_set(profile, DL_PROFILE_ENDPOINT, value, size);
+    return 1;
+}
+
 static int dl_profile_continue(dl_profile *profile, char *line, size_t size)
 {
     int property = profile->property;
 
     if (!profile->has_property) return 0;
     line = dl_trim(line, &size);
-    /* below an empty value stand sub-properties */
-    if (!profile->ours || property == DL_PROFILE_ALL ||
-        profile->used[property] == 0)
-        return 1;
+    if (profile->is_empty) return dl_profile_below(profile, line, size);
+    if (!profile->ours || property >= DL_PROFILE_ALL) return 1;
     dl_profile_append(profile, property, "\n", 1);
     dl_profile_append(profile, property, line, size);
     return 1;
@@ -12506,27 +12556,36 @@ static size_t dl_profile_value_size(const char *text, size_t size)
     return size;
 }
 
+static int dl_profile_find(
+    const dl_profile *profile, const char *name, size_t size)
+{
+    int i = 0;
+
+    if (profile->is_services)
+        return dl_equals(name, size, "dynamodb") ? DL_PROFILE_DYNAMODB
+                                                 : DL_PROFILE_ALL;
+    while (i < DL_PROFILE_ALL && !dl_equals(name, size, dl_profile_names[i]))
+        i++;
+    return i;
+}
+
 static int dl_profile_property(dl_profile *profile, char *line, size_t size)
 {
-    size_t equals = 0, value_size;
-    char *value;
-    int i;
+    size_t name_size;
+    char *value = dl_profile_cut(line, &name_size, &size);
 
-    while (equals < size && line[equals] != '=') equals++;
-    if (equals == size || !profile->in_section) return 0;
-    value = line + equals + 1;
-    value_size = dl_profile_value_size(value, size - equals - 1);
-    value = dl_trim(value, &value_size);
-    line = dl_trim(line, &equals);
+    if (value == NULL || !profile->in_section) return 0;
+    size = dl_profile_value_size(value, size);
+    value = dl_trim(value, &size);
+    line = dl_trim(line, &name_size);
     profile->has_property = 1;
-    for (i = 0; i < DL_PROFILE_ALL; i++)
-        if (dl_equals(line, equals, dl_profile_names[i])) break;
-    profile->property = i;
-    if (i == DL_PROFILE_ALL || !profile->ours) return 1;
-    profile->used[i] = 0;
-    if (i < DL_PROFILE_PROCESS)
-        dl_wipe(profile->value[i], sizeof profile->value[i]);
-    dl_profile_append(profile, i, value, value_size);
+    profile->is_empty = size == 0;
+    profile->property = dl_profile_find(profile, line, name_size);
+    if (!profile->ours) return 1;
+    if (profile->property == DL_PROFILE_DYNAMODB) /* in place of an earlier */
+        dl_profile_set(profile, DL_PROFILE_ENDPOINT, dl_text_none, 0);
+    if (profile->property < DL_PROFILE_ALL)
+        dl_profile_set(profile, profile->property, value, size);
     return 1;
 }
 
@@ -12677,6 +12736,56 @@ static const char *dl_profile_setting(const dl_profile *profile, int property,
     return out;
 }
 
+/* Reads the services section that the profile names, in place of the profile
+   itself. */
+static dynalock_outcome dl_profile_services(
+    dynalock_posix_aws *aws, dl_profile *profile)
+{
+    const char *text = profile->value[DL_PROFILE_SERVICES];
+    char name[DYNALOCK_POSIX_TEXT];
+    dynalock_outcome rc;
+
+    dl_copy_text(name, sizeof name, text, strlen(text));
+    dl_profile_forget(profile);
+    memset(profile, 0, sizeof *profile);
+    profile->name = name;
+    profile->is_config = 1;
+    profile->is_services = 1;
+    rc = dl_profile_file(aws, profile, "AWS_CONFIG_FILE", "~/.aws/config");
+    if (rc != DYNALOCK_OK || profile->found) return rc;
+    dl_report(aws, "services", name, "is not in the config file");
+    return DYNALOCK_BAD_FILE;
+}
+
+static int dl_is_true(const char *text)
+{
+    return text != NULL && dl_begins(text, "true") != NULL && text[4] == '\0';
+}
+
+/* What is set for DynamoDB comes before what is set for all services, but what
+   the environment says before both. */
+static dynalock_outcome dl_profile_endpoint(
+    dynalock_posix_aws *aws, dl_profile *profile, dynalock_outcome read)
+{
+    const char *given = dl_environment_or(
+        "AWS_ENDPOINT_URL_DYNAMODB", dl_environment("AWS_ENDPOINT_URL"));
+
+    aws->endpoint = NULL;
+    if (dl_is_true(dl_environment_or("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+            dl_profile_text(profile, DL_PROFILE_IGNORE))))
+        return read;
+    aws->endpoint = dl_profile_setting(profile, DL_PROFILE_ENDPOINT, given,
+        aws->endpoint_text, sizeof aws->endpoint_text);
+    if (given != NULL || read != DYNALOCK_OK ||
+        profile->used[DL_PROFILE_SERVICES] == 0)
+        return read;
+    read = dl_profile_services(aws, profile);
+    if (profile->used[DL_PROFILE_ENDPOINT] != 0)
+        aws->endpoint = dl_profile_setting(profile, DL_PROFILE_ENDPOINT, NULL,
+            aws->endpoint_text, sizeof aws->endpoint_text);
+    return read;
+}
+
 DYNALOCK_API dynalock_outcome dynalock_posix_load(dynalock_posix_aws *aws)
 {
     dl_profile profile;
@@ -12688,13 +12797,10 @@ DYNALOCK_API dynalock_outcome dynalock_posix_load(dynalock_posix_aws *aws)
     aws->region = dl_profile_setting(&profile, DL_PROFILE_REGION,
         dl_environment_or("AWS_REGION", dl_environment("AWS_DEFAULT_REGION")),
         aws->region_text, sizeof aws->region_text);
-    aws->endpoint = dl_profile_setting(&profile, DL_PROFILE_ENDPOINT,
-        dl_environment_or(
-            "AWS_ENDPOINT_URL_DYNAMODB", dl_environment("AWS_ENDPOINT_URL")),
-        aws->endpoint_text, sizeof aws->endpoint_text);
     aws->ca_bundle = dl_profile_setting(&profile, DL_PROFILE_BUNDLE,
         dl_environment("AWS_CA_BUNDLE"), aws->bundle_text,
         sizeof aws->bundle_text);
+    rc = dl_profile_endpoint(aws, &profile, rc);
     dl_profile_forget(&profile);
     return rc;
 }
@@ -12895,11 +13001,8 @@ static dynalock_outcome dl_posix_ec2(
     dynalock_client *client, dynalock_provider *provider)
 {
     dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
-    const char *disabled = dl_environment("AWS_EC2_METADATA_DISABLED");
-    const char *end = NULL;
 
-    if (disabled != NULL) end = dl_begins(disabled, "true");
-    if (end != NULL && disabled[4] == '\0')
+    if (dl_is_true(dl_environment("AWS_EC2_METADATA_DISABLED")))
         return dl_posix_missing(
             aws, "EC2 metadata", "AWS_EC2_METADATA_DISABLED is true");
     if (!dl_posix_ec2_endpoint(aws)) {

@@ -29,6 +29,7 @@ static const char *const variables[] = {
     "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
     "AWS_CA_BUNDLE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -490,6 +491,112 @@ static void test_settings(void **state)
     assert_null(aws.ca_bundle);
 }
 
+static void assert_endpoint(const char *endpoint)
+{
+    assert_int_equal(dynalock_posix_load(&aws), DYNALOCK_OK);
+    if (endpoint == NULL) assert_null(aws.endpoint);
+    else assert_non_null(aws.endpoint);
+    if (endpoint != NULL) assert_string_equal(aws.endpoint, endpoint);
+}
+
+static const char services[] = "[services local]\n"
+                               "endpoint_url = http://of-no-service\n"
+                               "s3 =\n"
+                               "  endpoint_url = http://s3\n"
+                               "dynamodb = # of the lab\n"
+                               "\t# endpoint_url = http://commented\n"
+                               "  other = 1\n"
+                               "\n"
+                               "  endpoint_url\t= http://services\r\n"
+                               "[services other]\n"
+                               "dynamodb =\n"
+                               "  endpoint_url = http://other\n"
+                               "[profile local]\n"
+                               "dynamodb =\n"
+                               "  endpoint_url = http://of-no-section\n"
+                               "[default]\n"
+                               "region = r-1\n"
+                               "services = local\n"
+                               "ca_bundle = /ca\n"
+                               "endpoint_url = http://profile\n";
+
+/* The section may stand before the profile, and is one of many. */
+static void test_services_section(void **state)
+{
+    (void)state;
+    config(services);
+    assert_endpoint("http://services");
+    assert_string_equal(aws.region, "r-1");
+    assert_string_equal(aws.ca_bundle, "/ca");
+    set("AWS_ENDPOINT_URL", "http://any");
+    assert_endpoint("http://any");
+    set("AWS_ENDPOINT_URL_DYNAMODB", "http://own");
+    assert_endpoint("http://own");
+}
+
+static void test_services_of_profiles(void **state)
+{
+    (void)state;
+    config(services);
+    credentials("[default]\nservices = other\n"
+                "[services other]\ndynamodb =\n endpoint_url = http://no\n"
+                "[local]\nservices = empty\nendpoint_url = http://local\n");
+    assert_endpoint("http://other");
+    ready("local");
+    assert_int_equal(dynalock_posix_load(&aws), DYNALOCK_BAD_FILE);
+    assert_non_null(
+        strstr(aws.report, "services: empty is not in the config file"));
+    config("[services empty]\ns3 =\n  endpoint_url = http://s3\n");
+    assert_endpoint("http://local");
+    config("[services empty]\ndynamodb =\n  endpoint_url = http://was\n"
+           "[services empty]\ndynamodb =\n");
+    assert_endpoint("http://local");
+}
+
+/* A device that is to speak to a local table must not come to AWS' unseen. */
+static void test_services_that_are_broken(void **state)
+{
+    static const char head[] = "[default]\nservices = x\n";
+    char text[200];
+
+    (void)state;
+    config(head);
+    assert_int_equal(dynalock_posix_load(&aws), DYNALOCK_BAD_FILE);
+    assert_null(aws.endpoint);
+    assert_non_null(
+        strstr(aws.report, "services: x is not in the config file"));
+    set("AWS_ENDPOINT_URL", "http://any"); /* nobody asks for it */
+    assert_endpoint("http://any");
+    (void)unsetenv("AWS_ENDPOINT_URL");
+    (void)snprintf(
+        text, sizeof text, "%s[services x]\ndynamodb =\n  endpoint_u", head);
+    config(text);
+    assert_int_equal(dynalock_posix_load(&aws), DYNALOCK_BAD_FILE);
+    assert_non_null(strstr(aws.report, "malformed in line 5"));
+    (void)snprintf(text, sizeof text,
+        "%s[services]\ndynamodb =\n  endpoint_url = http://x\n", head);
+    config(text);
+    assert_int_equal(dynalock_posix_load(&aws), DYNALOCK_BAD_FILE);
+}
+
+static void test_endpoints_may_be_ignored(void **state)
+{
+    (void)state;
+    config(services);
+    set("AWS_ENDPOINT_URL_DYNAMODB", "http://own");
+    set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "True");
+    assert_endpoint(NULL);
+    assert_string_equal(aws.region, "r-1");
+    set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "truely");
+    assert_endpoint("http://own");
+    (void)unsetenv("AWS_ENDPOINT_URL_DYNAMODB");
+    (void)unsetenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+    credentials("[default]\nignore_configured_endpoint_urls = true\n");
+    assert_endpoint(NULL);
+    set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false");
+    assert_endpoint("http://services");
+}
+
 /* ---- hosts ---- */
 
 static void test_container(void **state)
@@ -604,6 +711,10 @@ int main(void)
         TEST(places),
         TEST(missing_and_unreadable_files),
         TEST(settings),
+        TEST(services_section),
+        TEST(services_of_profiles),
+        TEST(services_that_are_broken),
+        TEST(endpoints_may_be_ignored),
         TEST(container),
         TEST(ec2),
         TEST(nothing_anywhere),
