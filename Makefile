@@ -24,7 +24,7 @@ MANUALS = build/manual build/readme
 UNIT_PLAIN = $(UNIT:%=build/unit/%)
 THREADS = build/tsan/threads
 UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
-SOURCES = build/sources/sources
+SOURCES = build/sources/sources build/sources/moto
 # Compilers turn arithmetic into branches, each in its own way.
 SECRETS = $(patsubst %,build/secrets/%,gcc-O2 gcc-Os clang-O2 clang-Os)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
@@ -66,7 +66,8 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    --together --cmocka $(CONFORMANCE:%='$(on_dynoxide) %') \
 	    $(patsubst %,'$(on_dynalite) %',\
 	        $(filter-out $(SLOW_PROGRAMS),$(CONFORMANCE))) \
-	    'tests/sources.py -- $(SOURCES)'
+	    'tests/sources.py -- build/sources/sources' \
+	    'tests/sources.py --server moto -- build/sources/moto'
 
 # Every fault and every cut on the second server, too: three minutes more.
 faults: setup $(SLOW_PROGRAMS) ## faults and cuts of connections against dynalite

@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 """Starts what a test talks to, runs the test, and leaves nothing behind.
 
-    tests/harness.py [--server dynoxide|dynalite|none] [--timeout SECONDS] -- COMMAND [ARGUMENT...]
+    tests/harness.py [--server NAME] [--timeout SECONDS] -- COMMAND [ARGUMENT...]
 
-starts a DynamoDB-compatible server (tests/setup.sh installs both) with the tables of TABLES, and in
-front of it tests/proxy.py with all its listeners; then runs COMMAND with these variables, each of
-which is a URL unless said otherwise:
+starts a DynamoDB-compatible server (dynoxide, or dynalite, moto or none; tests/setup.sh installs
+them) with the tables of TABLES, and in front of it tests/proxy.py with all its listeners; then runs
+COMMAND with these variables, each of which is a URL unless said otherwise:
 
-    DYNALOCK_TEST_SERVER            dynoxide, dynalite or none, as given
+    DYNALOCK_TEST_SERVER            dynoxide, dynalite, moto or none, as given
     DYNALOCK_TEST_DIRECT            the server itself: plain HTTP, no signature is checked
     DYNALOCK_TEST_HTTP              the proxy, plain
     DYNALOCK_TEST_HTTPS             the proxy under TLS 1.2 with an EC certificate, as all below
@@ -55,6 +55,7 @@ TESTS = pathlib.Path(__file__).resolve().parent
 BUILD = TESTS.parent / "build"
 DYNOXIDE = BUILD / "npm/dynoxide/node_modules/@dynoxide/linux-x64/dynoxide"
 DYNALITE = BUILD / "npm/dynalite/node_modules/dynalite/cli.js"
+MOTO = BUILD / "moto/bin/python"
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that sees Debian's botocore
 
 CREDENTIALS = {
@@ -374,6 +375,9 @@ def server_command(name, port):
     if name == "dynoxide":
         command = [DYNOXIDE, "serve", "--host", "127.0.0.1", "--port", port]
         program, announcement = DYNOXIDE, "Dynoxide listening"
+    elif name == "moto":
+        command = [MOTO, "-m", "moto.server", "--host", "127.0.0.1", "--port", port]
+        program, announcement = MOTO, "Running on"
     else:
         command = ["node", DYNALITE, "--host", "127.0.0.1", "--port", port, "--createTableMs", "10"]
         program, announcement = DYNALITE, "Dynalite listening"
@@ -485,7 +489,8 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description="Runs a command with a test server behind the verifying proxy."
     )
-    parser.add_argument("--server", choices=["dynoxide", "dynalite", "none"], default="dynoxide")
+    servers = ["dynoxide", "dynalite", "moto", "none"]
+    parser.add_argument("--server", choices=servers, default="dynoxide")
     parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS")
     parser.add_argument("command", nargs="+", metavar="COMMAND")
     return parser.parse_args()

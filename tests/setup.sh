@@ -16,7 +16,8 @@
 # Tools and libraries are Debian 12 packages. For other processors it takes the libraries' sources:
 # Debian's source packages, in build/sources/NAME. The two DynamoDB-compatible servers come by npm,
 # each pinned to one version and one SHA-512, into build/npm/dynoxide and build/npm/dynalite, where
-# tests/harness.py looks for them. A second run downloads nothing.
+# tests/harness.py looks for them; moto, which checks keys and rights, by pip into build/moto. A
+# second run downloads nothing.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -25,7 +26,7 @@ cd "$(dirname "$0")/.."
 # recommendations that are needed.
 demo_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev openssl python3 python3-botocore'
 test_packages='libcmocka-dev libcjson-dev libssl-dev g++ clang libclang-rt-14-dev clang-format python3-boto3 valgrind libc6-dbg
-               tcc gcc-arm-none-eabi libnewlib-arm-none-eabi ca-certificates procps groff-base'
+               python3-venv tcc gcc-arm-none-eabi libnewlib-arm-none-eabi ca-certificates procps groff-base'
 firmware_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm'
 sizes_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf
                 picolibc-riscv64-unknown-elf'
@@ -230,7 +231,10 @@ firmware | sizes | portability | static)
     # shellcheck disable=SC2086 # a list of words
     install_sources $sources
     ;;
-test) install_server dynalite dynalite@4.0.0 "$dynalite_sha512" ;;
+test)
+    install_server dynalite dynalite@4.0.0 "$dynalite_sha512"
+    install_python tests/sources/requirements.txt build/moto /usr/bin/python3
+    ;;
 interop) install_interop ;;
 interop-go)
     install_interop

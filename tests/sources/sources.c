@@ -4,116 +4,15 @@ credential provider over mutual TLS, EC2's metadata, a container's endpoint.
 Behind them is DynamoDB's proxy, which checks every signature and token: a lock
 that is held proves the keys.
 */
-#include "../conformance/support.h"
+#include "device.h"
 
-static dynalock_posix port;
-static dynalock_platform platform;
-static dynalock_anchors anchors;
-static dynalock_tls tls;
-static dynalock_posix_identity identity;
-static dynalock_iot iot;
 static dynalock_posix_aws aws;
-static dynalock_provider provider;
-static char memory[16384];
-static dynalock_client client;
-static dynalock_lock lock;
-
-/* ---- one device ---- */
-
-static const char *path_of(const char *name)
-{
-    static char path[2][256];
-    static unsigned turn;
-
-    turn = !turn;
-    (void)snprintf(
-        path[turn], sizeof path[turn], "%s/%s", harness("PKI"), name);
-    return path[turn];
-}
-
-static void begin(const dynalock_source *source, void *context,
-    const char *endpoint, const dynalock_tls_profile *profile)
-{
-    dynalock_config config;
-    dynalock_lock_options options;
-
-    memset(&config, 0, sizeof config);
-    memset(&options, 0, sizeof options);
-    memset(&anchors, 0, sizeof anchors);
-    dynalock_posix_platform(&port, &platform);
-    assert_ok(dynalock_posix_anchors(&anchors, harness("CA")));
-    dynalock_tls_init(&tls, profile, anchors.list, anchors.count);
-    assert_ok(dynalock_provider_init(
-        &provider, source, context, memory, sizeof memory));
-    config.platform = &platform;
-    config.credentials = &provider.credentials;
-    config.tls = strncmp(endpoint, "https", 5) == 0 ? &tls : NULL;
-    config.endpoint = endpoint;
-    config.region = "us-east-1";
-    config.table = "locks";
-    config.lease_ms = 4000;
-    options.key = "sources";
-    assert_ok(dynalock_client_init(&client, &config));
-    assert_ok(dynalock_set_provider(&client, &provider));
-    assert_ok(dynalock_lock_init(&lock, &options));
-}
 
 static void begin_iot(
     const char *device, const char *alias, const dynalock_tls_profile *profile)
 {
-    char chain[64], key[64];
-
-    (void)snprintf(chain, sizeof chain, "%s-chain.pem", device);
-    (void)snprintf(key, sizeof key, "%s.key", device);
-    assert_ok(
-        dynalock_posix_load_identity(&identity, path_of(chain), path_of(key)));
-    memset(&iot, 0, sizeof iot);
-    iot.identity = &identity.identity;
-    iot.host = "localhost";
-    iot.port = (uint16_t)atoi(harness("IOT"));
-    iot.role_alias = alias;
-    iot.thing = device;
+    prepare_iot(device, alias);
     begin(dynalock_source_iot(), &iot, harness("HTTPS"), profile);
-}
-
-static dynalock_outcome acquire(void)
-{
-    return dynalock_acquire(&client, &lock, 0);
-}
-
-static void end(void)
-{
-    assert_ok(dynalock_client_close(&client, 5000));
-}
-
-/* A counter of the servers'. */
-static long count(const char *name)
-{
-    char answer[8192];
-    size_t size = 0;
-    ssize_t n;
-    int fd = dial((uint16_t)atoi(harness("HOSTS")));
-    static const char request[] =
-        "GET /counts HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    const char *at;
-
-    assert_int_equal(
-        write(fd, request, sizeof request - 1), sizeof request - 1);
-    while ((n = read(fd, answer + size, sizeof answer - 1 - size)) > 0)
-        size += (size_t)n;
-    (void)close(fd);
-    answer[size] = '\0';
-    at = strstr(answer, name);
-    assert_non_null(at);
-    return strtol(at + strlen(name) + 2, NULL, 10);
-}
-
-static void assert_works(void)
-{
-    assert_ok(acquire());
-    assert_ok(dynalock_renew(&client, &lock));
-    assert_ok(dynalock_release(&client, &lock));
-    end();
 }
 
 /* ---- AWS IoT ---- */
@@ -188,27 +87,13 @@ static void test_iot_answers(void **state)
 static void test_iot_refreshes(void **state)
 {
     long before = count("fetches"), resumed = count("resumed");
-    uint64_t start;
-    uint32_t left, least = 4000;
     unsigned char session[32];
 
     (void)state;
     begin_iot("device", "short", dynalock_tls_small());
     assert_ok(acquire());
-    start = dl_posix_monotonic_ms(NULL);
     memcpy(session, tls.session.session_id, sizeof session);
-    while (dl_posix_monotonic_ms(NULL) - start < 12000) {
-        unsigned interest;
-        uint32_t ms;
-
-        (void)dynalock_poll(&client);
-        dynalock_wants(&client, &interest, &ms);
-        (void)platform.wait(platform.context, interest, ms);
-        left = dynalock_remaining_ms(&client, &lock);
-        assert_true(left > 0);
-        if (left < least) least = left;
-    }
-    assert_at_least(least, 1500);
+    assert_at_least(hold_for(12000), 1500);
     assert_at_least(count("fetches") - before, 4);
     assert_at_least(count("resumed") - resumed, 3);
     assert_memory_equal(session, tls.session.session_id, sizeof session);
@@ -233,16 +118,6 @@ static void test_iot_silence_while_held(void **state)
     }
     assert_true(provider.renew > start);
     end();
-}
-
-static int has(const void *where, size_t size, const char *text)
-{
-    const char *at = (const char *)where;
-    size_t i, n = strlen(text);
-
-    for (i = 0; i + n <= size; i++)
-        if (memcmp(at + i, text, n) == 0) return 1;
-    return 0;
 }
 
 /* TLS has seen the secret in plain text: it is in the provider's memory, once,
