@@ -11282,7 +11282,8 @@ static int32_t dl_provided_open(dynalock_client *client)
 
     if (client->exchange.operation == &provider->operation)
         return dl_provided_open_own(client, provider);
-    if (client->now >= provider->until) {
+    /* decided once: a connection to the service may be on its way already */
+    if (client->exchange.began >= provider->until) {
         rc = dl_fetch(client, provider);
         if (rc != 0) return rc;
         dl_exchange_allow(client, client->config.connect_ms, 0);

@@ -203,6 +203,26 @@ static void test_no_refresh_while_a_lock_is_short_of_time(void **state)
     }
 }
 
+/* Whoever has begun to connect to the service goes on with it: its connection
+   must not be taken for the source's. */
+static void test_keys_run_out_while_connecting(void **state)
+{
+    (void)state;
+    acquire();
+    w.peer_closed = 1;
+    provider.until = w.now + 100;
+    w.mute_open = 1;
+    assert_int_equal(dynalock_start_renew(&w.client, &lock), DYNALOCK_AGAIN);
+    world_run(&w, 200);
+    assert_int_equal(source.fetches, 1);
+    w.mute_open = 0;
+    world_run(&w, 10);
+    assert_int_equal(dynalock_result(&lock.operation), DYNALOCK_OK);
+    assert_non_null(strstr(w.request, "Credential=ID1/"));
+    assert_int_equal(dynalock_renew(&w.client, &lock), DYNALOCK_OK);
+    assert_int_equal(source.fetches, 2);
+}
+
 static void test_keys_without_expiry_are_never_fetched_again(void **state)
 {
     (void)state;
@@ -538,6 +558,7 @@ int main(void)
         TEST(twelve_hours_no_heartbeat_is_late),
         TEST(a_refresh_follows_a_renewal),
         TEST(no_refresh_while_a_lock_is_short_of_time),
+        TEST(keys_run_out_while_connecting),
         TEST(keys_without_expiry_are_never_fetched_again),
         TEST(a_life_is_bounded),
         TEST(a_short_life_is_lived),
