@@ -107,7 +107,9 @@ SIMULATED = --runs:150:--seed:1 --runs:1:--devices:200 \
     --world:group,operator,loss,delay:--runs:10 \
     --world:group,loss,delay,repeat,crash,pause,throttle:--runs:30 \
     $(OTHERS:%=--world:%:--runs:25) --world:dynalock-py,calm:--runs:10 \
-    --world:dynalock-go,calm:--runs:10
+    --world:dynalock-go,calm:--runs:10 \
+    --world:credentials:--runs:6 \
+    --world:credentials,loss,delay,throttle,many:--runs:4
 
 # Who else locks on the table; without more each of these is a mixture.
 OTHERS = dynamolock dynalock-py dlm dlm1 dynalock-go

@@ -53,6 +53,9 @@ MANY = "--runs 60 --seed 1 --world many,loss,delay,crash,pause"
 POOR = "--runs 400 --seed 1 --world weak,loss,delay,repeat,crash,pause"
 
 GROUPS = "--runs 80 --seed 1 --world group,loss,delay,repeat,crash,pause,throttle"
+SOURCES_FAIL = "--runs 12 --seed 1 --world credentials"
+SOURCES_ROUGH = "--runs 12 --seed 1 --world credentials,loss,delay,throttle,many"
+SOURCES_PAUSED = "--runs 20 --seed 1 --world credentials,loss,delay,repeat,crash,pause,throttle,many"
 
 GROUP_EDITED = "--runs 20 --seed 1 --world group,operator,loss,delay"
 BROKEN = "--runs 20 --seed 1 --world operator,loss,delay"
@@ -82,7 +85,8 @@ CONTROLS = [
         [],
         (CALM, MIXED, EDGE, LEASES, REPEAT, JUMPS, TTLS, LONELY, TIDY, ODD, STALE, SHORT, SAVED)
         + (SAME, MANY, POOR, GROUPS, GROUP_EDITED, BROKEN, CLOSED)
-        + (DYNAMOLOCK, DYNALOCK_PY, DLM, DLM1, DYNALOCK_GO, GO_HIDES),
+        + (DYNAMOLOCK, DYNALOCK_PY, DLM, DLM1, DYNALOCK_GO, GO_HIDES)
+        + (SOURCES_FAIL, SOURCES_ROUGH, SOURCES_PAUSED),
     ),
     ("acquisitions from poor entropy alone", WEAK, (POOR,)),
 ]
@@ -428,6 +432,48 @@ MUTANTS = [
         [('"isReleased=:y AND NOT " DL_IS_MISSING "(#o)"',
           '"(isReleased=:y OR " DL_IS_MISSING "(" DL_VERSION ")) AND NOT " DL_IS_MISSING "(#o)"')],
         (DYNALOCK_GO,),
+    # ---- credentials that are fetched ----
+    (
+        "a refresh before the renewals",
+        [
+            ("client->exchange.began >= provider->until",
+             "client->exchange.began >= dl_least(provider->until, provider->renew)"),
+            ("if (client->now >= provider->until || dl_next_due(client)",
+             "if (client->now >= dl_least(provider->until, provider->renew) || dl_next_due(client)"),
+        ],
+        (SOURCES_FAIL,),
+    ),
+    (
+        "a refresh however little time is left",
+        [("at->deadline < client->now + 2 * budget)", "at->deadline < client->now)")],
+        (SOURCES_ROUGH,),
+    ),
+    (
+        "keys are fetched when they have run out, not before",
+        [("if (client->now < provider->renew || provider->operation.client != NULL) return;",
+          "if (1) return;")],
+        (SOURCES_FAIL,),
+    ),
+    (
+        "keys are fetched after every request",
+        [("provider->renew = client->now + life - dl_least(early, life / 2);",
+          "provider->renew = client->now + 0 * early;")],
+        (SOURCES_FAIL,),
+    ),
+    (
+        "keys that were refused are used again",
+        [("provider->until = 0; return &provider->credentials;", "return &provider->credentials;")],
+        (SOURCES_FAIL,),
+    ),
+    (
+        "a fetch begins on the way to the service",
+        [("client->exchange.began >= provider->until", "client->now >= provider->until")],
+        (SOURCES_PAUSED,),
+    ),
+    (
+        "a role is asked for at every refresh",
+        [("dl_ec2_role(ec2)[0] != '\\0' ? DL_EC2_KEYS : DL_EC2_ROLE", "DL_EC2_ROLE")],
+        (SOURCES_FAIL,),
     ),
 ]
 

@@ -83,7 +83,9 @@ static void init_client(device *d)
     set_names(d, &config);
     set_times(w, &config);
     set_oddities(d, &config);
+    prepare_source(d, &config);
     if (dynalock_client_init(&d->client, &config) != DYNALOCK_OK) abort();
+    use_source(d);
     /* somebody has typed the time in, to a few minutes */
     if (d->clockless &&
         dynalock_set_clock(&d->client, server_ms(w) + off_ms) != DYNALOCK_OK)
@@ -285,6 +287,7 @@ void rest_task(task *t)
     if (one_in(&w->chance, 20)) pause = draw(&w->chance, 20 * SECOND);
     if (has(w, WORLD_TTL | WORLD_TIDY) && one_in(&w->chance, 6))
         pause = draw(&w->chance, 9000 * SECOND);
+    if (has(w, WORLD_CREDENTIALS)) pause = draw(&w->chance, 60 * SECOND);
     if (is_quiet(w)) pause = draw(&w->chance, 200 * MS);
     t->app = APP_IDLE;
     t->deadline_ms = 0;
@@ -292,6 +295,18 @@ void rest_task(task *t)
     if (!is_quiet(w) && t->next_at > w->quiet_from)
         t->next_at = w->quiet_from; /* all are there in the end */
     if (strikes(w, WORLD_TIDY, 8)) tidy(t);
+}
+
+/* How long it will hold what it was granted. Where days pass, for hours. */
+static uint64_t draw_work(world *w)
+{
+    uint64_t work;
+
+    if (is_quiet(w)) return draw(&w->chance, SECOND);
+    if (!has(w, WORLD_CREDENTIALS)) return draw(&w->chance, 6 * SECOND);
+    work = draw(
+        &w->chance, one_in(&w->chance, 3) ? 20000 * SECOND : 100 * SECOND);
+    return w->now + work > w->quiet_from ? w->quiet_from - w->now : work;
 }
 
 static void ask_on(task *t, dynalock_outcome rc)
@@ -316,8 +331,7 @@ static void ask_on(task *t, dynalock_outcome rc)
         t->has_blob =
             dynalock_save(&d->client, t->lock, &t->blob) == DYNALOCK_OK;
     t->app = APP_HOLD;
-    t->work_until =
-        w->now + draw(&w->chance, is_quiet(w) ? SECOND : 6 * SECOND);
+    t->work_until = w->now + draw_work(w);
 }
 
 /* ---- holding ---- */

@@ -94,10 +94,9 @@ static int32_t hook_open(void *context, const dynalock_peer *peer)
     device *d = (device *)context;
     world *w = d->world;
 
-    (void)peer;
     strike(d);
     if (d->connection != 0) return d->open ? 0 : (int32_t)DYNALOCK_AGAIN;
-    if (strikes(w, WORLD_LOSS, 30)) return REFUSED;
+    if (!open_to(d, peer->host) || strikes(w, WORLD_LOSS, 30)) return REFUSED;
     d->connection = ++w->connections;
     d->open = 0;
     d->peer_closed = 0;
@@ -117,6 +116,12 @@ static void look_at_request(device *d)
     d->request[d->request_size] = '\0';
     end = strstr(d->request, "\r\n\r\n");
     if (end == NULL) return;
+    if (strncmp(d->request, "POST ", 5) != 0) { /* it has no body */
+        judge_asked(d->world, d);
+        send_request(d);
+        d->request_size = 0;
+        return;
+    }
     length = strcasestr(d->request, "\r\ncontent-length:");
     if (length == NULL || length > end) abort();
     if (d->request_size <

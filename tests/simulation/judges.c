@@ -311,7 +311,7 @@ static int is_measured(const world *w)
     return is_quiet(w) && w->foreign_count == 0 &&
            !has(w, WORLD_SHORTEN | WORLD_HIDE | WORLD_SHORT | WORLD_EDGE |
                        WORLD_BEYOND | WORLD_OPERATOR | WORLD_WEAK | WORLD_ODD |
-                       WORLD_CLOCK | WORLD_GROUP);
+                       WORLD_CLOCK | WORLD_GROUP | WORLD_CREDENTIALS);
 }
 
 static int is_waited_for(world *w, unsigned key)
@@ -557,6 +557,7 @@ void judge_sent(world *w, device *d)
         !breaks && (strcmp(name, "UpdateItem") == 0 || name[0] == 'T');
     unsigned key;
 
+    judge_signed(w, d, writes);
     while ((at = next_key(d->world, at, &key)) != NULL) {
         task *t = task_of(d, key);
 
@@ -691,7 +692,8 @@ void judge_end(world *w)
 {
     unsigned i, k;
 
-    for (i = 0; i < w->device_count; i++)
+    for (i = 0; i < w->device_count; i++) {
+        judge_source(w, &w->devices[i]);
         for (k = 0; k < w->devices[i].task_count; k++) {
             const task *t = &w->devices[i].tasks[k];
 
@@ -703,6 +705,7 @@ void judge_end(world *w)
                 t->device->client.config.poll_ms != DYNALOCK_FOREVER)
                 violate(w, "d%u was never served", i);
         }
+    }
     for (i = 0; i < w->key_count; i++) {
         const place *p = &w->places[i];
 

@@ -44,6 +44,7 @@ static void send_copy(
 
     e->value = connection;
     e->silent = silent;
+    e->to_source = d->at_source;
     set_text(e, d->request, d->request_size);
 }
 
@@ -112,6 +113,7 @@ static size_t carry_out(world *w, const event *e, char *answer)
             strstr(e->text, "\r\n\r\n") + 4);
     for (at = e->text; (at = next_key(w, at, &key)) != NULL;)
         take_snapshot(w, key, &before[key]);
+    expect_session(w, e->text);
     size = model_serve(
         w->model, &w->options, server_ms(w), e->text, e->size, answer);
     for (at = e->text; (at = next_key(w, at, &key)) != NULL;)
@@ -164,22 +166,29 @@ void set_options(world *w)
     if (strikes(w, WORLD_STALE, 50)) w->options.age_s = 600;
 }
 
+static size_t serve_table(world *w, const event *e, char *answer)
+{
+    set_options(w);
+    return strikes(w, WORLD_THROTTLE, 25) ? trouble_answer(w, e, answer)
+                                          : carry_out(w, e, answer);
+}
+
 void serve(world *w, event *e)
 {
     char answer[MODEL_ANSWER_SIZE];
-    size_t size;
+    uint64_t later = 0;
+    size_t size = e->to_source ? serve_source(w, e, &later, answer)
+                               : serve_table(w, e, answer);
     event *back;
 
-    set_options(w);
-    size = strikes(w, WORLD_THROTTLE, 25) ? trouble_answer(w, e, answer)
-                                          : carry_out(w, e, answer);
     if (w->tracing)
-        say(w, "table answers d%u %s %s", e->device->id, name_of(e->text),
+        say(w, "%s answers d%u %s %s", e->to_source ? "source" : "table",
+            e->device->id, e->to_source ? "" : name_of(e->text),
             strstr(answer, "\r\n\r\n") + 4);
     if (e->silent) return;
     /* cut anywhere: the rest never comes, the connection ends */
     if (strikes(w, WORLD_LOSS, 40)) size = draw(&w->chance, size);
-    back = push(w, w->now + delay_us(w), EVENT_ANSWER, e->device);
+    back = push(w, w->now + later + delay_us(w), EVENT_ANSWER, e->device);
     back->value = e->value;
     set_text(back, answer, size);
 }
@@ -192,6 +201,7 @@ void deliver(world *w, const event *e)
     if (d->answer_size + e->size > sizeof d->answer) return;
     memcpy(d->answer + d->answer_size, e->text, e->size);
     d->answer_size += e->size;
+    note_answer(w, d, e->text);
     judge_heard(w, d, e->text);
     if (strikes(w, WORLD_LOSS, 30)) d->peer_closed = 1;
     wake(d, w->now);

@@ -241,11 +241,13 @@ static void make_world(world *w, uint64_t seed, const command *c)
     w->trouble = c->trouble;
     invite_others(w, c->others);
     if (has(w, WORLD_GROUP)) mix_groups(w);
+    mix_sources(w);
     w->device_count =
         c->devices != 0 ? c->devices : 2 + (unsigned)draw(&w->chance, 5);
     if (c->devices == 0 && has(w, WORLD_CROWD)) w->device_count = 101;
     make_places(w);
     set_times(w);
+    if (has(w, WORLD_CREDENTIALS)) make_issuer(w);
     w->model = model_new();
     w->options.key_id = "AKIDSIM";
     w->options.secret = "simulated";
@@ -269,6 +271,7 @@ static void free_world(world *w)
 
     for (i = 0; i < w->queued; i++) free(w->queue[i].text);
     for (i = 0; i < w->device_count; i++) free(w->devices[i].stack);
+    free_issuer(w);
     free(w->queue);
     free(w->devices);
     free(w->foreigners);
@@ -311,9 +314,9 @@ static void kill_holders(world *w)
         }
     push(w,
         w->now +
-            (has(w, WORLD_CROWD) ? 40
-                : is_slow(w)     ? 15
-                                 : 5) *
+            (has(w, WORLD_CROWD | WORLD_CREDENTIALS) ? 40
+                : is_slow(w)                         ? 15
+                                                     : 5) *
                 SECOND +
             draw(&w->chance, 5 * SECOND),
         EVENT_KILL, NULL);

@@ -14,7 +14,7 @@ const char *const world_names[WORLDS] = { "loss", "delay", "repeat", "crash",
     "pause", "drift", "tick", "jump", "throttle", "stale", "shorten", "hide",
     "ttl", "short", "sorted", "many", "java", "blob", "twin", "same", "clock",
     "tidy", "token", "odd", "edge", "weak", "beyond", "operator", "crowd",
-    "calm", "group" };
+    "calm", "group", "credentials" };
 
 /* ---- chance ---- */
 

@@ -7,6 +7,7 @@ The fleet, its clocks and its network in one deterministic program. The files:
     device.c        the hooks of dynalock.h, on a stack of the device's own
     application.c   what a device wants with its locks
     party.c         the same, for several at once, or one of several
+    credentials.c   where devices fetch their keys, in one of the worlds
     foreign.c ...   who else locks on the table (see foreign.h)
     operator.c      who means well
     judges.c        the promises, and what is counted
@@ -80,8 +81,11 @@ enum {                     /* kinds of trouble; --world names them */
     WORLD_GROUP = 1 << 30     /* devices want several locks at once, one of
                                  several, or one */
 };
+/* Devices fetch their keys, from sources that fail. Only named. (No int has
+   this bit.) */
+#define WORLD_CREDENTIALS (UINT32_C(1) << 31)
 #define DRAWN_WORLDS 24
-#define WORLDS 31
+#define WORLDS 32
 extern const char *const world_names[WORLDS];
 
 typedef struct chance {
@@ -94,6 +98,7 @@ typedef struct world world;
 typedef struct device device;
 typedef struct foreign foreign; /* foreign.h */
 typedef struct foreign_client foreign_client;
+typedef struct issuer issuer; /* credentials.c */
 
 /* One lock of a device, and what the application does with it. */
 typedef struct task {
@@ -161,6 +166,7 @@ struct device {
     int64_t wall_off_ms;
     int clockless; /* the wall clock says "unknown" */
     unsigned standstills;
+    struct source *source; /* of its keys; NULL: it has them */
     /* its thread of control */
     ucontext_t start;
     jmp_buf here;
@@ -173,6 +179,7 @@ struct device {
     /* the connection */
     uint32_t connection; /* 0: none */
     int open;            /* 0: not yet */
+    int at_source;       /* it leads to where the keys come from */
     int peer_closed;
     char request[REQUEST_SIZE];
     size_t request_size;
@@ -204,7 +211,8 @@ typedef struct event {
     uint64_t value; /* connection, wake number, epoch or request number */
     char *text;     /* request or answer; owned by the event */
     size_t size;
-    int silent;            /* nobody hears the answer */
+    int silent; /* nobody hears the answer */
+    int to_source;
     const char *operation; /* of another's request */
     unsigned key;
     int state;            /* when it was sent */
@@ -261,6 +269,7 @@ struct world {
     model_options options;
     char tokens[2][24]; /* of the session: this one and the last */
     unsigned token_count;
+    issuer *issuer;       /* of keys that are fetched; NULL: none are */
     uint64_t fence_slack; /* how old a grant must be to be outdone */
     id_set released;      /* acquisitions whose release was carried out */
     uint32_t lease_ms, poll_ms, request_ms, lock_delay_ms;
@@ -358,6 +367,21 @@ uint32_t draw_wait(world *w);
 void start_party(device *d);
 uint64_t party_wake(device *d);
 void run_party(device *d, uint64_t polled_ms);
+
+/* ---- credentials.c ---- */
+
+void mix_sources(world *w);
+void make_issuer(world *w);
+void free_issuer(world *w);
+void prepare_source(device *d, dynalock_config *config);
+void use_source(device *d);
+void expect_session(world *w, const char *request);
+size_t serve_source(world *w, event *e, uint64_t *later, char *answer);
+int open_to(device *d, const char *host);
+void note_answer(world *w, device *d, const char *answer);
+void judge_asked(world *w, device *d);
+void judge_signed(world *w, device *d, int writes);
+void judge_source(world *w, const device *d);
 
 /* ---- foreign.c ---- */
 
