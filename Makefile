@@ -24,7 +24,7 @@ MANUALS = build/manual build/readme
 UNIT_PLAIN = $(UNIT:%=build/unit/%)
 THREADS = build/tsan/threads
 UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
-SOURCES = build/sources/sources build/sources/moto
+SOURCES = $(patsubst tests/%.c,build/%,$(wildcard tests/sources/*.c))
 # Compilers turn arithmetic into branches, each in its own way.
 SECRETS = $(patsubst %,build/secrets/%,gcc-O2 gcc-Os clang-O2 clang-Os)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
@@ -61,6 +61,7 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
 	    $(SECRETS:%='valgrind -q %') \
 	    --counts tests/options.py tests/honesty.py \
+	    'build/moto/bin/python tests/chain.py' \
 	    --alone tests/harness_test.py tests/examples_test.py \
 	    tests/cli_test.py \
 	    --together --cmocka $(CONFORMANCE:%='$(on_dynoxide) %') \

@@ -55,7 +55,9 @@ POOR = "--runs 400 --seed 1 --world weak,loss,delay,repeat,crash,pause"
 GROUPS = "--runs 80 --seed 1 --world group,loss,delay,repeat,crash,pause,throttle"
 SOURCES_FAIL = "--runs 12 --seed 1 --world credentials"
 SOURCES_ROUGH = "--runs 12 --seed 1 --world credentials,loss,delay,throttle,many"
-SOURCES_PAUSED = "--runs 20 --seed 1 --world credentials,loss,delay,repeat,crash,pause,throttle,many"
+SOURCES_PAUSED = (
+    "--runs 20 --seed 1 --world credentials,loss,delay,repeat,crash,pause,throttle,many"
+)
 
 GROUP_EDITED = "--runs 20 --seed 1 --world group,operator,loss,delay"
 BROKEN = "--runs 20 --seed 1 --world operator,loss,delay"
@@ -439,7 +441,8 @@ MUTANTS = [
             ("client->exchange.began >= provider->until",
              "client->exchange.began >= dl_least(provider->until, provider->renew)"),
             ("if (client->now >= provider->until || dl_next_due(client)",
-             "if (client->now >= dl_least(provider->until, provider->renew) || dl_next_due(client)"),
+             "if (client->now >= dl_least(provider->until, provider->renew)"
+             " || dl_next_due(client)"),
         ],
         (SOURCES_FAIL,),
     ),
