@@ -12681,7 +12681,7 @@ static dynalock_outcome dl_profile_fatal(
 static dynalock_outcome dl_profile_file(dynalock_posix_aws *aws,
     dl_profile *profile, const char *variable, const char *otherwise)
 {
-    char path[DYNALOCK_POSIX_TEXT];
+    char path[DYNALOCK_POSIX_TEXT], buffer[1024];
     FILE *file = NULL;
     int well;
 
@@ -12698,9 +12698,12 @@ static dynalock_outcome dl_profile_file(dynalock_posix_aws *aws,
             errno == ENOENT ? "is not there" : "cannot be read");
         return DYNALOCK_OK;
     }
+    /* libc's own would go back to the heap with what was read */
+    (void)setvbuf(file, buffer, _IOFBF, sizeof buffer);
     well = dl_profile_lines(profile, file);
     if (ferror(file)) dl_report(aws, "profile", path, "cannot be read");
     (void)fclose(file);
+    dl_wipe(buffer, sizeof buffer);
     return well ? DYNALOCK_OK : dl_profile_fatal(aws, profile);
 }
 
@@ -12943,6 +12946,7 @@ static const char *dl_posix_authorize(void *context)
         return dl_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
     file = fopen(path, "r");
     if (file == NULL) return NULL;
+    (void)setvbuf(file, NULL, _IONBF, 0); /* into our memory, no other */
     size = fread(aws->authorization, 1, sizeof aws->authorization, file);
     if (ferror(file) || size == sizeof aws->authorization) size = 0;
     (void)fclose(file);

@@ -59,6 +59,7 @@ static void write_bytes(const char *name, const char *text, size_t size)
     FILE *file = fopen(path_of(name), "w");
 
     assert_non_null(file);
+    (void)setvbuf(file, NULL, _IONBF, 0); /* no trace of the test's own */
     assert_int_equal(fwrite(text, 1, size, file), size);
     assert_int_equal(fclose(file), 0);
 }
@@ -234,6 +235,20 @@ static void test_files_grammar(void **state)
     assert_given("AK#ID", "a=b;c#d", "last");
 }
 
+/* Below a property stands more of it, whatever it looks like. */
+static void test_continuation_lines(void **state)
+{
+    (void)state;
+    credentials("[default]\naws_access_key_id = A\n"
+                "  aws_secret_access_key = x\naws_session_token = t\n");
+    assert_reported(DYNALOCK_CREDENTIALS_MISSING, "profile: default has no");
+    credentials("[default]\naws_access_key_id = A\n"
+                "aws_secret_access_key = s\n  # and more\n");
+    ready(NULL);
+    assert_reported(
+        DYNALOCK_BAD_ANSWER, "profile: characters no header may have");
+}
+
 static void test_fatal_lines(void **state)
 {
     static const struct {
@@ -279,6 +294,34 @@ static void test_half_written_files(void **state)
                     rc == DYNALOCK_CREDENTIALS_MISSING);
         assert_true(aws.report[0] != '\0');
     }
+}
+
+/* How often it is found in what libc has given back to the heap. */
+static size_t count_in_heap(const char *text)
+{
+    char *heap[16];
+    size_t i, k, seen = 0, n = strlen(text);
+
+    for (i = 0; i < DL_COUNT(heap); i++) {
+        heap[i] = (char *)malloc(4096);
+        assert_non_null(heap[i]);
+        for (k = 0; k + n <= 4096; k++)
+            seen += memcmp(heap[i] + k, text, n) == 0;
+    }
+    for (i = 0; i < DL_COUNT(heap); i++) free(heap[i]);
+    return seen;
+}
+
+/* Nor does the library keep it. */
+static void test_files_leave_nothing_in_memory(void **state)
+{
+    (void)state;
+    credentials("[default]\naws_access_key_id = A\n"
+                "aws_secret_access_key = hush-of-file\n");
+    assert_int_equal(dynalock_posix_load(&aws), DYNALOCK_OK);
+    assert_int_equal(count_in_heap("hush-of-file"), 0);
+    assert_given("A", "hush-of-file", NULL);
+    assert_int_equal(count_in_heap("hush-of-file"), 0);
 }
 
 static void test_nonsense(void **state)
@@ -505,7 +548,7 @@ static const char services[] = "[services local]\n"
                                "  endpoint_url = http://s3\n"
                                "dynamodb = # of the lab\n"
                                "\t# endpoint_url = http://commented\n"
-    "  ; only words\n"
+                               "  ; only words\n"
                                "  other = 1\n"
                                "\n"
                                "  endpoint_url\t= http://services\r\n"
@@ -700,8 +743,10 @@ int main(void)
         TEST(half_an_environment_is_passed_over),
         TEST(environment_with_control_characters),
         TEST(files_grammar),
+        TEST(continuation_lines),
         TEST(fatal_lines),
         TEST(half_written_files),
+        TEST(files_leave_nothing_in_memory),
         TEST(nonsense),
         TEST(long_and_strange_values),
         TEST(profiles),
