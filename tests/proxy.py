@@ -64,6 +64,7 @@ CREDENTIALS = {
         Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
         Credentials("ASIAEXAMPLE", "secretOfSTS", "tok/en+with=chars"),
         Credentials("ASIALONGTOKEN", "secretOfSTS", "A1+/" * 512),
+        Credentials("ASIASTRANGE", "".join(map(chr, range(32, 127))), "A1+/=" * 1000),
     )
 }
 

@@ -11,8 +11,9 @@ To the variables of harness.py come
                            (authorization: what /token-N says, N rising with every fetch)
 
 What they give are the proxy's own temporary keys, so that DynamoDB's side proves each of them. The
-role alias, or the container's path, chooses the answer: lock-role, short (keys of three seconds),
-expired, denied, throttled, failing, garbage, silent. GET /counts: fetches, TLS
+role alias, or the container's path, chooses the answer: lock-role, strange (a secret of every
+character, a token of 5 KB), short (keys of three seconds), expired, denied, absent, throttled,
+failing, garbage, cut, silent. GET /counts: fetches, TLS
 sessions resumed, and requests to AUTH, below.
 
 With moto, whose IAM and STS then issue all keys and whose DynamoDB checks each signature, token and
@@ -49,6 +50,7 @@ import proxy
 
 PKI = harness.BUILD / "pki"
 KEYS = proxy.CREDENTIALS["ASIALONGTOKEN"]
+STRANGE = proxy.CREDENTIALS["ASIASTRANGE"]
 TOKEN = "a-metadata-token=="
 SECONDS = 120
 
@@ -82,9 +84,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return True
         answers = {
             "denied": (403, '{"message":"Access Denied"}'),
+            "absent": (404, '{"message":"no such role"}'),
             "throttled": (429, '{"message":"Rate exceeded"}'),
             "failing": (500, "<html>sorry</html>"),
             "garbage": (200, "\x00\xff{not json"),
+            "cut": (200, '{"credentials":{"accessKeyId":"ASIA","secretAccessKey":"hal'),
         }
         if name in answers:
             self.say(*answers[name])
@@ -93,7 +97,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def keys(self, name, capital):
         counts["fetches"] += 1
         seconds = {"short": 3, "expired": -10}.get(name, 3600)
-        session = issuer.assume_role() if issuer else [KEYS.access_key, KEYS.secret_key, KEYS.token]
+        given = STRANGE if name == "strange" else KEYS
+        session = [given.access_key, given.secret_key, given.token]
+        if issuer:
+            session = issuer.assume_role()
         if name == "wrong" or counts["mixed"]:
             session[2] = issuer.assume_role()[2]
             counts["mixed"] = 0

@@ -64,9 +64,11 @@ static void test_iot_answers(void **state)
         dynalock_outcome outcome;
     } cases[] = {
         { "denied", DYNALOCK_DENIED },
+        { "absent", DYNALOCK_CREDENTIALS_MISSING },
         { "throttled", DYNALOCK_THROTTLED },
         { "failing", DYNALOCK_SERVICE_FAILED },
         { "garbage", DYNALOCK_BAD_ANSWER },
+        { "cut", DYNALOCK_BAD_ANSWER },
         { "expired", DYNALOCK_CREDENTIALS_EXPIRED },
     };
     size_t i;
@@ -79,6 +81,47 @@ static void test_iot_answers(void **state)
         /* and then it is well again */
         iot.role_alias = "lock-role";
         assert_works();
+    }
+}
+
+/* A secret of every printable character and a token of five kilobytes sign what
+   another's signer agrees with. */
+static void test_strange_keys(void **state)
+{
+    (void)state;
+    begin_iot("device", "strange", dynalock_tls_small());
+    assert_ok(acquire());
+    assert_int_equal(strlen(provider.credentials.secret), 95);
+    assert_int_equal(strlen(provider.credentials.token), 5000);
+    assert_ok(dynalock_renew(&client, &lock));
+    assert_ok(dynalock_release(&client, &lock));
+    end();
+}
+
+static int64_t clock_off_ms;
+
+static int64_t wrong_unix_ms(void *context)
+{
+    return dl_posix_unix_ms(context) + clock_off_ms;
+}
+
+/* Years off, as far as the certificates allow: how long keys live is told by
+   the source's own Date, and the signature is mended by the service's. */
+static void test_clocks_years_off(void **state)
+{
+    static const int years[] = { -3, 5 };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < COUNT(years); i++) {
+        clock_off_ms = years[i] * INT64_C(31536000000);
+        begin_iot("device", "lock-role", dynalock_tls_small());
+        platform.unix_ms = wrong_unix_ms;
+        assert_ok(acquire());
+        assert_in_range(provider.until, dl_posix_monotonic_ms(NULL) + 3500000,
+            dl_posix_monotonic_ms(NULL) + 3600000);
+        assert_ok(dynalock_release(&client, &lock));
+        end();
     }
 }
 
@@ -229,6 +272,8 @@ int main(void)
         cmocka_unit_test(test_iot_refuses_strangers),
         cmocka_unit_test(test_iot_is_checked_too),
         cmocka_unit_test(test_iot_answers),
+        cmocka_unit_test(test_strange_keys),
+        cmocka_unit_test(test_clocks_years_off),
         cmocka_unit_test(test_iot_refreshes),
         cmocka_unit_test(test_iot_silence_while_held),
         cmocka_unit_test(test_secrets_are_wiped),
