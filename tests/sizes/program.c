@@ -6,7 +6,7 @@ literals, so that none is merged with dynalock.h's.
     (nothing)       the lock over a plain stream
     WITH_...        and what the name says
     WITH_LAYOUT=f   and the layout that f returns
-    WITH_ALL        and all of it, but TLS
+    WITH_ALL        and all of it, but TLS and providers
     WITH_TLS        and TLS, small profile; WITH_TLS_WIDE: wide
 */
 #include "dynalock.h"
@@ -69,6 +69,23 @@ extern dynalock_permit permits[3];
 #endif
 #ifdef WITH_CREDENTIALS
 extern const dynalock_credentials credentials;
+#endif
+#if defined(WITH_EC2) || defined(WITH_CONTAINER) || defined(WITH_IOT)
+#define WITH_PROVIDER
+extern dynalock_provider provider;
+extern char memory[4096];
+#endif
+#ifdef WITH_EC2
+extern dynalock_ec2 of_source;
+#define SOURCE dynalock_source_ec2()
+#endif
+#ifdef WITH_CONTAINER
+extern dynalock_container of_source;
+#define SOURCE dynalock_source_container()
+#endif
+#ifdef WITH_IOT
+extern dynalock_iot of_source;
+#define SOURCE dynalock_source_iot()
 #endif
 #ifdef WITH_LAYOUTS
 extern volatile int which;
@@ -188,7 +205,15 @@ static void use_several(void)
 int main(void)
 {
     configure();
+#ifdef WITH_PROVIDER
+    outcome = dynalock_provider_init(
+        &provider, SOURCE, &of_source, memory, sizeof memory);
+    config.credentials = &provider.credentials;
+#endif
     outcome = dynalock_client_init(&client, &config);
+#ifdef WITH_PROVIDER
+    outcome = dynalock_set_provider(&client, &provider);
+#endif
 #ifdef WITH_FIPS
     outcome = dynalock_use_fips(&client);
 #endif
