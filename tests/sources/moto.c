@@ -78,7 +78,7 @@ static void test_a_lock_is_kept(void **state)
     (void)state;
     begin_as("ROLE");
     assert_ok(acquire());
-    assert_at_least(hold_for(5000), 1500);
+    assert_at_least(hold_for(3500), 1500);
     assert_ok(dynalock_release(&client, &lock));
     end();
 }
@@ -270,7 +270,7 @@ static void test_sessions_change_while_held(void **state)
     (void)state;
     begin_iot("device", "short");
     assert_ok(acquire());
-    assert_at_least(hold_for(7000), 1500);
+    assert_at_least(hold_for(6000), 1500);
     assert_at_least(count("fetches") - before, 3);
     assert_ok(dynalock_release(&client, &lock));
     end();
