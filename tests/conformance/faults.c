@@ -85,6 +85,7 @@ static const fault_case fault_cases[] = {
 
     { "denied", REFUSED, DYNALOCK_DENIED, PLAIN },
     { "expired-token", REFUSED, DYNALOCK_CREDENTIALS_EXPIRED, PLAIN },
+    { "error 400:ExpiredToken", REFUSED, DYNALOCK_CREDENTIALS_EXPIRED, PLAIN },
     { "skew 900", REFUSED, DYNALOCK_CLOCK_SKEW, PLAIN },
     { "error 400:UnrecognizedClientException", REFUSED,
         DYNALOCK_CREDENTIALS_REFUSED, PLAIN },
