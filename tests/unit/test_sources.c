@@ -651,8 +651,8 @@ static void test_iot(void **state)
     assert_in_range(provider.until, 3589900, 3590000);
 }
 
-/* 1,369 bytes, the longest that was seen of AWS IoT, in two sets of 1.5 KB: with
-   provider and source no more than a client takes (tests/sizes.py). */
+/* 1,369 bytes, the longest that was seen of AWS IoT, in two sets of 1.5 KB:
+   with provider and source no more than a client takes (tests/sizes.py). */
 static void test_iot_takes_little_memory(void **state)
 {
     static const char format[] =
