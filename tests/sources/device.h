@@ -98,11 +98,11 @@ SHARED void assert_works(void)
 /* Polls, as a device does, for so long; returns the least that was left. */
 SHARED uint32_t hold_for(uint32_t ms)
 {
-    uint64_t start = dl_posix_monotonic_ms(NULL);
+    uint64_t start = dl_posix_monotonic_ms(&port);
     uint32_t left, least = UINT32_MAX, wait_ms;
     unsigned interest;
 
-    while (dl_posix_monotonic_ms(NULL) - start < ms) {
+    while (dl_posix_monotonic_ms(&port) - start < ms) {
         (void)dynalock_poll(&client);
         dynalock_wants(&client, &interest, &wait_ms);
         (void)platform.wait(platform.context, interest, wait_ms);
