@@ -29,7 +29,7 @@ static void put_our_item(char *out, size_t size)
 /* One item, which is taken only while there is none. */
 static int go_table(world *from, int damage)
 {
-    char body[1024] = "{}";
+    char body[4096] = "{}";
 
     if (strcmp(from->last_operation, "GetItem") == 0) {
         last_look_at = from->now;
