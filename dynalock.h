@@ -11032,6 +11032,12 @@ static int dl_read_parts(const char *text, uint32_t *part, unsigned count)
     return 1;
 }
 
+static int dl_is_time(const uint32_t part[6])
+{
+    return part[0] >= 1970 && part[1] - 1 < 12 && part[2] - 1 < 31 &&
+           part[3] <= 23 && part[4] <= 59 && part[5] <= 60;
+}
+
 /* "2018-01-18T09:18:06Z", with a fraction perhaps, as Unix milliseconds. 0:
    it is not. Years begin in March, as in dl_date. */
 static int64_t dl_read_time(const char *text, size_t size)
@@ -11048,9 +11054,7 @@ static int64_t dl_read_time(const char *text, size_t size)
     if (!dl_equals(text + at, size - at, "Z") &&
         !dl_equals(text + at, size - at, "+00:00"))
         return 0;
-    if (part[0] < 1970 || part[1] - 1 >= 12 || part[2] - 1 >= 31 ||
-        part[3] > 23 || part[4] > 59 || part[5] > 60)
-        return 0;
+    if (!dl_is_time(part)) return 0;
     month = (part[1] + 9) % 12;
     year = part[0] - (part[1] < 3);
     days = (int64_t)(365 * year + year / 4 - year / 100 + year / 400 +
@@ -12386,7 +12390,6 @@ one's value is empty; a property.
 */
 typedef struct dl_profile {
     const char *name;
-    const char *path; /* of the file that is read */
     int is_config;    /* it is the config file: [profile name] */
     int is_services;  /* what is looked for is [services name] */
     int found;        /* the profile is in some file */
@@ -12435,8 +12438,7 @@ static void dl_profile_forget(dl_profile *profile)
 }
 
 /* Is a section's name the profile's? */
-static int dl_profile_is_ours(
-    dl_profile *profile, const char *name, size_t size)
+static int dl_profile_is_ours(dl_profile *profile, char *name, size_t size)
 {
     const char *prefix = profile->is_services ? "services" : "profile";
     size_t skip = strlen(prefix);
@@ -12445,12 +12447,8 @@ static int dl_profile_is_ours(
 
     if (prefixed && !profile->is_config) return 0;
     if (prefixed) {
-        name += skip;
         size -= skip;
-        while (size != 0 && dl_is_blank(*name)) {
-            name++;
-            size--;
-        }
+        name = dl_trim(name + skip, &size);
     } else if (profile->is_config &&
                (profile->is_services || !dl_equals(name, size, "default") ||
                    profile->prefixed)) {
@@ -12664,16 +12662,16 @@ static int dl_profile_path(
 }
 
 static dynalock_outcome dl_profile_fatal(
-    dynalock_posix_aws *aws, const dl_profile *profile)
+    dynalock_posix_aws *aws, const char *path, uint32_t line)
 {
     char why[64];
     dl_span span;
     dl_sink *sink = dl_span_open(&span, why, sizeof why - 1, 0);
 
     dl_put_text(sink, "is malformed in line ");
-    dl_put_decimal(sink, profile->line);
+    dl_put_decimal(sink, line);
     why[span.used] = '\0';
-    dl_report(aws, "profile", profile->path, why);
+    dl_report(aws, "profile", path, why);
     return DYNALOCK_BAD_FILE;
 }
 
@@ -12685,7 +12683,6 @@ static dynalock_outcome dl_profile_file(dynalock_posix_aws *aws,
     FILE *file = NULL;
     int well;
 
-    profile->path = path;
     profile->in_section = profile->ours = profile->has_property = 0;
     profile->line = 0;
     if (!dl_profile_path(path, sizeof path, variable, otherwise)) {
@@ -12704,7 +12701,7 @@ static dynalock_outcome dl_profile_file(dynalock_posix_aws *aws,
     if (ferror(file)) dl_report(aws, "profile", path, "cannot be read");
     (void)fclose(file);
     dl_wipe(buffer, sizeof buffer);
-    return well ? DYNALOCK_OK : dl_profile_fatal(aws, profile);
+    return well ? DYNALOCK_OK : dl_profile_fatal(aws, path, profile->line);
 }
 
 /* The config file first: what the other has replaces what it says. */
