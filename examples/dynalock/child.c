@@ -292,10 +292,9 @@ void child_signal(cli_child *child, int number)
 void child_look(cli_child *child)
 {
     int status;
-    pid_t id;
 
-    while (!child->ended && (id = waitpid(child->id, &status,
-                                 WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+    while (!child->ended &&
+           waitpid(child->id, &status, WNOHANG | WUNTRACED | WCONTINUED) > 0) {
         if (WIFSTOPPED(status)) child->stopped_by = WSTOPSIG(status);
         else child->stopped_by = 0;
         if (!WIFEXITED(status) && !WIFSIGNALED(status)) continue;
