@@ -30,7 +30,7 @@ SECRETS = $(patsubst %,build/secrets/%,gcc-O2 gcc-Os clang-O2 clang-Os)
 FUZZERS = $(FUZZ:%=build/fuzz/%)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs faults memory coverage simulate contend firmware portability mutants interop lint vectors sizes bench cli install footprint clean
+.PHONY: help setup demo test programs faults memory coverage simulate contend firmware portability mutants interop lint static vectors sizes bench cli install footprint clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -181,6 +181,11 @@ portability: ## unit tests and simulation for other processors
 
 lint: setup build/include/jsmn.h build/firmware/anchors.h ## warnings, layout, symbols, lengths
 	@tests/lint.py
+
+static: ## what analysers find without running anything
+	@tests/setup.sh analysis
+	@$(MAKE) --no-print-directory build/static/include/jsmn.h
+	@tests/static.py $(if $(UPDATE),--update)
 
 vectors: setup ## write what is generated anew: vectors, corpus, roots
 	tools/gen_vectors tests/vectors.h
@@ -341,6 +346,11 @@ build/firmware/anchors.h:
 	@tests/setup.sh firmware
 	@tests/pki.sh
 	@$(MAKE) --no-print-directory -f examples/firmware/Makefile $@
+
+# Frama-C brings a libc of its own, and must not find the host's.
+build/static/include/jsmn.h:
+	@mkdir -p $(@D)
+	@cp /usr/include/jsmn.h $@
 
 # Headers for cross compilers: with all of /usr/include they would find the
 # host's libc. jsmn.h comes last and stands for all.

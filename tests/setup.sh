@@ -12,6 +12,7 @@
 #                              with Go 1.26, which Debian 12 has not
 #   tests/setup.sh command     what the command dynalock is built with
 #   tests/setup.sh static      the same, if it is to need no shared library
+#   tests/setup.sh analysis    what looks at the code without running it
 #
 # Tools and libraries are Debian 12 packages. For other processors it takes the libraries' sources:
 # Debian's source packages, in build/sources/NAME. The two DynamoDB-compatible servers come by npm,
@@ -43,6 +44,10 @@ static_packages="$command_packages dpkg-dev musl-tools"
 # cJSON gets security updates: whichever is newest.
 sources='bearssl=0.6+dfsg.1-3 lwip=2.1.3+dfsg1-2 cmocka=1.1.5-2.1 cjson'
 
+# Recommended by cppcheck, and needed by its add-ons: python3.
+analysis_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev python3 clang-tidy cppcheck
+                   frama-c-base pmccabe'
+
 interop_packages='openjdk-17-jdk-headless maven python3-venv'
 
 dynoxide_sha512='sBHqlxJ9ANkLluFkYRfd5r8Y0ApFew4FhOrlhgRAgD4XzEoFOukEo1nuBTQ1+jTtofqwn4NWQ2k0Tn5mNTjgUg=='
@@ -54,7 +59,7 @@ die() { # STATUS MESSAGE
 }
 
 usage() {
-    die 64 'usage: tests/setup.sh demo|test|firmware|sizes|portability|interop|interop-go|command|static'
+    die 64 'usage: tests/setup.sh demo|test|firmware|sizes|portability|interop|interop-go|command|static|analysis'
 }
 unavailable() { die 69 "$1"; }
 
@@ -216,10 +221,11 @@ portability) packages="$demo_packages $portability_packages" ;;
 interop | interop-go) packages="$demo_packages $interop_packages" ;;
 command) packages=$command_packages ;;
 static) packages=$static_packages ;;
+analysis) packages=$analysis_packages ;;
 *) usage ;;
 esac
 with_servers=yes
-case $1 in command | static) with_servers=no ;; esac
+case $1 in command | static | analysis) with_servers=no ;; esac
 # npm also comes with other builds of node
 [ $with_servers = no ] || command -v npm >/dev/null || packages="$packages npm"
 
