@@ -6469,6 +6469,12 @@ static int dl_read_second(const dl_found *found, uint32_t *second)
            dl_read_word(found->text, found->size, second);
 }
 
+/* Absent, or a text that has room. */
+static int dl_fits(const dl_found *found, size_t capacity)
+{
+    return !found->there || (found->text != NULL && found->size < capacity);
+}
+
 /* No time is what is too far ahead, as milliseconds are, or too long ago. */
 static dl_item_kind dl_judge_expiry(
     const dynalock_client *client, dl_item *item)
@@ -6479,6 +6485,8 @@ static dl_item_kind dl_judge_expiry(
 
     dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
         client->wants[DL_FOUND_RELEASED + 1].name, "N", &found);
+    if (!dl_fits(&item->found[DL_FOUND_VERSION], DYNALOCK_RVN_SIZE))
+        return DL_ITEM_FOREIGN;
     if (item->found[DL_FOUND_VERSION].text == NULL)
         item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
     (void)dl_divide(&ms, 1000);
@@ -6486,10 +6494,10 @@ static dl_item_kind dl_judge_expiry(
     if (!dl_read_fence(item) || !dl_read_second(&found, &end) ||
         end - now + DL_EXPIRY_OLDEST_S >
             DL_EXPIRY_OLDEST_S + DL_LEASE_MOST / 1000 ||
-        item->found[DL_FOUND_VERSION].size >= DYNALOCK_RVN_SIZE ||
-        item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
+        !dl_fits(&item->found[DL_FOUND_OWNER], DYNALOCK_OWNER_SIZE))
         return DL_ITEM_FOREIGN;
-    if (dl_read_second(&item->found[DL_FOUND_LEASE_NUMBER], &renewed) &&
+    if ((client->config.layout->flags & DL_FLAG('Y')) != 0 &&
+        dl_read_second(&item->found[DL_FOUND_LEASE_NUMBER], &renewed) &&
         renewed >= end)
         return DL_ITEM_FREE;
     end += 1 + DL_GRACE_MS / 1000; /* a second counts until it is over */
@@ -6606,8 +6614,9 @@ static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
     dl_item_kind kind = dl_judge_item(client, item);
     char released = dl_go_released(&client->json);
 
-    if (item->found[DL_FOUND_OWNER].text == NULL ||
-        item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
+    if (!dl_read_fence(item) || item->found[DL_FOUND_OWNER].text == NULL ||
+        !dl_fits(&item->found[DL_FOUND_OWNER], DYNALOCK_OWNER_SIZE) ||
+        !dl_fits(&item->found[DL_FOUND_VERSION], DYNALOCK_RVN_SIZE))
         return DL_ITEM_FOREIGN;
     if (!item->found[DL_FOUND_VERSION].there) {
         item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
