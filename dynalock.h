@@ -6784,7 +6784,7 @@ static int dl_blob_is_mine(dynalock_client *client, const char *owner)
     size_t size = strlen(owner);
 
     if (client->config.owner == client->owner && client->acquisitions == 0 &&
-        size == 32)
+        size == 32 && dl_is_name(owner, size))
         memcpy(client->owner, owner, size);
     return dl_equals(owner, size, client->config.owner);
 }
@@ -6798,7 +6798,7 @@ static dynalock_outcome dl_blob_read(
     dl_span span;
 
     if (dl_load32(at) != dl_blob_crc(blob) || at[DL_BLOB_VERSION] != 1 ||
-        at[sizeof blob->bytes - 1] != 0 ||
+        at[sizeof blob->bytes - 1] != 0 || fence >= DL_FENCE_MOST - 1 ||
         !dl_blob_is_mine(client, (const char *)at + DL_BLOB_OWNER))
         return DYNALOCK_BAD_BLOB;
     memcpy(lock->acquisition, at + DL_BLOB_ACQUISITION, 16);
