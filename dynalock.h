@@ -13116,13 +13116,18 @@ static void dl_anchor_name(void *context, const void *data, size_t size)
     (void)dl_anchor_keep((dl_anchor_reader *)context, data, size);
 }
 
+/* BearSSL's decoders must not be fed behind an error: they would run on. */
+static int dl_is_decoding(int error)
+{
+    return error == 0 || error == BR_ERR_X509_TRUNCATED;
+}
+
 static void dl_anchor_der(void *context, const void *data, size_t size)
 {
     dl_anchor_reader *reader = (dl_anchor_reader *)context;
 
-    /* behind an error the decoder must not be driven on */
     if (reader->inside &&
-        br_x509_decoder_last_error(&reader->x509) == BR_ERR_X509_TRUNCATED)
+        dl_is_decoding(br_x509_decoder_last_error(&reader->x509)))
         br_x509_decoder_push(&reader->x509, data, size);
 }
 
@@ -13254,7 +13259,8 @@ static void dl_identity_object(
     size_t size = to->used - reader->start;
 
     if (is_key) {
-        if (strstr(name, "PRIVATE KEY") != NULL)
+        if (strstr(name, "PRIVATE KEY") != NULL &&
+            dl_is_decoding(br_skey_decoder_last_error(&to->decoder)))
             br_skey_decoder_push(
                 &to->decoder, to->bytes + reader->start, size);
         dl_wipe(to->bytes + reader->start, size); /* the decoder has it */

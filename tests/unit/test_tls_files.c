@@ -136,6 +136,41 @@ static void test_a_broken_certificate_is_told(void **state)
     }
 }
 
+/* The certificate, with so many bytes behind it that do not belong there. */
+static void write_surplus(size_t surplus)
+{
+    static uint8_t der[8192];
+    const char *at = strchr(certificate, '\n') + 1;
+    char letters[1024];
+    size_t size = 0;
+    uint32_t used;
+    dl_span span;
+    dl_sink *sink = dl_span_open(&span, text, sizeof text - 1, 0);
+
+    for (; *at != '-'; at++)
+        if (*at != '\n') letters[size++] = *at;
+    used = dl_base64_decode(der, sizeof der, letters, size);
+    assert_in_range(used, 300, sizeof der - surplus);
+    memset(der + used, 0, surplus);
+    dl_put_text(sink, "-----BEGIN CERTIFICATE-----\n");
+    dl_put_base64(sink, der, used + surplus);
+    dl_put_text(sink, "\n-----END CERTIFICATE-----\n");
+    text[span.used] = '\0';
+}
+
+static void test_a_certificate_with_something_behind_is_told(void **state)
+{
+    size_t surplus;
+
+    (void)state;
+    write_surplus(0);
+    check_anchors(text, "", DYNALOCK_OK);
+    for (surplus = 1; surplus < 6000; surplus += 97) {
+        write_surplus(surplus);
+        check_anchors(text, "", DYNALOCK_BAD_FILE);
+    }
+}
+
 static void test_anchors_that_do_not_fit(void **state)
 {
     size_t used;
@@ -223,6 +258,19 @@ static void test_a_broken_identity_is_told(void **state)
         DYNALOCK_NO_FILE);
 }
 
+/* BearSSL's decoder would run on behind the first. */
+static void test_several_keys_are_told(void **state)
+{
+    int i;
+
+    (void)state;
+    for (i = 0, text[0] = '\0'; i < 8; i++) {
+        (void)strcat(text, key);
+        check_identity(
+            certificate, text, i == 0 ? DYNALOCK_OK : DYNALOCK_BAD_FILE);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
 int main(void)
@@ -233,10 +281,12 @@ int main(void)
         TEST(what_is_no_certificate_is_none),
         TEST(x509_certificates_are_certificates),
         TEST(a_broken_certificate_is_told),
+        TEST(a_certificate_with_something_behind_is_told),
         TEST(anchors_that_do_not_fit),
         TEST(a_chain_and_its_key),
         TEST(a_chain_that_does_not_fit),
         TEST(a_broken_identity_is_told),
+        TEST(several_keys_are_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
