@@ -13222,6 +13222,7 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
         dl_anchor_text(&reader, text, (size_t)n);
     (void)close(fd);
     if (n < 0) return DYNALOCK_NO_FILE;
+    dl_anchor_text(&reader, "\n", 1); /* the last line may lack its end */
     if (reader.outcome == DYNALOCK_OK &&
         (reader.inside || anchors->count == before))
         return DYNALOCK_BAD_FILE;
@@ -13317,6 +13318,7 @@ static dynalock_outcome dl_identity_file(
         reader.outcome == DYNALOCK_OK && (n = read(fd, text, sizeof text)) > 0)
         dl_identity_text(&reader, &pem, text, (size_t)n, is_key);
     (void)close(fd);
+    dl_identity_text(&reader, &pem, "\n", 1, is_key);
     dl_wipe(text, sizeof text);
     dl_wipe(&pem, sizeof pem);
     if (n < 0) return DYNALOCK_NO_FILE;

@@ -110,6 +110,18 @@ static void test_what_is_no_certificate_is_none(void **state)
         dynalock_posix_anchors(&anchors, "/tmp"), DYNALOCK_NO_FILE);
 }
 
+/* As editors and variables may leave it. */
+static void test_the_last_line_may_lack_its_end(void **state)
+{
+    (void)state;
+    (void)strcpy(text, certificate);
+    text[strlen(text) - 1] = '\0';
+    check_anchors(text, "", DYNALOCK_OK);
+    assert_int_equal(anchors.count, 1);
+    check_anchors(certificate, text, DYNALOCK_OK);
+    assert_int_equal(anchors.count, 3);
+}
+
 /* The older name of the same, as in a few stores. */
 static void test_x509_certificates_are_certificates(void **state)
 {
@@ -219,6 +231,19 @@ static void test_a_chain_and_its_key(void **state)
     assert_int_equal(identity.identity.chain_count, 4);
 }
 
+static void test_an_identitys_last_lines_may_lack_their_ends(void **state)
+{
+    char end[2048];
+
+    (void)state;
+    (void)strcpy(text, certificate);
+    text[strlen(text) - 1] = '\0';
+    (void)strcpy(end, key);
+    end[strlen(end) - 1] = '\0';
+    check_identity(text, end, DYNALOCK_OK);
+    assert_int_equal(identity.identity.chain_count, 1);
+}
+
 static void test_a_chain_that_does_not_fit(void **state)
 {
     int i;
@@ -279,11 +304,13 @@ int main(void)
         TEST(every_certificate_is_added),
         TEST(keys_of_an_unknown_kind_are_left_out),
         TEST(what_is_no_certificate_is_none),
+        TEST(the_last_line_may_lack_its_end),
         TEST(x509_certificates_are_certificates),
         TEST(a_broken_certificate_is_told),
         TEST(a_certificate_with_something_behind_is_told),
         TEST(anchors_that_do_not_fit),
         TEST(a_chain_and_its_key),
+        TEST(an_identitys_last_lines_may_lack_their_ends),
         TEST(a_chain_that_does_not_fit),
         TEST(a_broken_identity_is_told),
         TEST(several_keys_are_told),
