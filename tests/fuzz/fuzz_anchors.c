@@ -82,10 +82,10 @@ static void check_anchor(
     REQUIRE(ec->qlen != 0 && lies_in(ec->q, ec->qlen, all, used));
 }
 
-/* A certificate begins that does not end. */
+/* A line begins a certificate, and none behind it ends anything. */
 static int is_cut(const char *text, size_t size)
 {
-    static const char begin[] = "-----BEGIN CERTIFICATE-----\n";
+    static const char begin[] = "\n-----BEGIN CERTIFICATE-----\n";
     static const char end[] = "-----END ";
     const char *at = text, *next;
 
