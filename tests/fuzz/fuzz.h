@@ -33,6 +33,12 @@ this. Its corpus, with what was once found, is tests/fuzz/corpus/NAME.
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* However a call ends. (A cast does not tell gcc so.) */
+static DYNALOCK_MAYBE_UNUSED void ignore(dynalock_outcome rc)
+{
+    (void)rc;
+}
+
 /* Memory of just that size: a sanitizer sees each byte read or written beyond.
    A copy of data, unless that is NULL. Free it. */
 static DYNALOCK_MAYBE_UNUSED char *memory(const void *data, size_t size)

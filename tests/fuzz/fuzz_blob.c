@@ -1,10 +1,10 @@
 /*
 Fuzzes saved blobs (libFuzzer). The first byte chooses whether the owner's name
-is given, whether the lock is acquired or released then, and whether the blob's
-checksum is put right; then comes the blob. One that is refused changes nothing. One that is taken
-gives no lock by itself, keeps the owner's name if that was given, and what is
-then asked of the table (the simulator's) is sound; a blob saved from a lock
-that was acquired through it can be restored.
+is given, whether the lock is acquired or released then, and whether the
+checksum of the blob is put right, which comes next. One that is refused changes
+nothing. One that is taken gives no lock by itself, keeps the owner's name if
+that was given, and what is then asked of the table (the simulator's) is sound;
+a blob saved from a lock that was acquired through it can be restored.
 */
 
 #define DYNALOCK_NO_TLS

@@ -438,7 +438,7 @@ static void do_renew(void)
     dynalock_lock *lock = choose_lock();
     uint64_t began = w.d.now, until = lock->until;
 
-    (void)dynalock_renew(&w.d.client, lock);
+    ignore(dynalock_renew(&w.d.client, lock));
     if (until > began) check_time(began, until - began);
     else check_time(began, 0);
 }
@@ -492,7 +492,7 @@ static void do_tidy(void)
     dynalock_name name = choose_name();
     uint64_t began = w.d.now;
 
-    (void)dynalock_tidy(&w.d.client, &name, &record);
+    ignore(dynalock_tidy(&w.d.client, &name, &record));
     check_time(began, ONE_CALL_MS);
 }
 
@@ -529,7 +529,7 @@ static void do_list(void)
     listing.each = each_listed;
     listing.page = (uint16_t)choose(&w.script);
     w.scans = 0;
-    (void)dynalock_list(&w.d.client, NULL, &listing);
+    ignore(dynalock_list(&w.d.client, NULL, &listing));
     check_time(began, (w.scans + 1) * (uint64_t)ONE_CALL_MS);
 }
 
@@ -617,10 +617,10 @@ static void do_table(void)
     uint64_t began = w.d.now;
 
     if (wait_ms == 0)
-        (void)dynalock_table_check(&w.d.client, NULL, &memory_of_table);
+        ignore(dynalock_table_check(&w.d.client, NULL, &memory_of_table));
     else
-        (void)dynalock_table_create(
-            &w.d.client, NULL, &memory_of_table, wait_ms);
+        ignore(dynalock_table_create(
+            &w.d.client, NULL, &memory_of_table, wait_ms));
     check_time(began, wait_or(wait_ms, ONE_CALL_MS));
 }
 
@@ -636,11 +636,11 @@ static void do_change(void)
     dynalock_lock *lock = choose_lock();
 
     if ((choice & 3) == 0)
-        (void)dynalock_set_lease(&w.d.client, lock, choice * 64);
+        ignore(dynalock_set_lease(&w.d.client, lock, choice * 64));
     else if ((choice & 3) == 1)
-        (void)dynalock_set_data(lock, data, choice % sizeof data);
-    else if ((choice & 3) == 2) (void)dynalock_keep_data(lock);
-    else (void)dynalock_set_data(lock, NULL, 0);
+        ignore(dynalock_set_data(lock, data, choice % sizeof data));
+    else if ((choice & 3) == 2) ignore(dynalock_keep_data(lock));
+    else ignore(dynalock_set_data(lock, NULL, 0));
 }
 
 /* Takes a lock's place in its next life. */

@@ -6,8 +6,8 @@ comes next, then what becomes of each of its requests.
 
 Whatever is answered: only whole, right and unexpired credentials are used; the
 heads of requests are in order, whatever the configuration and the token hold;
-nothing of a failed fetch stays in memory; the fetch ends in time; and with right
-answers the same client gets its credentials.
+nothing of a failed fetch stays in memory; the fetch ends in time; and with
+right answers the same client gets its credentials.
 */
 
 #define _GNU_SOURCE /* memfd_create */
