@@ -316,6 +316,15 @@ static dynalock_outcome ask(void)
     return dynalock_read(&d.client, &name, &record);
 }
 
+/* Some characters, none of them below the least. */
+static int is_word(const char *text, char least)
+{
+    const char *at = text;
+
+    while (*at >= least && *at <= '~') at++;
+    return at != text && *at == '\0';
+}
+
 /* The half that is not in use holds nothing. */
 static void check_memory(void)
 {
@@ -336,8 +345,8 @@ static void check_use(dynalock_outcome rc)
     REQUIRE(d.now <= 1000 + CONNECT_MS + REQUEST_MS + 100);
     REQUIRE((rc == DYNALOCK_OK) == (asked != 0));
     if (asked == 0) return;
-    REQUIRE(used->key_id[0] > ' ' && used->secret[0] >= ' ');
-    REQUIRE(used->token != NULL);
+    REQUIRE(is_word(used->key_id, '!') && is_word(used->token, '!'));
+    REQUIRE(is_word(used->secret, ' '));
 }
 
 static int is_configured(dynalock_outcome rc)
