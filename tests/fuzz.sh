@@ -23,9 +23,15 @@ run_libfuzzer() { # TARGET
     found=build/found/libfuzzer/$1
     corpus=tests/fuzz/corpus/$1
     mkdir -p "$found"
-    "build/fuzz/$1" -runs=0 -verbosity=0 -artifact_prefix="$found-" "$corpus" &&
-        "build/fuzz/$1" -max_total_time="$seconds" -verbosity=0 -print_final_stats=1 \
-            -artifact_prefix="$found-" $(options "$1" -dict=) "$found" "$corpus"
+    {
+        "build/fuzz/$1" -runs=0 -artifact_prefix="$found-" "$corpus" &&
+            "build/fuzz/$1" -max_total_time="$seconds" -artifact_prefix="$found-" \
+                $(options "$1" -dict=) "$found" "$corpus"
+    } >"$found.log" 2>&1 || {
+        tail -n 40 "$found.log"
+        return 1
+    }
+    grep DONE "$found.log" # inputs so far, edges (cov), features (ft)
 }
 
 # Its crashes do not end it.
