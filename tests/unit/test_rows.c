@@ -1,4 +1,4 @@
-/* == layouts: what a row of another library says, and which are left alone. */
+/* == layouts: which rows of other libraries are held, free, or left alone. */
 
 #include "support.h"
 
