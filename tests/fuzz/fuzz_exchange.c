@@ -143,15 +143,26 @@ static void check_grant(unsigned i, const dynalock_lock *lock)
     w.token[i] = lock->token;
 }
 
-/* Only layouts that call the owner so; with the others the table's part is
-   played by wall clocks. */
+/* By the names of this layout. Go's mark is there, held or not. */
+static int look_at(unsigned i, model_view *view)
+{
+    const dynalock_want *wants = w.d.client.wants;
+    const char *names[6] = { wants[1].name, NULL, wants[2].name, NULL, "fence",
+        NULL };
+
+    if (w.d.config.layout != dynalock_for_dynalock_go())
+        names[3] = "isReleased";
+    return model_look(w.table, "locks", keys[i], NULL, names, view);
+}
+
 static void check_held(unsigned i)
 {
     model_view view;
 
-    if (w.lied || strcmp(w.d.client.wants[1].name, "ownerName") != 0) return;
-    REQUIRE(model_look(w.table, "locks", keys[i], NULL, &view));
-    REQUIRE(strcmp(view.owner, OWNER) == 0 && view.released == NULL);
+    if (w.lied) return;
+    REQUIRE(look_at(i, &view));
+    REQUIRE(view.owner != NULL && strcmp(view.owner, OWNER) == 0);
+    REQUIRE(view.released == NULL);
 }
 
 static void look(device *d)
@@ -706,8 +717,8 @@ static void do_stranger(void)
     model_view view;
     char text[256];
 
-    if (model_look(w.table, "locks", keys[i], NULL, &view) &&
-        view.owner != NULL && strcmp(view.owner, OWNER) == 0)
+    if (look_at(i, &view) && view.owner != NULL &&
+        strcmp(view.owner, OWNER) == 0)
         return;
     text[0] = '\0';
     if (choice >= 64)
@@ -781,7 +792,7 @@ static void choose_config(void)
     static const dynalock_layout *(*const layouts[])(void) = {
         dynalock_standard, dynalock_standard, dynalock_for_dynamolock,
         dynalock_for_dynalock_py, dynalock_for_dynamo_dlm,
-        dynalock_for_chainsaws, dynalock_standard, dynalock_standard
+        dynalock_for_chainsaws, dynalock_for_dynalock_go, dynalock_standard
     };
     unsigned choice = choose(&w.script);
     dynalock_config *config = &w.d.config;
