@@ -3,12 +3,11 @@
 
 CC = cc
 CLANG = clang
-FUZZ_SECONDS = 20
+FUZZ_SECONDS = 3
 
 # _DEFAULT_SOURCE: the POSIX port and the tests use more than C99 has.
 CFLAGS = -std=c99 -D_DEFAULT_SOURCE= -Wall -Wextra -g -O1
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZER = -fsanitize=fuzzer -DDYNALOCK_NO_TLS
 
 MODEL = model wire expression
 HEADERS = dynalock.h $(wildcard tests/*.h tests/*/*.h)
@@ -27,10 +26,10 @@ UNIT_SANITIZED = $(UNIT:%=build/sanitized/%)
 SOURCES = $(patsubst tests/%.c,build/%,$(wildcard tests/sources/*.c))
 # Compilers turn arithmetic into branches, each in its own way.
 SECRETS = $(patsubst %,build/secrets/%,gcc-O2 gcc-Os clang-O2 clang-Os)
-FUZZERS = $(FUZZ:%=build/fuzz/%)
+FUZZERS = $(FUZZ:%=build/fuzz/%) build/replay/http
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test programs faults memory coverage simulate contend firmware portability mutants interop lint static vectors sizes bench cli install footprint clean
+.PHONY: help setup demo test programs faults memory coverage simulate contend fuzz firmware portability mutants interop lint static vectors sizes bench cli install footprint clean
 
 help: ## print this table
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 18
@@ -38,6 +37,7 @@ help: ## print this table
 	@echo '[2] RUNS=n SEED=s DEVICES=d WORLD=a,b TRACE=1'
 	@echo '[3] SECONDS=n SERVER=dynoxide|dynalite'
 	@echo '[4] GO=1 fetches the Go libraries, too, instead of playing them'
+	@echo '[5] TARGET=http SECONDS=n (for each target) ENGINE=libfuzzer|afl'
 
 setup:
 	@tests/setup.sh test
@@ -51,7 +51,7 @@ demo: ## watch two devices contend for a lock on a local server
 test: setup ## run every test; the last line is `N passed, N failed`
 	-@$(MAKE) --no-print-directory -k -j2 -O programs
 	@tests/run.py \
-	    $(foreach target,$(FUZZ),'$(fuzz)') \
+	    $(foreach target,$(FUZZ),'$(fuzz)') '$(replay)' \
 	    $(foreach set,$(SIMULATED),'build/simulate $(subst :, ,$(set))') \
 	    '$(call same,tools/gen_vectors,tests/vectors.h)' \
 	    '$(call same,tests/gen_json_corpus.py,tests/unit/json_corpus.h)' \
@@ -120,6 +120,16 @@ contend: setup $(CONTENDER) ## four processes, killed and stopped, want one lock
 
 SECONDS = 60
 SERVER = dynoxide
+
+fuzz: setup ## search for bytes from outside that break a promise [5]
+	@tests/setup.sh fuzz
+	@$(MAKE) --no-print-directory -k -j2 $(TARGET:%=$(built_for_$(ENGINE))/%)
+	@tests/fuzz.sh $(ENGINE) $(SECONDS) $(TARGET)
+
+TARGET = $(FUZZ)
+ENGINE = libfuzzer
+built_for_libfuzzer = build/fuzz
+built_for_afl = build/afl
 
 mutants: setup ## plant faults in dynalock.h: the simulator must notice
 	@tests/mutants.py
@@ -208,7 +218,7 @@ bench: setup $(BENCH) ## time, bytes, capacity units and growth [1]
 	@tests/growth.py $(FIGURES)
 
 clean: ## remove what was built, but not what was downloaded
-	rm -rf $(filter-out build/npm build/sources,$(wildcard build/*))
+	rm -rf $(filter-out build/npm build/sources build/suites,$(wildcard build/*))
 
 # ---- programs ----
 
@@ -251,9 +261,6 @@ build/model_pipe: tests/honesty/model_pipe.c $(MODEL:%=tests/simulation/%.c) \
     $(HEADERS)
 	@mkdir -p $(@D) && rm -f $@
 	@$(CC) $(CFLAGS) $(filter %.c,$^) -o $@ -lcjson -lcrypto
-
-build/fuzz/%: tests/fuzz/fuzz_%.c $(HEADERS)
-	$(call compile,$(CLANG) $(CFLAGS) $(FUZZER) $(SANITIZE))
 
 build/examples/%: examples/%.c $(HEADERS)
 	$(call compile,$(CC) $(CFLAGS),-lbearssl -pthread)
@@ -324,11 +331,38 @@ build/bench/growth: tests/bench/growth.c $(MODEL:%=tests/simulation/%.c) \
 
 comma = ,
 
-# A run of one fuzz target; the inputs it finds serve the next run too.
-fuzz = mkdir -p build/fuzz/found/$(target) && build/fuzz/$(target) \
-    -max_total_time=$(FUZZ_SECONDS) -verbosity=0 \
-    -artifact_prefix=build/fuzz/$(target)- \
-    build/fuzz/found/$(target) tests/fuzz/corpus/$(target)
+# ---- fuzzing ----
+
+# The simulator's table is the other end; it is not what is searched.
+TABLE = $(MODEL:%=tests/simulation/%.c)
+fuzz_libraries = -Wl,--as-needed -lcjson -lcrypto -lbearssl
+fuzzed = $(CFLAGS) $(SANITIZE) -fsanitize=fuzzer
+
+build/table.a: $(TABLE) $(HEADERS)
+	@mkdir -p build/table && rm -f $@
+	@for part in $(MODEL); do $(CLANG) $(CFLAGS) $(SANITIZE) -O2 \
+	    -c tests/simulation/$$part.c -o build/table/$$part.o || exit; done
+	@ar rcs $@ build/table/*.o
+
+build/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/ignore $(HEADERS) build/table.a
+	$(call compile,$(CLANG) $(fuzzed) \
+	    -fsanitize-coverage-ignorelist=tests/fuzz/ignore,\
+	    build/table.a $(fuzz_libraries))
+
+build/afl/%: tests/fuzz/fuzz_%.c tests/fuzz/ignore $(HEADERS) build/table.a
+	$(call compile,AFL_QUIET=1 AFL_LLVM_DENYLIST=$(CURDIR)/tests/fuzz/ignore \
+	    afl-clang-fast $(fuzzed),build/table.a $(fuzz_libraries))
+
+# Inputs alone, without an engine: for other compilers, and for other flags.
+REPLAY_FLAGS = $(SANITIZE)
+
+build/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(HEADERS) $(TABLE)
+	$(call compile,$(CC) $(CFLAGS) $(REPLAY_FLAGS),\
+	    tests/fuzz/replay.c $(TABLE) $(fuzz_libraries))
+
+# All that was ever found, then a short search.
+fuzz = tests/fuzz.sh libfuzzer $(FUZZ_SECONDS) $(target)
+replay = build/replay/http tests/fuzz/corpus/http
 
 # The programs that the manual and README.md show are compiled as they say.
 build/manual.c: dynalock.h

@@ -6469,6 +6469,12 @@ static int dl_read_second(const dl_found *found, uint32_t *second)
            dl_read_word(found->text, found->size, second);
 }
 
+/* Absent, or a text that has room. */
+static int dl_fits(const dl_found *found, size_t capacity)
+{
+    return !found->there || (found->text != NULL && found->size < capacity);
+}
+
 /* No time is what is too far ahead, as milliseconds are, or too long ago. */
 static dl_item_kind dl_judge_expiry(
     const dynalock_client *client, dl_item *item)
@@ -6479,6 +6485,8 @@ static dl_item_kind dl_judge_expiry(
 
     dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
         client->wants[DL_FOUND_RELEASED + 1].name, "N", &found);
+    if (!dl_fits(&item->found[DL_FOUND_VERSION], DYNALOCK_RVN_SIZE))
+        return DL_ITEM_FOREIGN;
     if (item->found[DL_FOUND_VERSION].text == NULL)
         item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
     (void)dl_divide(&ms, 1000);
@@ -6486,10 +6494,10 @@ static dl_item_kind dl_judge_expiry(
     if (!dl_read_fence(item) || !dl_read_second(&found, &end) ||
         end - now + DL_EXPIRY_OLDEST_S >
             DL_EXPIRY_OLDEST_S + DL_LEASE_MOST / 1000 ||
-        item->found[DL_FOUND_VERSION].size >= DYNALOCK_RVN_SIZE ||
-        item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
+        !dl_fits(&item->found[DL_FOUND_OWNER], DYNALOCK_OWNER_SIZE))
         return DL_ITEM_FOREIGN;
-    if (dl_read_second(&item->found[DL_FOUND_LEASE_NUMBER], &renewed) &&
+    if ((client->config.layout->flags & DL_FLAG('Y')) != 0 &&
+        dl_read_second(&item->found[DL_FOUND_LEASE_NUMBER], &renewed) &&
         renewed >= end)
         return DL_ITEM_FREE;
     end += 1 + DL_GRACE_MS / 1000; /* a second counts until it is over */
@@ -6606,8 +6614,9 @@ static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
     dl_item_kind kind = dl_judge_item(client, item);
     char released = dl_go_released(&client->json);
 
-    if (item->found[DL_FOUND_OWNER].text == NULL ||
-        item->found[DL_FOUND_OWNER].size >= DYNALOCK_OWNER_SIZE)
+    if (!dl_read_fence(item) || item->found[DL_FOUND_OWNER].text == NULL ||
+        !dl_fits(&item->found[DL_FOUND_OWNER], DYNALOCK_OWNER_SIZE) ||
+        !dl_fits(&item->found[DL_FOUND_VERSION], DYNALOCK_RVN_SIZE))
         return DL_ITEM_FOREIGN;
     if (!item->found[DL_FOUND_VERSION].there) {
         item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
@@ -6775,7 +6784,7 @@ static int dl_blob_is_mine(dynalock_client *client, const char *owner)
     size_t size = strlen(owner);
 
     if (client->config.owner == client->owner && client->acquisitions == 0 &&
-        size == 32)
+        size == 32 && dl_is_name(owner, size))
         memcpy(client->owner, owner, size);
     return dl_equals(owner, size, client->config.owner);
 }
@@ -6789,7 +6798,7 @@ static dynalock_outcome dl_blob_read(
     dl_span span;
 
     if (dl_load32(at) != dl_blob_crc(blob) || at[DL_BLOB_VERSION] != 1 ||
-        at[sizeof blob->bytes - 1] != 0 ||
+        at[sizeof blob->bytes - 1] != 0 || fence >= DL_FENCE_MOST - 1 ||
         !dl_blob_is_mine(client, (const char *)at + DL_BLOB_OWNER))
         return DYNALOCK_BAD_BLOB;
     memcpy(lock->acquisition, at + DL_BLOB_ACQUISITION, 16);
@@ -13104,13 +13113,18 @@ static void dl_anchor_name(void *context, const void *data, size_t size)
     (void)dl_anchor_keep((dl_anchor_reader *)context, data, size);
 }
 
+/* BearSSL's decoders must not be fed behind an error: they would run on. */
+static int dl_is_decoding(int error)
+{
+    return error == 0 || error == BR_ERR_X509_TRUNCATED;
+}
+
 static void dl_anchor_der(void *context, const void *data, size_t size)
 {
     dl_anchor_reader *reader = (dl_anchor_reader *)context;
 
-    /* behind an error the decoder must not be driven on */
     if (reader->inside &&
-        br_x509_decoder_last_error(&reader->x509) == BR_ERR_X509_TRUNCATED)
+        dl_is_decoding(br_x509_decoder_last_error(&reader->x509)))
         br_x509_decoder_push(&reader->x509, data, size);
 }
 
@@ -13205,6 +13219,7 @@ DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
         dl_anchor_text(&reader, text, (size_t)n);
     (void)close(fd);
     if (n < 0) return DYNALOCK_NO_FILE;
+    dl_anchor_text(&reader, "\n", 1); /* the last line may lack its end */
     if (reader.outcome == DYNALOCK_OK &&
         (reader.inside || anchors->count == before))
         return DYNALOCK_BAD_FILE;
@@ -13242,7 +13257,8 @@ static void dl_identity_object(
     size_t size = to->used - reader->start;
 
     if (is_key) {
-        if (strstr(name, "PRIVATE KEY") != NULL)
+        if (strstr(name, "PRIVATE KEY") != NULL &&
+            dl_is_decoding(br_skey_decoder_last_error(&to->decoder)))
             br_skey_decoder_push(
                 &to->decoder, to->bytes + reader->start, size);
         dl_wipe(to->bytes + reader->start, size); /* the decoder has it */
@@ -13299,6 +13315,7 @@ static dynalock_outcome dl_identity_file(
         reader.outcome == DYNALOCK_OK && (n = read(fd, text, sizeof text)) > 0)
         dl_identity_text(&reader, &pem, text, (size_t)n, is_key);
     (void)close(fd);
+    dl_identity_text(&reader, &pem, "\n", 1, is_key);
     dl_wipe(text, sizeof text);
     dl_wipe(&pem, sizeof pem);
     if (n < 0) return DYNALOCK_NO_FILE;

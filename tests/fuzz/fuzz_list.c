@@ -2,26 +2,13 @@
 Fuzzes the splitter of == list and what reads the items that it makes
 (libFuzzer). The first two bytes are the memory for an item, above 600 bytes and
 in steps of 4, and that for the key; the rest is the answer.
-
-    clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined \
-        -DDYNALOCK_NO_TLS -I. tests/fuzz/fuzz_list.c -o fuzz_list
-    ./fuzz_list new/ tests/fuzz/corpus/list/
 */
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define DYNALOCK_IMPLEMENTATION
-#include "dynalock.h"
+#define DYNALOCK_NO_TLS
+#include "fuzz.h"
 
 #define HEAD 2
 #define ENVELOPE DL_ENVELOPE
-
-#define REQUIRE(condition)                                                    \
-    do {                                                                      \
-        if (!(condition)) abort();                                            \
-    } while (0)
 
 static const dynalock_want wants[] = {
     { "ownerName", 80, DL_EXPECT_ATTRIBUTE },
@@ -42,14 +29,6 @@ typedef struct splitting {
     unsigned items;
     uint32_t crc; /* of what came out */
 } splitting;
-
-static char *memory(size_t size)
-{
-    char *at = (char *)malloc(size != 0 ? size : 1);
-
-    REQUIRE(at != NULL);
-    return at;
-}
 
 static void check_text(const splitting *into, const char *text, uint32_t size)
 {
@@ -97,10 +76,10 @@ static void split(splitting *into, uint16_t room, uint16_t key_room,
     const char *answer, size_t size)
 {
     memset(into, 0, sizeof *into);
-    into->envelope = memory(ENVELOPE);
-    into->splitter.out = memory(room);
+    into->envelope = memory(NULL, ENVELOPE);
+    into->splitter.out = memory(NULL, room);
     into->splitter.out_size = room;
-    into->splitter.key = memory(key_room);
+    into->splitter.key = memory(NULL, key_room);
     into->splitter.key_size = key_room;
     into->splitter.wants = wants;
     into->splitter.each = each;
@@ -153,8 +132,6 @@ static void check_whole(const splitting *into, const char *answer, size_t size)
     REQUIRE(into->whole.used == alone.used);
     REQUIRE(memcmp(out, into->envelope, alone.used) == 0);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -3,26 +3,13 @@ Fuzzes the reader of == reader (libFuzzer): whatever goes by, the filter behind
 it accepts, refuses and keeps what it does without it; what is told lies in its
 memory, under a path that was opened; and pieces do not matter. The first bytes
 are the size of the pieces that the rest is fed in, and the memory's above 16.
-
-    clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined \
-        -DDYNALOCK_NO_TLS -I. tests/fuzz/fuzz_reader.c -o fuzz_reader
-    ./fuzz_reader new/ tests/fuzz/corpus/reader/
 */
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define DYNALOCK_IMPLEMENTATION
-#include "dynalock.h"
+#define DYNALOCK_NO_TLS
+#include "fuzz.h"
 
 #define HEAD 2
 #define ROOM (16 + 255) /* at most: small, so that texts are cut */
-
-#define REQUIRE(condition)                                                    \
-    do {                                                                      \
-        if (!(condition)) abort();                                            \
-    } while (0)
 
 /* One document's way, and a sum over all that was told of it. */
 typedef struct reading {
@@ -47,15 +34,6 @@ static void found(
     bytes[0] = text != NULL;
     dl_sha256_update(&at->told, bytes, 1);
     if (text != NULL) dl_sha256_update(&at->told, text, size);
-}
-
-static char *memory(const void *data, size_t size)
-{
-    char *copy = (char *)malloc(size != 0 ? size : 1);
-
-    REQUIRE(copy != NULL);
-    if (data != NULL) memcpy(copy, data, size);
-    return copy;
 }
 
 static void read_document(
@@ -85,8 +63,6 @@ static void check_same(const dynalock_filter *a, const dynalock_filter *b)
     REQUIRE(a->used == b->used);
     REQUIRE(memcmp(a->out, b->out, a->used) == 0);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

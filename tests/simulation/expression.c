@@ -291,13 +291,22 @@ static int exists_function(scope *s, int wanted)
     return (attribute(s, name).type != 0) == wanted;
 }
 
+static int is_literal(scope *s)
+{
+    skip_spaces(s);
+    return *s->at == ':';
+}
+
+/* Of attributes nobody knows beforehand whether they are reversed. */
 static int between(scope *s, value a)
 {
+    int literal = is_literal(s);
     value low = operand(s), high;
 
     expect(s, "AND");
+    literal &= is_literal(s);
     high = operand(s);
-    if (comparable(low, high) && compare_text(low, high) > 0)
+    if (literal && comparable(low, high) && compare_text(low, high) > 0)
         fail(s, "the BETWEEN operator's bounds are reversed");
     return comparable(a, low) && comparable(a, high) &&
            compare_text(a, low) >= 0 && compare_text(a, high) <= 0;

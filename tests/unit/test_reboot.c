@@ -217,6 +217,50 @@ static void test_a_restored_release_needs_a_clock_and_the_lock(void **state)
         dynalock_release_restored(&w.client, &lock), DYNALOCK_BAD_KEY);
 }
 
+/* Altered, with a checksum that is right again. */
+static void forge(unsigned at, const void *bytes, size_t size)
+{
+    memcpy(blob.bytes + at, bytes, size);
+    dl_store32(blob.bytes, dl_blob_crc(&blob));
+}
+
+static void test_a_blob_without_room_above_its_fence_is_refused(void **state)
+{
+    static const uint8_t last[] = "\x7f\xff\xff\xff\xff\xff\xff\xfd";
+    static const uint8_t full[] = "\x7f\xff\xff\xff\xff\xff\xff\xfe";
+    static const uint8_t most[] = "\xff\xff\xff\xff\xff\xff\xff\xff";
+
+    (void)state;
+    acquire_and_save();
+    reboot(NULL);
+    forge(DL_BLOB_FENCE, most, 8);
+    assert_int_equal(
+        dynalock_restore(&w.client, &lock, &blob), DYNALOCK_BAD_BLOB);
+    forge(DL_BLOB_FENCE, full, 8);
+    assert_int_equal(
+        dynalock_restore(&w.client, &lock, &blob), DYNALOCK_BAD_BLOB);
+    forge(DL_BLOB_FENCE, last, 8);
+    restore();
+    assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_OK);
+    assert_true(dynalock_fence(&lock) == DL_FENCE_MOST - 1);
+}
+
+static void test_a_blob_whose_owner_is_no_name_is_refused(void **state)
+{
+    char owner[36];
+
+    (void)state;
+    w.config.owner = NULL;
+    reboot(NULL);
+    acquire_and_save();
+    reboot(NULL);
+    strcpy(owner, w.client.config.owner);
+    forge(DL_BLOB_OWNER + 3, "\xff", 1);
+    assert_int_equal(
+        dynalock_restore(&w.client, &lock, &blob), DYNALOCK_BAD_BLOB);
+    assert_string_equal(w.client.config.owner, owner);
+}
+
 static void test_a_blob_of_another_owner_is_refused(void **state)
 {
     (void)state;
@@ -374,6 +418,8 @@ int main(void)
         TEST(a_drawn_owner_name_is_kept_once_it_was_used),
         TEST(an_older_blob_does_not_lower_the_fence),
         TEST(a_restored_release_needs_a_clock_and_the_lock),
+        TEST(a_blob_without_room_above_its_fence_is_refused),
+        TEST(a_blob_whose_owner_is_no_name_is_refused),
         TEST(a_blob_of_another_owner_is_refused),
         TEST(a_drawn_owner_name_is_the_blobs),
         TEST(only_a_held_lock_is_saved),

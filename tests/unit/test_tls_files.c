@@ -110,6 +110,18 @@ static void test_what_is_no_certificate_is_none(void **state)
         dynalock_posix_anchors(&anchors, "/tmp"), DYNALOCK_NO_FILE);
 }
 
+/* As editors and variables may leave it. */
+static void test_the_last_line_may_lack_its_end(void **state)
+{
+    (void)state;
+    (void)strcpy(text, certificate);
+    text[strlen(text) - 1] = '\0';
+    check_anchors(text, "", DYNALOCK_OK);
+    assert_int_equal(anchors.count, 1);
+    check_anchors(certificate, text, DYNALOCK_OK);
+    assert_int_equal(anchors.count, 3);
+}
+
 /* The older name of the same, as in a few stores. */
 static void test_x509_certificates_are_certificates(void **state)
 {
@@ -133,6 +145,41 @@ static void test_a_broken_certificate_is_told(void **state)
         (void)strcpy(text, certificate);
         text[cut] = '*'; /* in no base64 */
         check_anchors(certificate, text, DYNALOCK_BAD_FILE);
+    }
+}
+
+/* The certificate, with so many bytes behind it that do not belong there. */
+static void write_surplus(size_t surplus)
+{
+    static uint8_t der[8192];
+    const char *at = strchr(certificate, '\n') + 1;
+    char letters[1024];
+    size_t size = 0;
+    uint32_t used;
+    dl_span span;
+    dl_sink *sink = dl_span_open(&span, text, sizeof text - 1, 0);
+
+    for (; *at != '-'; at++)
+        if (*at != '\n') letters[size++] = *at;
+    used = dl_base64_decode(der, sizeof der, letters, size);
+    assert_in_range(used, 300, sizeof der - surplus);
+    memset(der + used, 0, surplus);
+    dl_put_text(sink, "-----BEGIN CERTIFICATE-----\n");
+    dl_put_base64(sink, der, used + surplus);
+    dl_put_text(sink, "\n-----END CERTIFICATE-----\n");
+    text[span.used] = '\0';
+}
+
+static void test_a_certificate_with_something_behind_is_told(void **state)
+{
+    size_t surplus;
+
+    (void)state;
+    write_surplus(0);
+    check_anchors(text, "", DYNALOCK_OK);
+    for (surplus = 1; surplus < 6000; surplus += 97) {
+        write_surplus(surplus);
+        check_anchors(text, "", DYNALOCK_BAD_FILE);
     }
 }
 
@@ -184,6 +231,19 @@ static void test_a_chain_and_its_key(void **state)
     assert_int_equal(identity.identity.chain_count, 4);
 }
 
+static void test_an_identitys_last_lines_may_lack_their_ends(void **state)
+{
+    char end[2048];
+
+    (void)state;
+    (void)strcpy(text, certificate);
+    text[strlen(text) - 1] = '\0';
+    (void)strcpy(end, key);
+    end[strlen(end) - 1] = '\0';
+    check_identity(text, end, DYNALOCK_OK);
+    assert_int_equal(identity.identity.chain_count, 1);
+}
+
 static void test_a_chain_that_does_not_fit(void **state)
 {
     int i;
@@ -223,6 +283,19 @@ static void test_a_broken_identity_is_told(void **state)
         DYNALOCK_NO_FILE);
 }
 
+/* BearSSL's decoder would run on behind the first. */
+static void test_several_keys_are_told(void **state)
+{
+    int i;
+
+    (void)state;
+    for (i = 0, text[0] = '\0'; i < 8; i++) {
+        (void)strcat(text, key);
+        check_identity(
+            certificate, text, i == 0 ? DYNALOCK_OK : DYNALOCK_BAD_FILE);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
 int main(void)
@@ -231,12 +304,16 @@ int main(void)
         TEST(every_certificate_is_added),
         TEST(keys_of_an_unknown_kind_are_left_out),
         TEST(what_is_no_certificate_is_none),
+        TEST(the_last_line_may_lack_its_end),
         TEST(x509_certificates_are_certificates),
         TEST(a_broken_certificate_is_told),
+        TEST(a_certificate_with_something_behind_is_told),
         TEST(anchors_that_do_not_fit),
         TEST(a_chain_and_its_key),
+        TEST(an_identitys_last_lines_may_lack_their_ends),
         TEST(a_chain_that_does_not_fit),
         TEST(a_broken_identity_is_told),
+        TEST(several_keys_are_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
