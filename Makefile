@@ -173,17 +173,23 @@ coverage: setup ## lines and branches of dynalock.h that the tests reach
 	@rm -rf build/coverage
 	@$(MAKE) --no-print-directory -j2 $(COVERED_UNIT) $(COVERED_PROGRAMS)
 	@tests/run.py \
-	    $(foreach set,$(SIMULATED),\
+	    $(foreach set,$(COVERED_WORLDS),\
 	        'build/coverage/simulate $(subst :, ,$(set))') \
+	    $(foreach target,$(FUZZ),'build/coverage/replay/$(target) \
+	        tests/fuzz/corpus/$(target)') \
 	    --cmocka $(COVERED_UNIT) \
 	    --together $(COVERED_CONFORMANCE:%='$(on_dynoxide) %') \
-	    'tests/sources.py -- build/coverage/sources/sources'
+	    'tests/sources.py -- build/coverage/sources/sources' \
+	    'tests/sources.py --server moto -- build/coverage/sources/moto'
 	@tests/coverage.py
 
 COVERED_UNIT = $(UNIT:%=build/coverage/unit/%)
 COVERED_CONFORMANCE = $(CONFORMANCE:build/%=build/coverage/%)
 COVERED_PROGRAMS = build/coverage/simulate $(COVERED_CONFORMANCE) \
-    build/coverage/sources/sources
+    $(SOURCES:build/%=build/coverage/%) $(FUZZ:%=build/coverage/replay/%)
+
+# Slower without optimisation, and nothing new comes after so many runs.
+COVERED_WORLDS = $(SIMULATED:--runs:150%=--runs:40%)
 
 portability: ## unit tests and simulation for other processors
 	@tests/setup.sh portability
@@ -240,7 +246,8 @@ build/sanitized/%: tests/unit/%.c $(HEADERS)
 # The calls of the operating system that its port makes are the test's.
 WRAPPED = getaddrinfo freeaddrinfo socket fcntl setsockopt getsockopt connect \
     poll send recv clock_gettime open read close
-build/unit/test_posix build/sanitized/test_posix: \
+build/unit/test_posix build/sanitized/test_posix \
+    build/coverage/unit/test_posix: \
     test_libraries += $(WRAPPED:%=-Wl,--wrap=%)
 
 build/sources/%: tests/sources/%.c $(HEADERS)
@@ -316,6 +323,11 @@ build/coverage/unit/%: tests/unit/%.c $(HEADERS)
 
 build/coverage/%: tests/%.c $(HEADERS)
 	$(call compile,$(CC) $(COVERED_FLAGS),$(test_libraries))
+
+build/coverage/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(HEADERS) \
+    $(TABLE)
+	$(call compile,$(CC) $(COVERED_FLAGS),\
+	    tests/fuzz/replay.c $(TABLE) $(fuzz_libraries))
 
 build/coverage/simulate: $(wildcard tests/simulation/*.c) $(HEADERS)
 	@mkdir -p $(@D) && rm -f $@
