@@ -522,19 +522,32 @@ static void test_only_a_held_lock_has_a_fence(void **state)
     assert_int_equal(condition(0), DYNALOCK_BAD_ARGUMENT);
 }
 
+static int answer_yes(world *world, int damage)
+{
+    world_reply(world, 200, "{}", damage);
+    return 1;
+}
+
 /* A fence of another layout stands where that has it. */
 static void test_a_condition_in_another_layout(void **state)
 {
+    const dynalock_layout *const layouts[] = { dynalock_for_dynamolock(),
+        dynalock_for_dynalock_py() };
     static char buffer[512];
+    size_t i;
 
     (void)state;
-    w.config.layout = dynalock_for_dynamolock();
-    world_ready(&w, &lock);
-    assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_OK);
-    assert_int_equal(
-        dynalock_fence_condition(&w.client, &lock, buffer, sizeof buffer),
-        DYNALOCK_OK);
-    assert_non_null(strstr(buffer, "ConditionExpression"));
+    w.other = answer_yes;
+    for (i = 0; i < DL_COUNT(layouts); i++) {
+        w.connected = 0;
+        w.config.layout = layouts[i];
+        world_ready(&w, &lock);
+        assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_OK);
+        assert_int_equal(
+            dynalock_fence_condition(&w.client, &lock, buffer, sizeof buffer),
+            DYNALOCK_OK);
+        assert_non_null(strstr(buffer, "fence"));
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)

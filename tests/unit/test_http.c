@@ -188,6 +188,9 @@ static const answer answers[] = {
     /* checksums */
     { TEXT(OK "x-amz-crc32: 907060870\r\n" FIVE "\r\nhello"), 200, 0, 0,
         HELLO },
+    { TEXT(OK "x-amz-crc32: 907060870\r\nx-amz-crc32: 907060870\r\n" FIVE
+              "\r\nhello"),
+        200, 0, 0, HELLO },
     { TEXT(OK "x-amz-crc32: 907060871\r\n" FIVE "\r\nhello"), 200, DAMAGED, 0,
         HELLO },
     { TEXT(OK "x-amz-crc32: 907060870\r\n" FIVE "\r\nhellp"), 200, DAMAGED, 0,

@@ -64,6 +64,8 @@ static struct {
     int in_progress;              /* connects take a second call */
     int connecting;               /* one does, and poll has not said more */
     int no_boottime;
+    int addresses; /* of the host */
+    int longest_wait;
 } system_;
 
 static int call_fails(enum call call)
@@ -109,13 +111,15 @@ int __wrap_close(int fd);
 int __wrap_getaddrinfo(const char *host, const char *port,
     const struct addrinfo *hints, struct addrinfo **found)
 {
-    static struct addrinfo address;
+    static struct addrinfo address[2];
 
     assert_string_equal(host, "table.test");
     assert_string_equal(port, "8000");
     if (call_fails(CALL_RESOLVE)) return system_.fault->error;
-    address = *hints;
-    *found = &address;
+    address[0] = *hints;
+    address[1] = *hints;
+    address[0].ai_next = system_.addresses > 1 ? &address[1] : NULL;
+    *found = address;
     system_.resolved++;
     return 0;
 }
@@ -200,6 +204,7 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int ms)
         system_.connecting = 0;
         return 1;
     }
+    if (ms > system_.longest_wait) system_.longest_wait = ms;
     if ((fds->events & POLLIN) != 0) interest |= DYNALOCK_READ;
     if ((fds->events & POLLOUT) != 0) interest |= DYNALOCK_WRITE;
     (void)world_wait(&w, interest, (uint32_t)ms);
@@ -398,6 +403,60 @@ static void test_without_a_clock_that_counts_sleep(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
+/* Each address of a host is tried, until one answers. */
+static void test_the_next_address_is_tried(void **state)
+{
+    static const call_fault refused = { CALL_CONNECT, ECONNREFUSED, 1 };
+
+    (void)state;
+    system_.addresses = 2;
+    system_.fault = &refused;
+    system_.at = 1;
+    assert_int_equal(dynalock_acquire(&w.client, &lock, 0), DYNALOCK_OK);
+    assert_int_equal(system_.calls[CALL_CONNECT], 2);
+    assert_int_equal(system_.calls[CALL_RESOLVE], 1);
+}
+
+static void test_sockets_do_no_tls(void **state)
+{
+    dynalock_peer peer;
+
+    (void)state;
+    memset(&peer, 0, sizeof peer);
+    peer.host = "table.test";
+    peer.port = 443;
+    peer.secure = 1;
+    assert_int_equal(platform.open(platform.context, &peer), -EPROTONOSUPPORT);
+    assert_int_equal(system_.calls[CALL_RESOLVE], 0);
+}
+
+/* A wait is a minute at most, and ends when `stop` says so. */
+static void test_stop_ends_a_wait(void **state)
+{
+    volatile int stop = 0;
+
+    (void)state;
+    posix.stop = &stop;
+    assert_int_equal(platform.wait(platform.context, 0, 100000), 0);
+    assert_int_equal(system_.longest_wait, 60000);
+    stop = 1;
+    assert_int_equal(platform.wait(platform.context, 0, 10), 1);
+}
+
+static void test_credentials_are_the_environments(void **state)
+{
+    dynalock_credentials credentials;
+
+    (void)state;
+    (void)setenv("AWS_ACCESS_KEY_ID", "AKID", 1);
+    (void)setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+    (void)unsetenv("AWS_SESSION_TOKEN");
+    dynalock_posix_credentials(&credentials);
+    assert_string_equal(credentials.key_id, "AKID");
+    assert_string_equal(credentials.secret, "secret");
+    assert_null(credentials.token);
+}
+
 static int end(void **state)
 {
     (void)state;
@@ -411,6 +470,10 @@ int main(void)
         TEST(every_call_of_the_system_fails_once),
         TEST(a_clock_that_fails_stands_still),
         TEST(without_a_clock_that_counts_sleep),
+        TEST(the_next_address_is_tried),
+        TEST(sockets_do_no_tls),
+        TEST(stop_ends_a_wait),
+        TEST(credentials_are_the_environments),
     };
 
     return cmocka_run_group_tests(tests, NULL, end);

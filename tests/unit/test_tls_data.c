@@ -357,6 +357,27 @@ static void test_seals_of_every_size(void **state)
     }
 }
 
+static int answer_yes(world *of, int damage)
+{
+    world_reply(of, 200, "{}", damage);
+    return 1;
+}
+
+/* Where data is text, it is written as it is. */
+static void test_text_is_stored_as_text(void **state)
+{
+    (void)state;
+    w.other = answer_yes;
+    w.config.layout = dynalock_for_dynalock_go();
+    world_ready(&w, &lock);
+    set_data("a \"word\"");
+    assert_int_equal(
+        dynalock_start_acquire(&w.client, &lock, 0), DYNALOCK_AGAIN);
+    (void)dynalock_poll(&w.client);
+    assert_non_null(world_find(&w, "{\"S\":\"a \\\"word\\\"\"}"));
+    dynalock_cancel(&w.client, &lock.operation);
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
 int main(void)
@@ -380,6 +401,7 @@ int main(void)
         TEST(a_seal_needs_all_its_arguments),
         TEST(text_is_no_base64),
         TEST(seals_of_every_size),
+        TEST(text_is_stored_as_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
