@@ -367,6 +367,34 @@ static void test_long_and_strange_values(void **state)
     assert_reported(DYNALOCK_BAD_BUFFER, "profile: too long");
 }
 
+/* More than is kept: cut, wherever that is, and nothing is written beyond. */
+static void test_values_longer_than_any(void **state)
+{
+    static char text[40000], line[8000];
+    size_t i, used;
+
+    (void)state;
+    memset(line, 'r', sizeof line - 1);
+    used =
+        (size_t)snprintf(text, sizeof text, "[default]\nregion = %s\n", line);
+    for (i = 0; i < 3; i++)
+        used +=
+            (size_t)snprintf(text + used, sizeof text - used, "  %s\n", line);
+    config(text);
+    ready(NULL);
+    assert_int_equal(dynalock_posix_load(&aws), DYNALOCK_OK);
+    assert_int_equal(strlen(aws.region), sizeof aws.region_text - 1);
+}
+
+static void test_every_blank_is_one(void **state)
+{
+    (void)state;
+    config("[default]\nregion\v=\f\t eu-west-1 \v\f\r\n");
+    ready(NULL);
+    assert_int_equal(dynalock_posix_load(&aws), DYNALOCK_OK);
+    assert_string_equal(aws.region, "eu-west-1");
+}
+
 /* ---- profiles ---- */
 
 static void test_profiles(void **state)
@@ -479,6 +507,16 @@ static void test_places(void **state)
     set("AWS_SHARED_CREDENTIALS_FILE", path_of("elsewhere"));
     ready(NULL);
     assert_given("E", "es", NULL);
+    set("AWS_SHARED_CREDENTIALS_FILE", "~");
+    ready(NULL);
+    assert_reported(DYNALOCK_CREDENTIALS_MISSING, "cannot be read");
+    set("AWS_SHARED_CREDENTIALS_FILE", "~elsewhere"); /* no user's home */
+    ready(NULL);
+    assert_reported(DYNALOCK_CREDENTIALS_MISSING, "~elsewhere is not there");
+    set("AWS_SHARED_CREDENTIALS_FILE", "/etc/passwd/no-directory");
+    ready(NULL);
+    assert_reported(DYNALOCK_CREDENTIALS_MISSING, "cannot be read");
+    set("AWS_SHARED_CREDENTIALS_FILE", path_of("elsewhere"));
     (void)unsetenv("HOME");
     ready(NULL);
     assert_given("E", "es", NULL);
@@ -668,6 +706,15 @@ static void test_container(void **state)
     (void)unlink(path_of("token"));
     ready(NULL);
     assert_reported(DYNALOCK_NO_FILE, "container: the authorization token");
+    set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", home); /* a directory */
+    ready(NULL);
+    assert_reported(DYNALOCK_NO_FILE, "container: the authorization token");
+    write_file("token", "fine");
+    set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", path_of("token"));
+    silent = 1;
+    ready(NULL);
+    assert_reported(DYNALOCK_NO_ANSWER, "container: not in time");
+    silent = 0;
     (void)unsetenv("AWS_EC2_METADATA_DISABLED");
     set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://10.0.0.1/y");
     ready(NULL);
@@ -681,6 +728,10 @@ static void test_ec2(void **state)
     (void)unsetenv("AWS_EC2_METADATA_DISABLED");
     assert_given("FETCHED", "s", "t");
     assert_non_null(strstr(last_request, "\r\nhost:169.254.169.254\r\n"));
+    set("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv4");
+    ready(NULL);
+    assert_given("FETCHED", "s", "t");
+    assert_non_null(strstr(last_request, "\r\nhost:169.254.169.254\r\n"));
     set("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv6");
     ready(NULL);
     assert_given("FETCHED", "s", "t");
@@ -690,6 +741,12 @@ static void test_ec2(void **state)
     ready(NULL);
     assert_given("FETCHED", "s", "t");
     assert_non_null(strstr(last_request, "\r\nhost:127.0.0.1:1338\r\n"));
+    set("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1");
+    ready(NULL);
+    assert_given("FETCHED", "s", "t");
+    set("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1/latest");
+    ready(NULL);
+    assert_reported(DYNALOCK_BAD_ENDPOINT, "AWS_EC2_METADATA_SERVICE");
     set("AWS_EC2_METADATA_SERVICE_ENDPOINT", "https://127.0.0.1");
     ready(NULL);
     assert_reported(DYNALOCK_BAD_ENDPOINT, "AWS_EC2_METADATA_SERVICE");
@@ -749,6 +806,8 @@ int main(void)
         TEST(files_leave_nothing_in_memory),
         TEST(nonsense),
         TEST(long_and_strange_values),
+        TEST(values_longer_than_any),
+        TEST(every_blank_is_one),
         TEST(profiles),
         TEST(a_named_profile_ends_the_chain),
         TEST(both_files),
