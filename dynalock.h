@@ -6568,15 +6568,14 @@ its constant, :i what isReleased becomes, :d data as text ($D). */
 
 static const char dl_go_write[] =
     "'UpdateExpression':'"
-    "SET " DL_VERSION "=:r,#s=:s[A,#o=:o,#t=:n,deleteOnRelease=:i,#d=:d]"
-    "[B[J,#d=:d]][L," DL_LEASE "=:l]" DL_SET_FENCE "[F,isReleased=:i]" DL_IF
+    "SET " DL_VERSION "=:r,#s=:s[A,#o=:o,#t=:n,deleteOnRelease=:i]"
+    "[L,#d=:d," DL_LEASE "=:l]" DL_SET_FENCE "[F,isReleased=:i]" DL_IF
     "isReleased=:y AND NOT " DL_IS_MISSING "(#o)" DL_OR_MINE "[E AND " DL_FENCE
     "=:f AND isReleased=:i][G AND " DL_FENCE "<=:f]"
     "','ExpressionAttributeNames':{'#o':'owner','#s':'timestamp'"
-    "[A,'#k':$P,'#t':'ttl','#d':'data'][B[J,'#d':'data']]}" DL_VALUES
-    ",':s':{'N':'$H'},':i':{'BOOL':[Gtrue][Lfalse]}[L,$l]"
-    "[A,':y':{'BOOL':true},':n':{'N':'2592000'},':d':{'S':'$D'}]"
-    "[B[J,':d':{'S':'$D'}]][W$M]}";
+    "[A,'#k':$P,'#t':'ttl'][L,'#d':'data']}" DL_VALUES
+    ",':s':{'N':'$H'},':i':{'BOOL':[Gtrue][Lfalse]}[L,$l,':d':{'S':'$D'}]"
+    "[A,':y':{'BOOL':true},':n':{'N':'2592000'}][W$M]}";
 
 static void dl_go_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
@@ -6601,30 +6600,36 @@ static void dl_go_put(const dl_fields *fields, char letter, dl_sink *sink)
    at 0, the root, which is no literal and has no such member. */
 static char dl_go_released(const dl_json *json)
 {
-    int at = dl_json_member(json, 0, "Item");
-    const jsmntok_t *t;
+    int at =
+        dl_json_member(json, dl_json_member(json, 0, "Item"), "isReleased");
+    const char *text = json->text + dl_json_token(json, at)->start;
 
-    at = dl_json_member(json, at, "isReleased");
-    t = dl_json_token(json, dl_json_member(json, at, "BOOL"));
-    return t->type == JSMN_PRIMITIVE ? json->text[t->start] : '\0';
+    return dl_begins(text, "{\"bool\":") != NULL ? text[8] : '\0';
 }
 
+/* One of Go's own has neither version nor lease: it is never over. */
 static dl_item_kind dl_judge_go(const dynalock_client *client, dl_item *item)
 {
-    dl_item_kind kind = dl_judge_item(client, item);
-    char released = dl_go_released(&client->json);
+    dl_found *version = &item->found[DL_FOUND_VERSION];
+    dl_found *lease = &item->found[DL_FOUND_LEASE];
+    int gos = !version->there;
+    char released, one[] = "1";
+    dl_item_kind kind;
 
-    if (!dl_read_fence(item) || item->found[DL_FOUND_OWNER].text == NULL ||
-        !dl_fits(&item->found[DL_FOUND_OWNER], DYNALOCK_OWNER_SIZE) ||
-        !dl_fits(&item->found[DL_FOUND_VERSION], DYNALOCK_RVN_SIZE))
-        return DL_ITEM_FOREIGN;
-    if (!item->found[DL_FOUND_VERSION].there) {
-        item->found[DL_FOUND_VERSION].text = client->json.text; /* "" */
-        item->lease_ms = (uint32_t)DL_LEASE_MOST;
-        kind = DL_ITEM_LIVE;
+    if (gos) {
+        version->text = lease->text = one;
+        version->size = lease->size = 1;
     }
+    kind = dl_judge_item(client, item);
+    if (gos) {
+        version->text = lease->text = client->json.text;
+        version->size = 0; /* "" */
+        item->lease_ms = (uint32_t)DL_LEASE_MOST;
+    }
+    released = dl_go_released(&client->json);
+    if (kind != DL_ITEM_LIVE) return DL_ITEM_FOREIGN;
     if (released == 't') return DL_ITEM_FREE;
-    return released == 'f' ? kind : DL_ITEM_FOREIGN;
+    return released == 'f' ? DL_ITEM_LIVE : DL_ITEM_FOREIGN;
 }
 
 /* Written, but a put may be under way: look again after a while, which must

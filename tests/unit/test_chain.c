@@ -386,6 +386,31 @@ static void test_values_longer_than_any(void **state)
     assert_int_equal(strlen(aws.region), sizeof aws.region_text - 1);
 }
 
+/* A line that is too long is malformed, whatever comes behind it. */
+static void test_lines_longer_than_any(void **state)
+{
+    static char text[12000];
+
+    (void)state;
+    memset(text, 'x', sizeof text - 1);
+    memcpy(text, "[default]\nregion = ", 19);
+    (void)strcpy(text + sizeof text - 20, "\nregion = r\n");
+    config(text);
+    ready(NULL);
+    assert_int_equal(dynalock_posix_load(&aws), DYNALOCK_BAD_FILE);
+    assert_non_null(strstr(aws.report, "is malformed in line 2"));
+    assert_null(aws.region);
+}
+
+static void test_lines_below_what_nobody_looks_at(void **state)
+{
+    (void)state;
+    config("[default]\nunknown = x\n  y\nregion = r\n");
+    ready(NULL);
+    assert_int_equal(dynalock_posix_load(&aws), DYNALOCK_OK);
+    assert_string_equal(aws.region, "r");
+}
+
 static void test_every_blank_is_one(void **state)
 {
     (void)state;
@@ -807,6 +832,8 @@ int main(void)
         TEST(nonsense),
         TEST(long_and_strange_values),
         TEST(values_longer_than_any),
+        TEST(lines_longer_than_any),
+        TEST(lines_below_what_nobody_looks_at),
         TEST(every_blank_is_one),
         TEST(profiles),
         TEST(a_named_profile_ends_the_chain),

@@ -378,6 +378,45 @@ static void test_text_is_stored_as_text(void **state)
     dynalock_cancel(&w.client, &lock.operation);
 }
 
+/* ---- AWS IoT ---- */
+
+static dynalock_tls tls;
+static dynalock_provider provider;
+static dynalock_iot iot;
+static dynalock_identity identity;
+static char memory[4096];
+
+static void check_iot_is_refused(dynalock_tls *with, const char *endpoint)
+{
+    iot.host = "abc.credentials.iot.eu-west-1.amazonaws.com";
+    iot.role_alias = "alias";
+    assert_int_equal(dynalock_provider_init(&provider, dynalock_source_iot(),
+                         &iot, memory, sizeof memory),
+        DYNALOCK_OK);
+    w.config.credentials = &provider.credentials;
+    w.config.endpoint = endpoint;
+    w.config.tls = with;
+    world_ready(&w, &lock);
+    assert_int_equal(dynalock_set_provider(&w.client, &provider), DYNALOCK_OK);
+    assert_int_equal(
+        dynalock_acquire(&w.client, &lock, 0), DYNALOCK_BAD_ARGUMENT);
+    assert_int_equal(w.opens, 0);
+}
+
+/* TLS without an identity, an identity without TLS: neither can be. */
+static void test_iot_needs_tls_and_an_identity(void **state)
+{
+    static br_x509_trust_anchor roots[DYNALOCK_AMAZON_ANCHORS];
+
+    (void)state;
+    dynalock_tls_init(
+        &tls, dynalock_tls_small(), roots, dynalock_amazon_anchors(roots));
+    iot.identity = NULL;
+    check_iot_is_refused(&tls, "https://table.test");
+    iot.identity = &identity;
+    check_iot_is_refused(NULL, "http://table.test");
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
 int main(void)
@@ -402,6 +441,7 @@ int main(void)
         TEST(text_is_no_base64),
         TEST(seals_of_every_size),
         TEST(text_is_stored_as_text),
+        TEST(iot_needs_tls_and_an_identity),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
