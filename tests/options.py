@@ -178,7 +178,7 @@ def type_sizes(name, defines):
     text = '#include "dynalock.h"\n#include <stdio.h>\n'
     text += f"int main(void)\n{{\n{calls}    return 0;\n}}\n"
     if "DYNALOCK_NO_TLS" in defines:
-        of_tls = r"dynalock_(tls\w*|identity|anchors|posix_identity)"
+        of_tls = r"dynalock_(tls\w*|usage|identity|anchors|posix_identity)"
         text = re.sub(rf'    printf\("{of_tls} .*\n', "", text)
     program = OUT / name
     defines = ["DYNALOCK_POSIX", *defines]
