@@ -58,7 +58,7 @@ test: setup ## run every test; the last line is `N passed, N failed`
 	    'tools/gen_anchors --check' \
 	    $(EXAMPLES:%='test -x %') $(MANUALS:%='test -x %') \
 	    '$(threads)' \
-	    --cmocka $(UNIT_PLAIN) $(UNIT_SANITIZED) \
+	    --cmocka $(UNIT_SANITIZED) \
 	    $(SECRETS:%='valgrind -q %') \
 	    --counts tests/options.py tests/honesty.py \
 	    'build/moto/bin/python tests/chain.py' \
@@ -78,13 +78,14 @@ on_dynoxide = tests/harness.py --server dynoxide --
 on_dynalite = tests/harness.py --server dynalite --
 SLOW_PROGRAMS = build/conformance/faults build/conformance/cuts
 
-memory: setup ## unit tests under valgrind
+# make test has them under sanitizers, which see other things.
+memory: setup ## unit tests as they are, under valgrind
 	-@$(MAKE) --no-print-directory -k -j2 -O $(UNIT_PLAIN)
 	@tests/run.py --together --cmocka $(UNIT_PLAIN:%='$(memcheck) %')
 
 memcheck = valgrind -q --leak-check=full --error-exitcode=99
 
-programs: build/simulate build/model_pipe $(UNIT_PLAIN) $(UNIT_SANITIZED) \
+programs: build/simulate build/model_pipe $(UNIT_SANITIZED) \
     $(CONFORMANCE) $(CONTENDER) $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS) \
     $(SOURCES) $(SECRETS) build/dynalock
 
