@@ -83,7 +83,8 @@ memory: setup ## unit tests as they are, under valgrind
 	-@$(MAKE) --no-print-directory -k -j2 -O $(UNIT_PLAIN)
 	@tests/run.py --together --cmocka $(UNIT_PLAIN:%='$(memcheck) %')
 
-memcheck = valgrind -q --leak-check=full --error-exitcode=99
+memcheck = valgrind -q --leak-check=full --error-exitcode=99 \
+    --suppressions=tests/memory/heap.supp
 
 programs: build/simulate build/model_pipe $(UNIT_SANITIZED) \
     $(CONFORMANCE) $(CONTENDER) $(FUZZERS) $(EXAMPLES) $(MANUALS) $(THREADS) \

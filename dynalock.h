@@ -5474,7 +5474,8 @@ enum {                 /* dl_memory: what this call must not forget */
     DL_COUNTED = 4,    /* only so many tries; an acquire does not wait */
     DL_SETTLING = 8,   /* the deadline has been reported */
     DL_BLIND = 16,     /* of a group: which lock is in the way is not told */
-    DL_PROVING = 32    /* a look is due: does what was written still stand? */
+    DL_PROVING = 32,   /* a look is due: does what was written still stand? */
+    DL_GROUPED = 64    /* begun by a group, whose requests speak for it */
 };
 
 /* Signatures older than this are refused, so that no copy of a request can
@@ -5826,7 +5827,8 @@ static void dl_hold(dynalock_lock *lock)
         lock->until != 0 ? DYNALOCK_LOG_RENEWED : DYNALOCK_LOG_GRANTED,
         lock->operation.name.key);
     lock->claim = NULL;
-    lock->memory = DL_COUNTED; /* as far as renewals are asked for */
+    /* as far as renewals are asked for */
+    lock->memory = DL_COUNTED | (lock->memory & DL_GROUPED);
     lock->token = lock->fence;
     lock->top_fence = lock->fence;
     lock->until = lock->base + dl_usable(client, lock->sent_lease_ms);
@@ -7885,11 +7887,17 @@ static void dl_end_member(dynalock_lock *lock, dynalock_outcome outcome)
     lock->operation.deadline = lock->operation.client->now;
 }
 
-/* Not one that was cancelled meanwhile. */
+/* Not one that was cancelled meanwhile, even if it asks again on its own. */
+static int dl_group_has(const dynalock_group *group, const dynalock_lock *lock)
+{
+    return lock->operation.client == group->operation.client &&
+           (lock->memory & DL_GROUPED) != 0;
+}
+
 static int dl_group_asks_for(
     const dynalock_group *group, const dynalock_lock *lock)
 {
-    return lock->operation.client == group->operation.client &&
+    return dl_group_has(group, lock) &&
            lock->operation.state == DL_LOCK_ACQUIRE;
 }
 
@@ -7961,7 +7969,6 @@ static void dl_group_join(dynalock_group *group, dynalock_outcome outcome)
    ends. */
 static void dl_group_give_up(dynalock_group *group, dynalock_outcome outcome)
 {
-    dynalock_client *client = group->operation.client;
     dynalock_outcome result = outcome;
     uint32_t i;
 
@@ -7969,7 +7976,7 @@ static void dl_group_give_up(dynalock_group *group, dynalock_outcome outcome)
     for (i = 0; i < group->count; i++) {
         dynalock_lock *lock = group->locks[i];
 
-        if (lock->operation.client != client) continue;
+        if (!dl_group_has(group, lock)) continue;
         if (lock->until != 0) {
             dl_give_back(lock);
             group->at |= (uint32_t)1 << i;
@@ -8091,7 +8098,8 @@ static void dl_group_answered(dynalock_group *group)
 
     if ((group->memory & DL_UNANSWERED) != 0) return;
     for (i = 0; i < group->count; i++)
-        group->locks[i]->memory &= ~(uint32_t)DL_UNANSWERED;
+        if (dl_group_has(group, group->locks[i]))
+            group->locks[i]->memory &= ~(uint32_t)DL_UNANSWERED;
 }
 
 static void dl_group_failed(dynalock_group *group, dynalock_outcome outcome)
@@ -8332,6 +8340,7 @@ static dynalock_outcome dl_group_gather(
             return rc;
         }
         operation->due = DL_NEVER;
+        group->locks[i]->memory |= DL_GROUPED;
     }
     return DYNALOCK_AGAIN;
 }

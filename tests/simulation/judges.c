@@ -271,6 +271,8 @@ void judge_told(world *w, const task *t)
 
     if (t->robbed_at == 0 || t->lock->until == 0 || has(w, WORLD_SHORTEN))
         return;
+    /* a group that has given up begins the next time without its task */
+    if (id_of(t->lock->acquisition) != t->robbed_id) return;
     if (t->lock->until > t->robbed_ms + w->lease_ms)
         violate(w, "d%u renews %s, which was taken from it", t->device->id,
             w->places[t->key].key);

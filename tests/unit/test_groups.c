@@ -226,6 +226,49 @@ static void test_other_reasons_are_the_services_refusal(void **state)
     assert_non_null(strstr(w.client.detail.message, "ValidationError"));
 }
 
+/* ---- members that go their own way ---- */
+
+/* One that is cancelled and begun again, while the transaction is under way that
+   does not ask for it any more, is not held by that, nor ended. */
+static void check_a_member_begun_again(uint32_t wait_ms)
+{
+    static const answer told[] = {
+        CANCELLED(" [None, ConditionalCheckFailed, None]"), LIVE("v"), FREE,
+        { 0, 0 }
+    };
+    int i;
+
+    answers = told;
+    group.count = 2;
+    w.latency = 50;
+    assert_int_equal(dynalock_start_group_acquire(&w.client, &group, 60000),
+        DYNALOCK_AGAIN);
+    for (i = 0; i < 4000 && strcmp(asked, "T Gb ") != 0; i++) world_run(&w, 1);
+    dynalock_cancel(&w.client, &a.operation);
+    for (i = 0; i < 4000 && strcmp(asked, "T Gb Gb T ") != 0; i++)
+        world_run(&w, 1);
+    assert_null(world_find(&w, "{\"S\":\"a\"}"));
+    assert_int_equal(
+        dynalock_start_acquire(&w.client, &a, wait_ms), DYNALOCK_AGAIN);
+    while (dynalock_result(&a.operation) == DYNALOCK_AGAIN) {
+        assert_int_equal(dynalock_remaining_ms(&w.client, &a), 0);
+        world_run(&w, 1);
+    }
+    assert_int_equal(dynalock_result(&a.operation), DYNALOCK_OK);
+    assert_non_null(strstr(asked, "Ua "));
+    world_run(&w, 1000);
+    assert_int_equal(dynalock_result(&group.operation), DYNALOCK_CANCELLED);
+    assert_int_equal(dynalock_remaining_ms(&w.client, &b), 0);
+    assert_true(dynalock_remaining_ms(&w.client, &a) > 0);
+}
+
+static void test_a_member_begun_again_asks_for_itself(void **state)
+{
+    check_a_member_begun_again(20000);
+    (void)begin(state);
+    check_a_member_begun_again(DYNALOCK_FOREVER);
+}
+
 /* ---- one after another ---- */
 
 static void take_in_line(const char *expected)
@@ -519,6 +562,8 @@ int main(void)
         cmocka_unit_test_setup(test_busy_tables_and_throttling_pass, begin),
         cmocka_unit_test_setup(
             test_other_reasons_are_the_services_refusal, begin),
+        cmocka_unit_test_setup(
+            test_a_member_begun_again_asks_for_itself, begin),
         cmocka_unit_test_setup(
             test_where_no_transactions_are_all_use_one_order, begin),
         cmocka_unit_test_setup(
