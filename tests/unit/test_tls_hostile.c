@@ -4,9 +4,20 @@ BearSSL's own number: what they show, how they speak, and what becomes of their
 bytes on the way. Nothing of it grants a lock, waits beyond the deadline, or
 harms the connection after it.
 */
-#include "tls_world.h"
+#define DYNALOCK_POSIX
+#define DYNALOCK_TLS_BUFFER 1349 /* a server that obeys sends 1 KB at most */
+#include "tls_server.h"
 
-static tls_world t;
+#define CHAIN_MOST 4
+#define CERTIFICATE_SIZE 2048
+
+static world w;
+static dynalock_lock lock;
+static char url[128];
+static dynalock_anchors anchors; /* build/pki/ca.pem */
+static br_x509_certificate chain[CHAIN_MOST];
+static unsigned char certificates[CHAIN_MOST][CERTIFICATE_SIZE];
+static br_skey_decoder_context private_key;
 static char where[128]; /* the case, for a failure's message */
 
 static void expect(const char *what, long got, long expected, int line)
@@ -18,6 +29,111 @@ static void expect(const char *what, long got, long expected, int line)
 
 #define EXPECT(what, got, expected)                                           \
     expect((what), (long)(got), (long)(expected), __LINE__)
+
+/* ---- what tests/pki.sh makes ---- */
+
+typedef struct pem_object {
+    unsigned char *out;
+    size_t size, capacity;
+} pem_object;
+
+static void pem_take(void *context, const void *data, size_t size)
+{
+    pem_object *object = (pem_object *)context;
+
+    assert_true(object->size + size <= object->capacity);
+    memcpy(object->out + object->size, data, size);
+    object->size += size;
+}
+
+/* Decodes a file's objects, one after another, into out[]; returns how many
+   there are. */
+static size_t pem_read(const char *path, unsigned char *out, size_t each,
+    size_t most, size_t *sizes)
+{
+    static char text[32768];
+    br_pem_decoder_context decoder;
+    FILE *file = fopen(path, "r");
+    size_t size, at = 0, count = 0;
+    pem_object object = { NULL, 0, 0 };
+
+    if (file == NULL) fail_msg("%s: tests/pki.sh has not made it", path);
+    size = fread(text, 1, sizeof text, file);
+    (void)fclose(file);
+    assert_true(size < sizeof text);
+    br_pem_decoder_init(&decoder);
+    while (at < size) {
+        at += br_pem_decoder_push(&decoder, text + at, size - at);
+        switch (br_pem_decoder_event(&decoder)) {
+        case BR_PEM_BEGIN_OBJ:
+            assert_true(count < most);
+            object.out = out + count * each;
+            object.size = 0;
+            object.capacity = each;
+            br_pem_decoder_setdest(&decoder, pem_take, &object);
+            break;
+        case BR_PEM_END_OBJ: sizes[count++] = object.size; break;
+        case 0: break;
+        default: fail_msg("%s: not PEM", path);
+        }
+    }
+    return count;
+}
+
+static void load(const char *certificate, const char *key)
+{
+    unsigned char der[4096];
+    size_t sizes[CHAIN_MOST], i, length;
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "build/pki/%s-chain.pem", certificate);
+    length =
+        pem_read(path, certificates[0], CERTIFICATE_SIZE, CHAIN_MOST, sizes);
+    for (i = 0; i < length; i++) {
+        chain[i].data = certificates[i];
+        chain[i].data_len = sizes[i];
+    }
+    (void)snprintf(path, sizeof path, "build/pki/%s.key", key);
+    assert_int_equal(pem_read(path, der, sizeof der, 1, sizes), 1);
+    br_skey_decoder_init(&private_key);
+    br_skey_decoder_push(&private_key, der, sizes[0]);
+    assert_int_equal(br_skey_decoder_last_error(&private_key), 0);
+    tls_server.chain = chain;
+    tls_server.chain_length = length;
+    tls_server.rsa = br_skey_decoder_get_rsa(&private_key);
+    tls_server.ec = br_skey_decoder_get_ec(&private_key);
+}
+
+static int make_pki(void **state)
+{
+    (void)state;
+    assert_int_equal(system("tests/pki.sh"), 0);
+    assert_int_equal(
+        dynalock_posix_anchors(&anchors, "build/pki/ca.pem"), DYNALOCK_OK);
+    return 0;
+}
+
+/* ---- the world ---- */
+
+/* Each call makes one try, so that its outcome is that of one connection. */
+static void begin_world(void)
+{
+    world_begin(&w);
+    tls_world(&w, &w.platform);
+    tls_server.forgets = 1;
+    w.config.attempts = 1;
+    w.config.connect_ms = 2000;
+    w.config.request_ms = 1000;
+    memset(&lock, 0, sizeof lock);
+}
+
+static void start_client(const dynalock_tls_profile *profile, const char *host)
+{
+    dynalock_tls_init(&tls, profile, anchors.list, anchors.count);
+    (void)snprintf(url, sizeof url, "https://%s:8443", host);
+    w.config.endpoint = url;
+    world_ready(&w, &lock);
+}
 
 enum { SMALL, WIDE, SMALL_STRICT, WIDE_STRICT, PROFILES };
 static const char *const profile_names[] = { "small", "wide", "small, strict",
@@ -36,34 +152,35 @@ static const dynalock_tls_profile *profile_of(int profile)
 static int begin(void **state)
 {
     (void)state;
-    tls_world_begin(&t);
-    tls_load(&t, "ec", "ec");
+    begin_world();
+    load("ec", "ec");
     return 0;
 }
 
 static void begin_with(int profile)
 {
     (void)begin(NULL);
-    tls_world_ready(&t, profile_of(profile), "localhost");
+    start_client(profile_of(profile), "localhost");
 }
 
 static dynalock_outcome acquire(void)
 {
-    return dynalock_acquire(&t.w.client, &t.lock, 0);
+    return dynalock_acquire(&w.client, &lock, 0);
 }
 
 /* The server is honest again, and the wire whole. */
 static void mend(void)
 {
-    t.script = NULL;
-    t.refill = NULL;
-    t.before_answer = NULL;
-    t.suites = NULL;
-    t.version_most = BR_TLS12;
-    t.no_goodbye = 0;
-    t.drip_ms = 0;
-    t.cut_to_client = t.cut_to_server = t.flip_at = TLS_NEVER;
-    tls_load(&t, "ec", "ec");
+    tls_server.script = NULL;
+    tls_server.refill = NULL;
+    tls_server.before_answer = NULL;
+    tls_server.suites = NULL;
+    tls_server.version_most = BR_TLS12;
+    tls_server.no_goodbye = 0;
+    tls_server.drip_ms = 0;
+    tls_server.cut_to_client = tls_server.cut_to_server = tls_server.flip_at =
+        TLS_NEVER;
+    load("ec", "ec");
 }
 
 /* Whatever was before, the lock can be had and given back. */
@@ -71,24 +188,24 @@ static void expect_unharmed(void)
 {
     mend();
     EXPECT("the next acquire", acquire(), DYNALOCK_OK);
-    EXPECT("the release", dynalock_release(&t.w.client, &t.lock), DYNALOCK_OK);
-    EXPECT("the close", dynalock_client_close(&t.w.client, 100), DYNALOCK_OK);
+    EXPECT("the release", dynalock_release(&w.client, &lock), DYNALOCK_OK);
+    EXPECT("the close", dynalock_client_close(&w.client, 100), DYNALOCK_OK);
 }
 
 /* The handshake fails: nothing was sent, nothing can be unknown. */
 static void expect_refused(dynalock_outcome outcome, int tls_error)
 {
-    uint64_t began = t.w.now;
+    uint64_t began = w.now;
 
     EXPECT("the outcome", acquire(), outcome);
-    EXPECT("tls_error", t.w.client.detail.tls_error, tls_error);
-    EXPECT("requests", t.w.requests, 0);
-    EXPECT("remaining_ms", dynalock_remaining_ms(&t.w.client, &t.lock), 0);
-    EXPECT("the connections left open", t.w.opens - t.w.closes, 0);
+    EXPECT("tls_error", w.client.detail.tls_error, tls_error);
+    EXPECT("requests", w.requests, 0);
+    EXPECT("remaining_ms", dynalock_remaining_ms(&w.client, &lock), 0);
+    EXPECT("the connections left open", w.opens - w.closes, 0);
     if (outcome == DYNALOCK_NO_ANSWER)
         EXPECT("late by so many steps",
-            (t.w.now - began - t.w.config.connect_ms) / (DL_TLS_STEPS + 1), 0);
-    else assert_true(t.w.now - began < t.w.config.connect_ms);
+            (w.now - began - w.config.connect_ms) / (DL_TLS_STEPS + 1), 0);
+    else assert_true(w.now - began < w.config.connect_ms);
 }
 
 /* ---- certificates ---- */
@@ -191,15 +308,15 @@ static void check_certificate(
 {
     (void)snprintf(where, sizeof where, "%s for %s, %s", at->chain,
         at->host != NULL ? at->host : "localhost", profile_names[profile]);
-    tls_world_begin(&t);
-    tls_load(&t, at->chain, at->key != NULL ? at->key : at->chain);
-    t.w.unix_ms = (int64_t)time(NULL) * 1000; /* as tests/pki.sh has it */
-    tls_world_ready(
-        &t, profile_of(profile), at->host != NULL ? at->host : "localhost");
+    begin_world();
+    load(at->chain, at->key != NULL ? at->key : at->chain);
+    w.unix_ms = (int64_t)time(NULL) * 1000; /* as tests/pki.sh has it */
+    start_client(
+        profile_of(profile), at->host != NULL ? at->host : "localhost");
     if (expected->outcome == DYNALOCK_OK)
         EXPECT("the outcome", acquire(), DYNALOCK_OK);
     else expect_refused(expected->outcome, expected->tls_error);
-    (void)dynalock_client_close(&t.w.client, 100);
+    (void)dynalock_client_close(&w.client, 100);
 }
 
 static void test_certificates(void **state)
@@ -261,19 +378,19 @@ static void test_no_certificate_leads_its_reader_astray(void **state)
 
     (void)state;
     for (i = 0; i < DL_COUNT(names); i++) {
-        tls_load(&t, names[i], names[i]);
-        for (at = 0; at < t.chain[0].data_len; at++) {
-            unsigned char was = t.certificates[0][at];
+        load(names[i], names[i]);
+        for (at = 0; at < chain[0].data_len; at++) {
+            unsigned char was = certificates[0][at];
 
             for (k = 0; k < DL_COUNT(values); k++) {
-                t.certificates[0][at] = values[k];
+                certificates[0][at] = values[k];
                 memset(&usage, 0, sizeof usage);
-                for (fed = 0; fed < t.chain[0].data_len; fed++) {
-                    dl_usage_byte(&usage, t.certificates[0][fed]);
+                for (fed = 0; fed < chain[0].data_len; fed++) {
+                    dl_usage_byte(&usage, certificates[0][fed]);
                     assert_in_range(usage.level, 0, 7);
                 }
             }
-            t.certificates[0][at] = was;
+            certificates[0][at] = was;
         }
     }
 }
@@ -285,16 +402,16 @@ static void test_an_altered_certificate_is_refused(void **state)
 
     (void)state;
     begin_with(SMALL_STRICT);
-    for (at = 0; at < t.chain[0].data_len; at += 3) {
+    for (at = 0; at < chain[0].data_len; at += 3) {
         dynalock_outcome rc;
 
         (void)snprintf(where, sizeof where, "byte %u", (unsigned)at);
-        t.certificates[0][at] ^= 1;
+        certificates[0][at] ^= 1;
         rc = acquire();
-        t.certificates[0][at] ^= 1;
+        certificates[0][at] ^= 1;
         if (rc > DYNALOCK_TLS_NO_HANDSHAKE || rc < DYNALOCK_TLS_FAILED)
             EXPECT("the outcome", rc, DYNALOCK_TLS_UNTRUSTED);
-        EXPECT("requests", t.w.requests, 0);
+        EXPECT("requests", w.requests, 0);
     }
     expect_unharmed();
 }
@@ -344,9 +461,9 @@ static void test_versions_and_suites(void **state)
             begin_with(profile);
             (void)snprintf(where, sizeof where, "%s, %s", cases[i].name,
                 profile_names[profile]);
-            t.version_most = cases[i].version_most;
-            t.suites = cases[i].suites;
-            t.suite_count = cases[i].suite_count;
+            tls_server.version_most = cases[i].version_most;
+            tls_server.suites = cases[i].suites;
+            tls_server.suite_count = cases[i].suite_count;
             if (expected->outcome != DYNALOCK_OK)
                 expect_refused(expected->outcome, expected->tls_error);
             expect_unharmed();
@@ -459,8 +576,8 @@ static void test_what_is_no_handshake(void **state)
             begin_with(profile);
             (void)snprintf(where, sizeof where, "%s, %s", at->name,
                 profile_names[profile]);
-            t.script = (const unsigned char *)at->bytes;
-            t.script_size = at->size;
+            tls_server.script = (const unsigned char *)at->bytes;
+            tls_server.script_size = at->size;
             expect_refused(at->expected.outcome, at->expected.tls_error);
             expect_unharmed();
         }
@@ -469,40 +586,39 @@ static void test_what_is_no_handshake(void **state)
 
 /* ---- handshakes and answers without end ---- */
 
-static void send_warning(tls_world *world)
+static void send_warning(void)
 {
-    tls_send(world, BYTES(ALERT("\x01", "\x70")));
+    tls_send(BYTES(ALERT("\x01", "\x70")));
 }
 
-static void send_empty_record(tls_world *world)
+static void send_empty_record(void)
 {
-    tls_send(world, BYTES("\x16\x03\x03\0\0"));
+    tls_send(BYTES("\x16\x03\x03\0\0"));
 }
 
-static void send_hello_request(tls_world *world)
+static void send_hello_request(void)
 {
-    tls_send(world, BYTES("\x16\x03\x03\0\x04\0\0\0\0"));
+    tls_send(BYTES("\x16\x03\x03\0\x04\0\0\0\0"));
 }
 
 /* A certificate of 16 MB, in records of 1000 bytes. */
-static void send_certificate(tls_world *world)
+static void send_certificate(void)
 {
     static unsigned char record[1005] = "\x16\x03\x03\x03\xe8";
 
-    if (world->to_client == 0) {
-        tls_send(world, BYTES(HELLO("\x03\x03", "\xc0\x2b", "\0")));
-        tls_send(world,
-            BYTES("\x16\x03\x03\0\x0a\x0b\xff\xff\xff\xff\xff\xfc\xff\xff"
-                  "\xf9"));
+    if (tls_server.to_client == 0) {
+        tls_send(BYTES(HELLO("\x03\x03", "\xc0\x2b", "\0")));
+        tls_send(BYTES("\x16\x03\x03\0\x0a\x0b\xff\xff\xff\xff\xff\xfc\xff\xff"
+                       "\xf9"));
     }
-    tls_send(world, record, sizeof record);
+    tls_send(record, sizeof record);
 }
 
 static void test_endless_handshakes(void **state)
 {
     static const struct {
         const char *name;
-        void (*refill)(tls_world *world);
+        void (*refill)(void);
         verdict expected;
     } cases[] = {
         { "warnings", send_warning, MUTE },
@@ -516,7 +632,7 @@ static void test_endless_handshakes(void **state)
     for (i = 0; i < DL_COUNT(cases); i++) {
         begin_with(SMALL);
         (void)snprintf(where, sizeof where, "%s", cases[i].name);
-        t.refill = cases[i].refill;
+        tls_server.refill = cases[i].refill;
         expect_refused(cases[i].expected.outcome, cases[i].expected.tls_error);
         expect_unharmed();
     }
@@ -541,11 +657,11 @@ static void test_slow_handshakes(void **state)
         begin_with(SMALL);
         (void)snprintf(where, sizeof where, "a byte each %u ms",
             (unsigned)cases[i].drip_ms);
-        t.drip_ms = cases[i].drip_ms;
+        tls_server.drip_ms = cases[i].drip_ms;
         if (cases[i].outcome == DYNALOCK_OK)
             EXPECT("the outcome", acquire(), DYNALOCK_OK);
         else expect_refused(cases[i].outcome, 0);
-        (void)dynalock_client_close(&t.w.client, 0);
+        (void)dynalock_client_close(&w.client, 0);
     }
 }
 
@@ -557,27 +673,27 @@ static void test_slow_handshakes(void **state)
    the outcome sure. */
 static dynalock_outcome settle(dynalock_outcome rc)
 {
-    EXPECT("remaining_ms", dynalock_remaining_ms(&t.w.client, &t.lock), 0);
+    EXPECT("remaining_ms", dynalock_remaining_ms(&w.client, &lock), 0);
     if (rc != DYNALOCK_UNKNOWN) return rc;
     mend();
-    world_run(&t.w, 20000);
-    EXPECT("left on the table", t.w.item.exists && !t.w.item.released, 0);
-    return dynalock_result(&t.lock.operation);
+    world_run(&w, 20000);
+    EXPECT("left on the table", w.item.exists && !w.item.released, 0);
+    return dynalock_result(&lock.operation);
 }
 
 /* Each handshake with an RSA key has the same length. */
 static void begin_with_rsa(void)
 {
     begin_with(SMALL);
-    tls_load(&t, "rsa", "rsa");
+    load("rsa", "rsa");
 }
 
 /* How many bytes an acquire that nobody disturbs takes each way. */
-static tls_world measure(void)
+static struct tls_server measure(void)
 {
     begin_with_rsa();
     EXPECT("an acquire", acquire(), DYNALOCK_OK);
-    return t;
+    return tls_server;
 }
 
 static size_t next_offset(size_t at, size_t border)
@@ -596,22 +712,22 @@ static void cut_acquire(size_t at, size_t shaken, int to_server)
     begin_with_rsa();
     (void)snprintf(where, sizeof where, "cut after %u bytes %s", (unsigned)at,
         to_server ? "to the server" : "to the client");
-    t.by_reset = at % 2 == 0;
-    if (to_server) t.cut_to_server = at;
-    else t.cut_to_client = at;
+    tls_server.by_reset = at % 2 == 0;
+    if (to_server) tls_server.cut_to_server = at;
+    else tls_server.cut_to_client = at;
     rc = acquire();
     EXPECT("in the handshake", rc == DYNALOCK_TLS_NO_HANDSHAKE, at < shaken);
-    if (at < shaken) EXPECT("requests", t.w.requests, 0);
+    if (at < shaken) EXPECT("requests", w.requests, 0);
     else EXPECT("the outcome", rc, DYNALOCK_UNKNOWN);
     rc = settle(rc);
     if (at >= shaken) EXPECT("the ending", rc, DYNALOCK_DISCONNECTED);
-    EXPECT("tls_error", t.w.client.detail.tls_error, 0);
+    EXPECT("tls_error", w.client.detail.tls_error, 0);
     expect_unharmed();
 }
 
 static void test_a_handshake_may_be_cut_anywhere(void **state)
 {
-    tls_world whole = measure();
+    struct tls_server whole = measure();
     size_t at, shaken = whole.shaken_to_client;
 
     (void)state;
@@ -627,7 +743,7 @@ static void test_a_handshake_may_be_cut_anywhere(void **state)
 /* Whatever TLS makes of it, nothing is granted. */
 static void test_no_altered_byte_passes(void **state)
 {
-    tls_world whole = measure();
+    struct tls_server whole = measure();
     size_t at;
 
     (void)state;
@@ -637,11 +753,11 @@ static void test_no_altered_byte_passes(void **state)
 
         begin_with_rsa();
         (void)snprintf(where, sizeof where, "byte %u altered", (unsigned)at);
-        t.flip_at = at;
-        began = t.w.now;
+        tls_server.flip_at = at;
+        began = w.now;
         rc = acquire();
-        if (t.w.now - began > t.w.config.connect_ms) fail_msg("%s", where);
-        if (at < whole.shaken_to_client) EXPECT("requests", t.w.requests, 0);
+        if (w.now - began > w.config.connect_ms) fail_msg("%s", where);
+        if (at < whole.shaken_to_client) EXPECT("requests", w.requests, 0);
         else EXPECT("the outcome", rc, DYNALOCK_UNKNOWN);
         rc = settle(rc);
         if (rc != DYNALOCK_NO_ANSWER && rc != DYNALOCK_BAD_ANSWER &&
@@ -655,19 +771,19 @@ static void test_no_altered_byte_passes(void **state)
 
 static void say(const char *answer)
 {
-    (void)snprintf(t.w.answer, sizeof t.w.answer, "%s", answer);
-    t.w.answer_size = strlen(answer);
-    t.w.answer_at = 0;
+    (void)snprintf(w.answer, sizeof w.answer, "%s", answer);
+    w.answer_size = strlen(answer);
+    w.answer_at = 0;
 }
 
 static const char *told; /* the answer in place of the table's */
 static int whole;        /* not: the server dies behind it */
 
-static void tell(tls_world *world)
+static void tell(void)
 {
     say(told);
-    world->w.peer_closed = 1;
-    world->no_goodbye = !whole;
+    w.peer_closed = 1;
+    tls_server.no_goodbye = !whole;
 }
 
 /* Only a goodbye or the answer's own framing says that it is whole; the end of
@@ -704,20 +820,20 @@ static void test_a_truncated_answer_is_none(void **state)
             told = cases[i].answer;
             (void)snprintf(where, sizeof where, "%s, %s", told,
                 whole ? "and goodbye" : "and dead");
-            t.before_answer = tell;
+            tls_server.before_answer = tell;
             if (expected == DYNALOCK_OK)
                 EXPECT("the outcome", acquire(), DYNALOCK_OK);
             else EXPECT("the ending", settle(acquire()), expected);
             if (expected == DYNALOCK_OK)
-                (void)dynalock_client_close(&t.w.client, 100);
+                (void)dynalock_client_close(&w.client, 100);
             else expect_unharmed();
         }
     }
 }
 
-static void ask_for_another_handshake(tls_world *world)
+static void ask_for_another_handshake(void)
 {
-    assert_true(br_ssl_engine_renegotiate(&world->server.eng));
+    assert_true(br_ssl_engine_renegotiate(&tls_server.context.eng));
 }
 
 /* It is refused. This server ends the connection then; while it was idle
@@ -726,30 +842,29 @@ static void test_no_second_handshake(void **state)
 {
     (void)state;
     begin_with(SMALL);
-    t.before_answer = ask_for_another_handshake;
+    tls_server.before_answer = ask_for_another_handshake;
     EXPECT("the ending", settle(acquire()), DYNALOCK_DISCONNECTED);
     EXPECT("the next acquire", acquire(), DYNALOCK_OK);
-    ask_for_another_handshake(&t);
-    t.w.opens = 0;
-    EXPECT("the release", dynalock_release(&t.w.client, &t.lock), DYNALOCK_OK);
-    EXPECT("connections", t.w.opens, 1);
+    ask_for_another_handshake();
+    w.opens = 0;
+    EXPECT("the release", dynalock_release(&w.client, &lock), DYNALOCK_OK);
+    EXPECT("connections", w.opens, 1);
     expect_unharmed();
 }
 
 /* What a read comes to, and an acquire, that is met by this on a connection
    whose handshake was sound. */
-static void expect_on_connection(
-    void (*before_answer)(tls_world *world), verdict expected)
+static void expect_on_connection(void (*before_answer)(void), verdict expected)
 {
     static const dynalock_name name = { "k", NULL, NULL };
     static dynalock_record record;
 
     begin_with(SMALL);
-    t.before_answer = before_answer;
-    EXPECT("the outcome", dynalock_read(&t.w.client, &name, &record),
+    tls_server.before_answer = before_answer;
+    EXPECT("the outcome", dynalock_read(&w.client, &name, &record),
         expected.outcome);
-    EXPECT("tls_error", t.w.client.detail.tls_error, expected.tls_error);
-    t.before_answer = before_answer;
+    EXPECT("tls_error", w.client.detail.tls_error, expected.tls_error);
+    tls_server.before_answer = before_answer;
     EXPECT("the ending", settle(acquire()), expected.outcome);
     expect_unharmed();
 }
@@ -757,9 +872,9 @@ static void expect_on_connection(
 static const char *injected;
 static size_t injected_size;
 
-static void inject(tls_world *world)
+static void inject(void)
 {
-    tls_send(world, injected, injected_size);
+    tls_send(injected, injected_size);
 }
 
 static void test_what_is_put_between_is_no_answer(void **state)
@@ -796,13 +911,13 @@ static void test_what_is_put_between_is_no_answer(void **state)
 
 /* As servers do that know no max_fragment_length. The record under way has
    its size already; the next ones are as long as they can be. */
-static void ignore_fragment_length(tls_world *world)
+static void ignore_fragment_length(void)
 {
-    world->server.eng.max_frag_len = 16384;
-    world->server.eng.log_max_frag_len = 14;
+    tls_server.context.eng.max_frag_len = 16384;
+    tls_server.context.eng.log_max_frag_len = 14;
     say("HTTP/1.1 200 X\r\nContent-Length: 6000\r\n\r\n{}");
-    memset(world->w.answer + world->w.answer_size, ' ', 5998);
-    world->w.answer_size += 5998;
+    memset(w.answer + w.answer_size, ' ', 5998);
+    w.answer_size += 5998;
 }
 
 static void test_records_larger_than_the_buffer(void **state)
@@ -825,14 +940,14 @@ static void test_a_held_lock_outlives_it(void **state)
         EXPECT("acquire", acquire(), DYNALOCK_OK);
         told = answers[i];
         whole = 0;
-        t.before_answer = tell;
-        EXPECT("renew", dynalock_renew(&t.w.client, &t.lock),
-            DYNALOCK_DISCONNECTED);
+        tls_server.before_answer = tell;
+        EXPECT(
+            "renew", dynalock_renew(&w.client, &lock), DYNALOCK_DISCONNECTED);
         mend();
-        t.w.peer_closed = 0;
-        assert_true(dynalock_remaining_ms(&t.w.client, &t.lock) > 9000);
-        EXPECT("renew", dynalock_renew(&t.w.client, &t.lock), DYNALOCK_OK);
-        EXPECT("release", dynalock_release(&t.w.client, &t.lock), DYNALOCK_OK);
+        w.peer_closed = 0;
+        assert_true(dynalock_remaining_ms(&w.client, &lock) > 9000);
+        EXPECT("renew", dynalock_renew(&w.client, &lock), DYNALOCK_OK);
+        EXPECT("release", dynalock_release(&w.client, &lock), DYNALOCK_OK);
         expect_unharmed();
     }
 }
@@ -859,5 +974,5 @@ int main(void)
         TEST(a_held_lock_outlives_it),
     };
 
-    return cmocka_run_group_tests(tests, tls_make_pki, NULL);
+    return cmocka_run_group_tests(tests, make_pki, NULL);
 }

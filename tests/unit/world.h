@@ -455,6 +455,12 @@ static void world_serve(world *w)
     }
 }
 
+/* The connection is to a host that is not the table's. */
+static int world_is_elsewhere(const world *w)
+{
+    return w->serve_other != NULL && strcmp(w->host, "table.test") != 0;
+}
+
 /* Serves the request once all of it has arrived. */
 static void world_take(world *w)
 {
@@ -464,7 +470,7 @@ static void world_take(world *w)
     w->request[w->request_size] = '\0';
     end = strstr(w->request, "\r\n\r\n");
     if (end == NULL) return;
-    if (w->serve_other != NULL && strcmp(w->host, "table.test") != 0) {
+    if (world_is_elsewhere(w)) {
         w->others++;
         w->serve_other(w);
         w->request_size = 0;
