@@ -178,10 +178,11 @@ A server whose certificate comes from a trust anchor, directly or by way of
 authorities that may sign, is valid now by this device's clock, and names the
 host: a DNS name in its subjectAltName, in any case, where "*" stands for the
 whole of the left-most label and for no more; its common name only if it has no
-such names. RSA keys of less than 2048 bits, SHA-1, and what the profile has not
-end in TLS_UNTRUSTED, or TLS_FAILED where only the handshake finds out. There is
-one version and no way down from it, and no second handshake. A connection that
-ends without TLS' goodbye has answered only if the answer's own length is whole.
+such names. RSA keys in its chain of less than 2048 bits (your roots' are your
+choice), SHA-1, and what the profile has not end in TLS_UNTRUSTED, or TLS_FAILED
+where only the handshake finds out. There is one version and no way down from
+it, and no second handshake. A connection that ends without TLS' goodbye has
+answered only if the answer's own length is whole.
 
 An answer that leaves no doubt. Anything else ends in BAD_ANSWER, as if it were
 lost: lengths or checksums that disagree, a length and chunks, an encoding, over
@@ -227,7 +228,8 @@ only when no other thread is in a call of it. Ask dynalock_check() then, not
 dynalock_result() or client.detail, which another thread may be writing.
 examples/threads.c shows one thread that keeps every lock alive.
 
-OPTIONS (define before including, the same in every file)
+OPTIONS (define before including, the same in every file; numbers in plain
+decimals, for names are made of them)
 
 macro                     values, default      effect
 DYNALOCK_IMPLEMENTATION   -                    emit the code in this file
@@ -1759,7 +1761,7 @@ DYNALOCK_API dynalock_outcome dynalock_provider_init(
 
 /* After client_init, before the first call. Sends nothing. The config's refresh
    is the provider's from then on. BAD_ARGUMENT: the config's credentials are
-   not the provider's. */
+   not the provider's. IN_USE: something is under way. */
 DYNALOCK_API dynalock_outcome dynalock_set_provider(
     dynalock_client *client, dynalock_provider *provider) DYNALOCK_CHECKED;
 
@@ -1925,7 +1927,8 @@ typedef struct dynalock_posix {
 } dynalock_posix;
 
 /* Fills platform with sockets, clocks and entropy of this host; posix is its
-   context. */
+   context, of one thread at a time. A clock that cannot be read stands still:
+   of a host that takes it away, leases cannot be known. */
 DYNALOCK_API void dynalock_posix_platform(
     dynalock_posix *posix, dynalock_platform *platform);
 
@@ -2003,9 +2006,9 @@ typedef struct dynalock_anchors {
     unsigned char bytes[DYNALOCK_ANCHOR_BYTES];
 } dynalock_anchors;
 
-/* Adds every certificate of a PEM file, but for those whose kind of key BearSSL
-   does not know. NO_FILE, BAD_FILE (none, or a broken one, in it), BAD_BUFFER
-   (raise DYNALOCK_ANCHORS or _ANCHOR_BYTES). */
+/* Adds every certificate of a PEM file, but for those that BearSSL does not
+   know (kind of key, curve, version). NO_FILE, BAD_FILE (none, or a broken one,
+   in it), BAD_BUFFER (raise DYNALOCK_ANCHORS or _ANCHOR_BYTES). */
 DYNALOCK_API dynalock_outcome dynalock_posix_anchors(
     dynalock_anchors *anchors, const char *path) DYNALOCK_CHECKED;
 
@@ -11439,6 +11442,7 @@ DYNALOCK_API dynalock_outcome dynalock_set_provider(
     if (!dl_is_ready(client) || provider == NULL || provider->source == NULL ||
         client->config.credentials != &provider->credentials)
         return DYNALOCK_BAD_ARGUMENT;
+    if (client->operations != NULL) return DYNALOCK_IN_USE;
     client->config.refresh = dl_provider_refused;
     client->config.refresh_context = provider;
     client->stream = &dl_provided;
@@ -12637,7 +12641,7 @@ static int dl_profile_lines(dl_profile *profile, FILE *file)
             else line[size++] = (char)c;
             continue;
         }
-        if (well) well = dl_profile_line(profile, line, size);
+        well = dl_profile_line(profile, line, size);
         size = 0;
     } while (c != EOF && well);
     dl_wipe(line, sizeof line);
@@ -12776,6 +12780,7 @@ static dynalock_outcome dl_profile_services(
     profile->is_config = 1;
     profile->is_services = 1;
     rc = dl_profile_file(aws, profile, "AWS_CONFIG_FILE", "~/.aws/config");
+    profile->name = NULL;
     if (rc != DYNALOCK_OK || profile->found) return rc;
     dl_report(aws, "services", name, "is not in the config file");
     return DYNALOCK_BAD_FILE;

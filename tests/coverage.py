@@ -67,7 +67,7 @@ def add_up():
 
 
 def read_reasons():
-    """{(function, text of the line): reason}; the file explains itself."""
+    """{(function, text of the line, what is missing): reason}; the file explains itself."""
     reasons, reason = {}, None
     for line in REASONS.read_text().splitlines():
         if line.startswith("#") or not line.strip():
@@ -75,22 +75,24 @@ def read_reasons():
         if not line.startswith(" "):
             reason = line.strip()
             continue
-        function, _, text = line.strip().partition(": ")
-        reasons[function, text] = reason
+        place, _, text = line.strip().partition(": ")
+        missing, _, function = place.partition(" ")
+        reasons[function, text, missing] = reason
     return reasons
 
 
 def find_gaps(lines):
-    """Yields (function, text, line number, what is missing) for each line not covered whole."""
+    """Yields (function, text, how much is missing, line number, what) for each line not covered
+    whole."""
     source = HEADER.read_text().splitlines()
     for number, line in sorted(lines.items()):
         branches = line.branches()
         missing = [str(i) for i, count in enumerate(branches) if count == 0]
         if line.count == 0:
-            yield line.function, source[number - 1].strip(), number, "never run"
+            yield line.function, source[number - 1].strip(), "never", number, "never run"
         elif missing:
             what = f"branch {', '.join(missing)} of {len(branches)}"
-            yield line.function, source[number - 1].strip(), number, what
+            yield line.function, source[number - 1].strip(), str(len(missing)), number, what
 
 
 def percent(part, whole):
@@ -105,26 +107,23 @@ def main():
     if not lines:
         sys.exit("coverage.py: no program has run")
     reasons, gaps = read_reasons(), list(find_gaps(lines))
-    used = {(function, text) for function, text, *_ in gaps}
+    used = {tuple(place) for *place, _, _ in gaps}
     failures, bad = 0, set()
-    for function, text, number, missing in gaps:
-        reason = reasons.get((function, text))
+    for function, text, missing, number, what in gaps:
+        reason = reasons.get((function, text, missing))
         if reason is None or lists:
-            print(f"dynalock.h:{number}: {function}: {missing}: {text}")
+            print(f"dynalock.h:{number}: {function}: {what}: {text}")
         if reason is None:
             bad.add(function)
         elif lists:
             print(f"    {reason}")
-    for function, text in sorted(set(reasons) - used):
-        print(f"{REASONS.name}: covered, or gone: {function}: {text}")
+    for function, text, missing in sorted(set(reasons) - used):
+        print(f"{REASONS.name}: covered, or gone: {missing} {function}: {text}")
         failures += 1
 
     run = sum(line.count > 0 for line in lines.values())
-    unrun = sum(missing == "never run" for *_, missing in gaps)
-    excused = sum(
-        missing == "never run" and (function, text) in reasons
-        for function, text, _, missing in gaps
-    )
+    unrun = sum(missing == "never" for _, _, missing, *_ in gaps)
+    excused = sum(place[2] == "never" and tuple(place) in reasons for *place, _, _ in gaps)
     counts = [count for line in lines.values() for count in line.branches()]
     branches, taken = len(counts), sum(count > 0 for count in counts)
     failures += percent(run, len(lines) - excused) < LEAST_LINES

@@ -439,6 +439,11 @@ static void test_bad_arguments(void **state)
     assert_int_equal(
         dynalock_set_provider(&w.client, &other), DYNALOCK_BAD_ARGUMENT);
     assert_int_equal(
+        dynalock_start_acquire(&w.client, &lock, 1000), DYNALOCK_AGAIN);
+    assert_int_equal(
+        dynalock_set_provider(&w.client, &provider), DYNALOCK_IN_USE);
+    dynalock_cancel(&w.client, &lock.operation);
+    assert_int_equal(
         dynalock_set_provider(NULL, &provider), DYNALOCK_BAD_ARGUMENT);
     assert_int_equal(
         dynalock_set_provider(&w.client, NULL), DYNALOCK_BAD_ARGUMENT);
