@@ -28,7 +28,7 @@ SIZES = re.compile(r"(_\d+)+$")  # in the names of functions: what a program's o
 
 
 def read_counts():
-    """Yields (line number, function, count, counts of its branches), of each object of a program."""
+    """Yields (line number, function, count, counts of its branches), of each object."""
     for data in sorted(DATA.rglob("*.gcda")):
         command = ["gcov", "--json-format", "--branch-probabilities", "--stdout", data.name]
         run = subprocess.run(command, cwd=data.parent, capture_output=True, text=True, check=True)
