@@ -228,8 +228,8 @@ static void test_other_reasons_are_the_services_refusal(void **state)
 
 /* ---- members that go their own way ---- */
 
-/* One that is cancelled and begun again, while the transaction is under way that
-   does not ask for it any more, is not held by that, nor ended. */
+/* One that is cancelled and begun again, while the transaction is under way
+   that does not ask for it any more, is not held by that, nor ended. */
 static void check_a_member_begun_again(uint32_t wait_ms)
 {
     static const answer told[] = {
