@@ -113,8 +113,9 @@ static int says_free(const cJSON *item)
     if (!expires()) return one != NULL && strcmp(one, "1") == 0;
     if (!is_number(text_of(item, 3, "N"), &end)) return 0;
     if (end <= (double)(NOW_S - GRACE_S)) return 1;
+    /* beyond 32 bits there are no seconds */
     return layout == CHAINSAWS && is_number(text_of(item, 5, "N"), &renewed) &&
-           renewed >= end;
+           renewed <= 4294967295.0 && renewed >= end;
 }
 
 static int is_shown(const cJSON *item, unsigned i, const char *text)
