@@ -246,7 +246,6 @@ case $1 in
 firmware | sizes | portability | static)
     # shellcheck disable=SC2086 # a list of words
     install_sources build/sources $sources
-    [ "$1" != portability ] || install_sources build/suites "$suites"
     ;;
 test | fuzz)
     install_server dynalite dynalite@4.0.0 "$dynalite_sha512"
