@@ -613,11 +613,21 @@ typedef struct dynalock_client dynalock_client;
 typedef struct dynalock_lock dynalock_lock;
 typedef struct dynalock_record dynalock_record;
 typedef struct dynalock_tls dynalock_tls;
-typedef struct dynalock_sink dynalock_sink;     /* private */
-typedef struct dynalock_steps dynalock_steps;   /* private */
-typedef struct dynalock_stream dynalock_stream; /* private */
-typedef struct dynalock_layout dynalock_layout; /* private */
-typedef struct dynalock_claim dynalock_claim;   /* private */
+typedef struct dynalock_sink dynalock_sink; /* private */
+
+/* Tables are functions that return one of their parts, so that position
+   independence makes no pointer of them data that a loader has to write. All
+   is private but the names: a layout and a claim are declared as
+   dynalock_layout * and dynalock_claim *, without const. */
+typedef union dynalock_step dynalock_step;
+typedef union dynalock_stream_part dynalock_stream_part;
+typedef union dynalock_layout_part dynalock_layout_part;
+typedef dynalock_step dynalock_steps(unsigned which);
+typedef dynalock_stream_part dynalock_stream(unsigned which);
+typedef dynalock_layout_part dynalock_layout(unsigned which);
+struct dynalock_item;
+typedef const char *dynalock_claim(
+    const dynalock_lock *lock, const struct dynalock_item *item);
 
 /* What platform.log is told. The numbers stay; the hundreds are the level: 1
    error, 2 warning, 3 news, 4 detail. The text that comes along is what stands
@@ -698,30 +708,30 @@ typedef struct dynalock_credentials {
 typedef struct dynalock_config {
     const dynalock_platform *platform;
     const dynalock_credentials *credentials;
-    dynalock_tls *tls;             /* NULL: plain, or secure_transport */
-    const dynalock_layout *layout; /* NULL: dynalock_standard() */
-    const char *table;             /* 3..255 of A-Za-z0-9_.- */
-    const char *region;            /* "eu-central-1" */
-    const char *endpoint;          /* NULL: https, the region's AWS host; else
+    dynalock_tls *tls;         /* NULL: plain, or secure_transport */
+    dynalock_layout *layout;   /* NULL: dynalock_standard() */
+    const char *table;         /* 3..255 of A-Za-z0-9_.- */
+    const char *region;        /* "eu-central-1" */
+    const char *endpoint;      /* NULL: https, the region's AWS host; else
                                    "https://host[:port]", "http://..." */
-    const char *owner;             /* NULL: 128 random bits in hex */
-    const char *key_name;          /* the partition key's name; "key" */
-    const char *sort_key_name;     /* the sort key's name; NULL: the table has
+    const char *owner;         /* NULL: 128 random bits in hex */
+    const char *key_name;      /* the partition key's name; "key" */
+    const char *sort_key_name; /* the sort key's name; NULL: the table has
                                    none */
-    const char *ttl_attribute;     /* the table's TTL attribute; NULL: none */
-    uint32_t ttl_s;                /* its distance past the lease, in seconds;
+    const char *ttl_attribute; /* the table's TTL attribute; NULL: none */
+    uint32_t ttl_s;            /* its distance past the lease, in seconds;
                                    0: one hour. At least 3600. */
-    uint32_t lease_ms;             /* 20000 */
-    uint32_t poll_ms;              /* how often a waiter looks; 1000.
+    uint32_t lease_ms;         /* 20000 */
+    uint32_t poll_ms;          /* how often a waiter looks; 1000.
                                    DYNALOCK_FOREVER: never: it writes when the
                                    lease that it knows of is over */
-    uint32_t lock_delay_ms;        /* what a waiter lets pass beyond the lease
+    uint32_t lock_delay_ms;    /* what a waiter lets pass beyond the lease
                                    of a holder that did not release, for
                                    resources that check no fence; 0 */
-    uint32_t connect_ms;           /* longest time to open a stream; 10000 */
-    uint32_t request_ms;           /* longest time for an answer; 5000. Never
+    uint32_t connect_ms;       /* longest time to open a stream; 10000 */
+    uint32_t request_ms;       /* longest time for an answer; 5000. Never
                                    over a quarter of a lease that is held */
-    uint32_t base_ms, cap_ms;      /* full-jitter backoff; 50, 5000 */
+    uint32_t base_ms, cap_ms;  /* full-jitter backoff; 50, 5000 */
     uint16_t attempts;         /* tries of one request without waiting; 3 */
     uint16_t margin_per_mille; /* by how much clock rates may differ; 10 */
     uint8_t no_ttl;            /* 1: write no TTL, remove it where found */
@@ -765,7 +775,7 @@ typedef struct dynalock_operation {
     uint8_t state;
     uint8_t attempts;
     int32_t outcome; /* dynalock_outcome */
-    const dynalock_steps *steps;
+    dynalock_steps *steps;
     struct dynalock_operation *next; /* in the client's list */
     dynalock_client *client;         /* NULL: not in a list */
     dynalock_name name;
@@ -782,7 +792,7 @@ typedef struct dynalock_lock_options {
        what an earlier life of this owner has left, at once. ONLY where one
        process and one lock object use the owner's name, and never while an
        earlier life may go on. */
-    const dynalock_claim *claim;
+    dynalock_claim *claim;
 } dynalock_lock_options;
 
 /* One lock. All private. Belongs to the caller. Small values take whole words,
@@ -799,8 +809,8 @@ struct dynalock_lock {
     uint32_t counter; /* of the last request sent */
     uint32_t data_size;
     const uint8_t *data;
-    const dynalock_claim *claim;   /* what may entitle it; NULL: nothing */
-    const dynalock_claim *through; /* what the write under way relies on */
+    dynalock_claim *claim;   /* what may entitle it; NULL: nothing */
+    dynalock_claim *through; /* what the write under way relies on */
     struct dynalock_alarm *alarm;
     void (*put_data)(dynalock_sink *, const uint8_t *data, size_t size);
     uint64_t base;      /* before the last request was sent */
@@ -894,7 +904,7 @@ typedef struct dynalock_utf8 {
 
 #define DYNALOCK_DEPTH 96 /* one more than containers within another */
 
-typedef struct dynalock_want { /* see dl_root_wants */
+typedef struct dynalock_want { /* see dl_root_want */
     const char *name;          /* NULL ends the list */
     uint16_t limit; /* of the value's text, quotes and shape included */
     uint8_t expect;
@@ -994,10 +1004,10 @@ struct dynalock_client {
     dynalock_exchange exchange;
     uint64_t now; /* of the step under way */
     dynalock_operation *operations;
-    const dynalock_stream *stream;
+    dynalock_stream *stream;
     dynalock_config config;
     dynalock_signing signing;
-    const dynalock_want *wants; /* the layout's: what of an item is read */
+    dynalock_want wants[7]; /* what of an item is read, as the layout has it */
     uint32_t random;
     uint32_t acquisitions;
     int32_t worst;   /* outcome of what has ended, for close */
@@ -1022,9 +1032,7 @@ struct dynalock_client {
 #ifndef DYNALOCK_NO_TLS
 /* A choice of algorithms. Private; named by the functions below so that what
    nobody names is not linked. */
-typedef struct dynalock_tls_profile {
-    void (*setup)(dynalock_tls *tls);
-} dynalock_tls_profile;
+typedef void dynalock_tls_profile(dynalock_tls *tls);
 
 /* Private: reads what the server's certificate may be used for. */
 typedef struct dynalock_usage {
@@ -1037,13 +1045,16 @@ typedef struct dynalock_usage {
 /* One connection's TLS. Belongs to the caller, serves one client. The anchors
    may be shared between clients and must outlive them. */
 struct dynalock_tls {
-    const dynalock_stream *stream; /* first: all that a client knows of it */
-    const dynalock_tls_profile *profile;
+    /* first: all that a client knows of it */
+    dynalock_stream *stream;
+    dynalock_tls_profile *profile;
     const br_x509_trust_anchor *anchors;
     size_t anchor_count;
     br_ssl_client_context client;
     br_x509_minimal_context x509;
     br_ssl_session_parameters session;
+    const struct dynalock_iot *iot; /* whose certificate is presented */
+    br_x509_class strict;
     dynalock_usage usage;
     uint8_t state;
     uint8_t buffer[DYNALOCK_TLS_BUFFER];
@@ -1052,20 +1063,20 @@ struct dynalock_tls {
 /* ECDHE on P-256 with RSA or ECDSA certificates, AES-128-GCM, SHA-256 only:
    enough for AWS. Cannot use anchors or chains that are signed with SHA-384/512
    or hold P-384/521 keys (Amazon Root CA 4). */
-DYNALOCK_API const dynalock_tls_profile *dynalock_tls_small(void);
+DYNALOCK_API dynalock_tls_profile *dynalock_tls_small(void);
 /* ChaCha20-Poly1305, SHA-384/512, P-384, P-521 and X25519 too: for a host's
    whole certificate store. */
-DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide(void);
+DYNALOCK_API dynalock_tls_profile *dynalock_tls_wide(void);
 /* The same, for where one authority signs servers and clients: a server whose
    certificate has an extended key usage without serverAuth is TLS_UNTRUSTED.
    One without that extension may be used for anything. */
-DYNALOCK_API const dynalock_tls_profile *dynalock_tls_small_strict(void);
-DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide_strict(void);
+DYNALOCK_API dynalock_tls_profile *dynalock_tls_small_strict(void);
+DYNALOCK_API dynalock_tls_profile *dynalock_tls_wide_strict(void);
 
 /* Readies tls for a client's config. Keeps anchors by pointer. Nothing can
    fail here; client_init checks what was given. */
 DYNALOCK_API void dynalock_tls_init(dynalock_tls *tls,
-    const dynalock_tls_profile *profile, const br_x509_trust_anchor *anchors,
+    dynalock_tls_profile *profile, const br_x509_trust_anchor *anchors,
     size_t anchor_count);
 #endif
 
@@ -1095,16 +1106,16 @@ for_chainsaws       the Python package chainsaws, 0.0.183: key _pk, which is
                     which is "lock_key#Slock|"
 for_dynalock_go     kmdeveloping/dynalock (Go); data is text
 */
-DYNALOCK_API const dynalock_layout *dynalock_standard(void);
-DYNALOCK_API const dynalock_layout *dynalock_for_dynamolock(void);
-DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_py(void);
-DYNALOCK_API const dynalock_layout *dynalock_for_dynamo_dlm(void);
-DYNALOCK_API const dynalock_layout *dynalock_for_chainsaws(void);
-DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_go(void);
+DYNALOCK_API dynalock_layout *dynalock_standard(void);
+DYNALOCK_API dynalock_layout *dynalock_for_dynamolock(void);
+DYNALOCK_API dynalock_layout *dynalock_for_dynalock_py(void);
+DYNALOCK_API dynalock_layout *dynalock_for_dynamo_dlm(void);
+DYNALOCK_API dynalock_layout *dynalock_for_chainsaws(void);
+DYNALOCK_API dynalock_layout *dynalock_for_dynalock_go(void);
 
 /* For dynalock_lock_options.claim. */
 #define DYNALOCK_SAME_OWNER dynalock_same_owner()
-DYNALOCK_API const dynalock_claim *dynalock_same_owner(void);
+DYNALOCK_API dynalock_claim *dynalock_same_owner(void);
 
 /* ---- client and lock ---- */
 
@@ -1299,7 +1310,7 @@ DYNALOCK_API dynalock_outcome dynalock_list(dynalock_client *client,
 
 /* Deletes the item at a name if it is released, and was granted more than an
    hour ago. DYNALOCK_OK: deleted. KEPT: not. Whoever never tidies needs a TTL,
-   or lives with the items. */
+   or lives with the items. BAD_ARGUMENT: not in the standard layout, either. */
 DYNALOCK_API dynalock_outcome dynalock_tidy(dynalock_client *client,
     const dynalock_name *name, dynalock_record *memory) DYNALOCK_CHECKED;
 
@@ -1708,7 +1719,8 @@ dynalock_client_close.
 */
 typedef struct dynalock_provider dynalock_provider;
 
-/* A place that credentials come from. Yours may be one too. */
+/* A place that credentials come from. Yours may be one too: it is copied, but
+   for its name, which must outlive the provider. */
 typedef struct dynalock_source {
     const char *name;
     /* A step of a fetch; must not block. DYNALOCK_OK: dynalock_provide was
@@ -1726,6 +1738,8 @@ typedef struct dynalock_answer { /* private: the body of a source's answer */
     dynalock_filter *filter; /* NULL: it is plain text */
     char *out;
     uint32_t size, used; /* used may exceed size: the rest was dropped */
+    int is_nested;
+    dynalock_want wants[8];
 } dynalock_answer;
 
 /* `credentials` is for the config, `context` for the source; the rest is
@@ -1733,7 +1747,7 @@ typedef struct dynalock_answer { /* private: the body of a source's answer */
 struct dynalock_provider {
     dynalock_operation operation; /* a fetch that no request waits for */
     dynalock_credentials credentials;
-    const dynalock_source *source;
+    dynalock_source source;
     void *context;
     char *memory;
     uint32_t half;  /* bytes of each of its halves */
@@ -1741,22 +1755,22 @@ struct dynalock_provider {
     uint8_t state;  /* of the request to the source */
     uint8_t step;   /* the source's; 0: its first */
     uint8_t fetching;
-    uint8_t secure; /* the client's secure_transport */
-    uint16_t port;  /* the service's */
-    uint64_t renew; /* from then on they should be fetched again */
-    uint64_t until; /* from then on they must be; 0: they must */
-    const dynalock_stream *stream; /* to the source */
+    uint8_t secure;          /* the client's secure_transport */
+    uint16_t port;           /* the service's */
+    uint64_t renew;          /* from then on they should be fetched again */
+    uint64_t until;          /* from then on they must be; 0: they must */
+    dynalock_stream *stream; /* to the source */
     dynalock_answer answer;
     char host[DYNALOCK_HOST_SIZE]; /* the service's */
 #ifndef DYNALOCK_NO_TLS
-    const dynalock_tls_profile *profile; /* of the other host, as are these */
+    dynalock_tls_profile *profile; /* of the other host, as are these */
     br_ssl_session_parameters session;
 #endif
 };
 
 /* BAD_ARGUMENT; BAD_BUFFER: less than 1024 bytes, or more than 128 KB. */
 DYNALOCK_API dynalock_outcome dynalock_provider_init(
-    dynalock_provider *provider, const dynalock_source *source, void *context,
+    dynalock_provider *provider, dynalock_source source, void *context,
     void *memory, size_t size) DYNALOCK_CHECKED;
 
 /* After client_init, before the first call. Sends nothing. The config's refresh
@@ -1784,7 +1798,7 @@ typedef struct dynalock_ec2 {
     char token[160];
     char found[68];
 } dynalock_ec2;
-DYNALOCK_API const dynalock_source *dynalock_source_ec2(void);
+DYNALOCK_API dynalock_source dynalock_source_ec2(void);
 
 /*
 The role of an ECS task or EKS pod. uri is what stands in
@@ -1807,7 +1821,7 @@ typedef struct dynalock_container {
     uint8_t bracketed;
     char host[DYNALOCK_HOST_SIZE];
 } dynalock_container;
-DYNALOCK_API const dynalock_source *dynalock_source_container(void);
+DYNALOCK_API dynalock_source dynalock_source_container(void);
 
 #ifndef DYNALOCK_NO_TLS
 /* Who this device is: its X.509 certificate (first, then what leads to the
@@ -1830,12 +1844,11 @@ DYNALOCK_API void dynalock_identity_rsa(dynalock_identity *identity,
 #endif
 
 /* AWS IoT Core's credential provider: one request over the client's tls, with
-   this device's certificate. Zero the struct; all but `profile` is yours. Under
+   this device's certificate. Zero the struct; all but `own` is yours. Under
    secure_transport, identity is NULL and the port has the certificate. */
 typedef struct dynalock_iot {
 #ifndef DYNALOCK_NO_TLS
-    dynalock_tls_profile profile; /* private, as is `own` */
-    const dynalock_tls_profile *own;
+    dynalock_tls_profile *own; /* private */
     const dynalock_identity *identity;
 #endif
     const char *host; /* "<prefix>.credentials.iot.<region>.amazonaws.com"
@@ -1845,7 +1858,7 @@ typedef struct dynalock_iot {
     const char *role_alias; /* 1..128 characters */
     const char *thing;      /* NULL: the header is not sent */
 } dynalock_iot;
-DYNALOCK_API const dynalock_source *dynalock_source_iot(void);
+DYNALOCK_API dynalock_source dynalock_source_iot(void);
 
 /* ---- helpers ---- */
 
@@ -1984,7 +1997,7 @@ typedef struct dynalock_posix_aws {
    section that is named and not there, too. */
 DYNALOCK_API dynalock_outcome dynalock_posix_load(
     dynalock_posix_aws *aws) DYNALOCK_CHECKED;
-DYNALOCK_API const dynalock_source *dynalock_source_posix(void);
+DYNALOCK_API dynalock_source dynalock_source_posix(void);
 
 #ifndef DYNALOCK_NO_TLS
 #ifndef DYNALOCK_ANCHORS
@@ -3215,7 +3228,7 @@ static int dl_response_damaged(const dynalock_response *response)
    read: bytes, 0 = not now; flush: 0 done, DYNALOCK_AGAIN. Negative: the
    outcome of the request; read: DYNALOCK_EOF when the peer ended the stream
    properly. Whoever has to wait says for what in exchange.interest. */
-struct dynalock_stream {
+union dynalock_stream_part {
     int32_t (*open)(dynalock_client *client);
     int32_t (*write)(dynalock_client *client, const void *data, size_t size);
     int32_t (*flush)(dynalock_client *client);
@@ -3224,6 +3237,36 @@ struct dynalock_stream {
     void (*close)(dynalock_client *client);
     void (*wipe)(dynalock_client *client); /* keys, sessions, last answers */
 };
+
+enum {
+    DL_STREAM_OPEN,
+    DL_STREAM_WRITE,
+    DL_STREAM_FLUSH,
+    DL_STREAM_READ,
+    DL_STREAM_IS_STALE,
+    DL_STREAM_CLOSE,
+    DL_STREAM_WIPE
+};
+
+/* The table of a stream, as a function: see dynalock_steps. Where a table would
+   be no data, compilers make one of it. */
+#define DL_STREAM(                                                            \
+    stream, to_open, to_write, to_flush, to_read, to_look, to_close, to_wipe) \
+    static dynalock_stream_part stream(unsigned which)                        \
+    {                                                                         \
+        dynalock_stream_part step;                                            \
+                                                                              \
+        switch (which) {                                                      \
+        case DL_STREAM_OPEN: step.open = to_open; break;                      \
+        case DL_STREAM_WRITE: step.write = to_write; break;                   \
+        case DL_STREAM_FLUSH: step.flush = to_flush; break;                   \
+        case DL_STREAM_READ: step.read = to_read; break;                      \
+        case DL_STREAM_IS_STALE: step.is_stale = to_look; break;              \
+        case DL_STREAM_CLOSE: step.close = to_close; break;                   \
+        default: step.wipe = to_wipe; break;                                  \
+        }                                                                     \
+        return step;                                                          \
+    }
 
 static int32_t dl_port_failed(
     dynalock_client *client, int32_t error, dynalock_outcome outcome)
@@ -3295,16 +3338,15 @@ static void dl_plain_wipe(dynalock_client *client)
     (void)client; /* it has no memory */
 }
 
-static const dynalock_stream dl_plain = { dl_plain_open, dl_plain_write,
-    dl_plain_flush, dl_plain_read, dl_plain_is_stale, dl_plain_close,
-    dl_plain_wipe };
+DL_STREAM(dl_plain, dl_plain_open, dl_plain_write, dl_plain_flush,
+    dl_plain_read, dl_plain_is_stale, dl_plain_close, dl_plain_wipe)
 
 /* A tls object begins with a pointer to its stream, so that a program which
    names none links none. */
-static DL_ALONG const dynalock_stream *dl_stream(const dynalock_config *config)
+static DL_ALONG dynalock_stream *dl_stream(const dynalock_config *config)
 {
-    if (config->tls == NULL) return &dl_plain;
-    return *(const dynalock_stream *const *)(const void *)config->tls;
+    if (config->tls == NULL) return dl_plain;
+    return *(dynalock_stream *const *)(const void *)config->tls;
 }
 
 static uint64_t dl_now(const dynalock_client *client)
@@ -3412,18 +3454,14 @@ static void dl_tls_setup_wide(dynalock_tls *tls)
     dl_tls_setup_hash(tls, br_sha512_ID, &br_sha512_vtable);
 }
 
-DYNALOCK_API const dynalock_tls_profile *dynalock_tls_small(void)
+DYNALOCK_API dynalock_tls_profile *dynalock_tls_small(void)
 {
-    static const dynalock_tls_profile profile = { dl_tls_setup_small };
-
-    return &profile;
+    return dl_tls_setup_small;
 }
 
-DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide(void)
+DYNALOCK_API dynalock_tls_profile *dynalock_tls_wide(void)
 {
-    static const dynalock_tls_profile profile = { dl_tls_setup_wide };
-
-    return &profile;
+    return dl_tls_setup_wide;
 }
 
 /* ---- what a certificate may be used for ---- */
@@ -3558,11 +3596,16 @@ static const br_x509_pkey *dl_usage_get_pkey(
 
 static void dl_tls_setup_strict(dynalock_tls *tls)
 {
-    static const br_x509_class strict = { sizeof(br_x509_minimal_context),
-        dl_usage_start_chain, dl_usage_start_cert, dl_usage_append,
-        dl_usage_end_cert, dl_usage_end_chain, dl_usage_get_pkey };
+    br_x509_class *strict = &tls->strict;
 
-    tls->x509.vtable = &strict;
+    strict->context_size = sizeof tls->x509;
+    strict->start_chain = dl_usage_start_chain;
+    strict->start_cert = dl_usage_start_cert;
+    strict->append = dl_usage_append;
+    strict->end_cert = dl_usage_end_cert;
+    strict->end_chain = dl_usage_end_chain;
+    strict->get_pkey = dl_usage_get_pkey;
+    tls->x509.vtable = strict;
 }
 
 static void dl_tls_setup_small_strict(dynalock_tls *tls)
@@ -3577,18 +3620,14 @@ static void dl_tls_setup_wide_strict(dynalock_tls *tls)
     dl_tls_setup_strict(tls);
 }
 
-DYNALOCK_API const dynalock_tls_profile *dynalock_tls_small_strict(void)
+DYNALOCK_API dynalock_tls_profile *dynalock_tls_small_strict(void)
 {
-    static const dynalock_tls_profile profile = { dl_tls_setup_small_strict };
-
-    return &profile;
+    return dl_tls_setup_small_strict;
 }
 
-DYNALOCK_API const dynalock_tls_profile *dynalock_tls_wide_strict(void)
+DYNALOCK_API dynalock_tls_profile *dynalock_tls_wide_strict(void)
 {
-    static const dynalock_tls_profile profile = { dl_tls_setup_wide_strict };
-
-    return &profile;
+    return dl_tls_setup_wide_strict;
 }
 
 static const struct {
@@ -3704,7 +3743,7 @@ static int32_t dl_tls_start(dynalock_client *client)
 
     if (days == 0) return DYNALOCK_CLOCK_UNSET;
     (void)dl_divide(&days, 1000);
-    tls->profile->setup(tls);
+    tls->profile(tls);
     seconds = dl_divide(&days, 43200); /* divisors are 16 bits: half days */
     seconds += (days & 1) != 0 ? 43200 : 0;
     br_x509_minimal_set_time(
@@ -3857,18 +3896,17 @@ static void dl_tls_wipe(dynalock_client *client)
     dl_wipe(tls->buffer, sizeof tls->buffer);
 }
 
+DL_STREAM(dl_tls, dl_tls_open, dl_tls_write, dl_tls_flush, dl_tls_read,
+    dl_tls_is_stale, dl_tls_close, dl_tls_wipe)
+
 DYNALOCK_API void dynalock_tls_init(dynalock_tls *tls,
-    const dynalock_tls_profile *profile, const br_x509_trust_anchor *anchors,
+    dynalock_tls_profile *profile, const br_x509_trust_anchor *anchors,
     size_t anchor_count)
 {
-    static const dynalock_stream stream = { dl_tls_open, dl_tls_write,
-        dl_tls_flush, dl_tls_read, dl_tls_is_stale, dl_tls_close,
-        dl_tls_wipe };
-
     if (tls == NULL) return;
     memset(tls, 0, sizeof *tls);
     if (profile == NULL || anchors == NULL || anchor_count == 0) return;
-    tls->stream = &stream;
+    tls->stream = dl_tls;
     tls->profile = profile;
     tls->anchors = anchors;
     tls->anchor_count = anchor_count;
@@ -3906,13 +3944,20 @@ enum { /* dl_expect: what a value must be to be kept */
 #define DL_MESSAGE_LIMIT 144
 #define DL_RESERVE 12 /* bytes of the buffer kept for `true` and closing */
 
-static const dl_want dl_root_wants[] = {
-    { "__type", DL_TYPE_LIMIT, DL_EXPECT_TEXT }, /* stays the first */
-    { "message", DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
-    { "Message", DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
-    { "Item", 65535, DL_EXPECT_OBJECT },
-    { NULL, 0, 0 },
-};
+/* The names of an answer's root. 0: there are no more. */
+static int dl_root_want(unsigned i, dl_want *want)
+{
+    static const char names[][8] = { "__type", /* stays the first */
+        "message", "Message", "Item" };
+    static const uint16_t limits[] = { DL_TYPE_LIMIT, DL_MESSAGE_LIMIT,
+        DL_MESSAGE_LIMIT, 65535 };
+
+    if (i == DL_COUNT(names)) return 0;
+    want->name = names[i];
+    want->limit = limits[i];
+    want->expect = limits[i] < 65535 ? DL_EXPECT_TEXT : DL_EXPECT_OBJECT;
+    return 1;
+}
 #define DL_ITEM_BIT 4 /* in found: the item's names come after the root's */
 
 /*
@@ -4023,19 +4068,27 @@ static void dl_filter_want(dynalock_filter *filter, const dl_want *want)
         filter->limit = (uint16_t)(filter->used + want->limit);
 }
 
+static int dl_filter_wanted(
+    const dynalock_filter *filter, unsigned i, dl_want *want)
+{
+    if (filter->depth == 1) return dl_root_want(i, want);
+    *want = filter->wants[i];
+    return want->name != NULL;
+}
+
 /* A name of the root or the item has ended; out[] has it, with its quotes. */
 static void dl_filter_choose(dynalock_filter *filter)
 {
-    const dl_want *want = filter->depth == 1 ? dl_root_wants : filter->wants;
-    unsigned bit = filter->depth == 1 ? 1 : 1 << DL_ITEM_BIT;
+    unsigned i, first = filter->depth == 1 ? 1 : 1 << DL_ITEM_BIT;
     const char *name = filter->out + filter->start + 1;
     size_t size = (size_t)(filter->used - filter->start) - 2;
+    dl_want want;
 
-    for (; want->name != NULL; want++, bit <<= 1) {
-        if (!dl_equals(name, size, want->name)) continue;
-        if ((filter->found & bit) != 0) dl_filter_bad(filter);
-        filter->found = (uint16_t)(filter->found | bit);
-        dl_filter_want(filter, want);
+    for (i = 0; dl_filter_wanted(filter, i, &want); i++) {
+        if (!dl_equals(name, size, want.name)) continue;
+        if ((filter->found & first << i) != 0) dl_filter_bad(filter);
+        filter->found = (uint16_t)(filter->found | first << i);
+        dl_filter_want(filter, &want);
         return;
     }
     dl_filter_skip(filter);
@@ -4404,7 +4457,7 @@ static void dl_json_attribute(const dl_json *json, int item, const char *name,
 /* What an operation does when. Lock, record and whatever comes are known to
    the client only through such a table, so that what nobody starts is not
    linked. */
-struct dynalock_steps {
+union dynalock_step {
     /* The connection is ready: name signing.target and settle what the body
        will say. response.body may lead to the filter by way of a reader. */
     void (*prepare)(dynalock_operation *operation);
@@ -4418,8 +4471,34 @@ struct dynalock_steps {
     /* The lease that a slow answer would endanger; 0: none. */
     uint32_t (*lease)(const dynalock_client *client,
         const dynalock_operation *operation, int sending);
-    uint32_t passed_over; /* of the client's wants */
 };
+
+enum {
+    DL_STEP_PREPARE,
+    DL_STEP_ANSWER,
+    DL_STEP_END,
+    DL_STEP_BODY,
+    DL_STEP_RANK,
+    DL_STEP_LEASE
+};
+
+/* As DL_STREAM. */
+#define DL_STEPS(                                                             \
+    steps, to_prepare, to_answer, to_end, to_body, to_rank, to_lease)         \
+    static dynalock_step steps(unsigned which)                                \
+    {                                                                         \
+        dynalock_step step;                                                   \
+                                                                              \
+        switch (which) {                                                      \
+        case DL_STEP_PREPARE: step.prepare = to_prepare; break;               \
+        case DL_STEP_ANSWER: step.answer = to_answer; break;                  \
+        case DL_STEP_END: step.end = to_end; break;                           \
+        case DL_STEP_BODY: step.body = to_body; break;                        \
+        case DL_STEP_RANK: step.rank = to_rank; break;                        \
+        default: step.lease = to_lease; break;                                \
+        }                                                                     \
+        return step;                                                          \
+    }
 
 enum {              /* why an operation must end */
     DL_END_EXPIRED, /* its deadline has passed */
@@ -4537,7 +4616,7 @@ static void dl_put_body(const dynalock_client *client, dl_sink *sink)
 {
     const dynalock_operation *operation = client->exchange.operation;
 
-    operation->steps->body(operation, sink);
+    operation->steps(DL_STEP_BODY).body(operation, sink);
 }
 
 /* Fills the window with what follows the bytes that have left: with nothing if
@@ -4584,7 +4663,7 @@ static void dl_exchange_close(dynalock_client *client)
     exchange->operation = NULL;
     exchange->state = DL_EXCHANGE_CLOSED;
     if (was == DL_EXCHANGE_CLOSED) return;
-    client->stream->close(client);
+    client->stream(DL_STREAM_CLOSE).close(client);
     DL_LOG(client, DYNALOCK_LOG_CLOSED, client->host);
 }
 
@@ -4602,7 +4681,7 @@ static void dl_exchange_end(dynalock_client *client, dynalock_outcome outcome)
         DL_LOG(client, DYNALOCK_LOG_FAILED,
             client->detail.type[0] != '\0' ? client->detail.type
                                            : client->host);
-    operation->steps->answer(operation, outcome);
+    operation->steps(DL_STEP_ANSWER).answer(operation, outcome);
 }
 
 /* Whoever asked does not wait any longer. Its answer must not be taken for
@@ -4630,7 +4709,8 @@ static void dl_exchange_allow(
     const dynalock_operation *at = client->operations;
 
     for (; at != NULL; at = at->next) {
-        uint32_t quarter = at->steps->lease(client, at, sending) / 4;
+        uint32_t quarter =
+            at->steps(DL_STEP_LEASE).lease(client, at, sending) / 4;
 
         if (quarter != 0 && quarter < most) most = quarter;
     }
@@ -4650,9 +4730,9 @@ static void dl_exchange_send_first(dynalock_client *client)
     /* what the answer goes into; prepare may put a reader of its own before */
     dl_response_begin(&client->response, &client->filter.sink);
     dl_filter_begin(&client->filter,
-        client->wants + operation->steps->passed_over,
+        client->wants + 1, /* data is for those who ask for it */
         client->memory.answer.text, sizeof client->memory.answer.text);
-    operation->steps->prepare(operation);
+    operation->steps(DL_STEP_PREPARE).prepare(operation);
     dl_exchange_sign(client);
     exchange->state = DL_EXCHANGE_SEND;
     dl_exchange_allow(client, client->config.request_ms, 1);
@@ -4664,7 +4744,7 @@ static void dl_exchange_start(
     dynalock_exchange *exchange = &client->exchange;
 
     if (exchange->state == DL_EXCHANGE_READY &&
-        client->stream->is_stale(client))
+        client->stream(DL_STREAM_IS_STALE).is_stale(client))
         dl_exchange_close(client);
     memset(&client->detail, 0, offsetof(dynalock_detail, holder_lease_ms));
     exchange->operation = operation;
@@ -4714,16 +4794,18 @@ static void dl_detail_read(dynalock_client *client)
 {
     dynalock_detail *detail = &client->detail;
     const dl_json *json = &client->json;
-    const dl_want *want = dl_root_wants;
+    unsigned i;
+    dl_want want;
     dl_found found;
 
     detail->http_status = client->response.status;
     dl_copy(detail->request_id, client->response.request_id,
         sizeof detail->request_id);
-    for (; want->expect == DL_EXPECT_TEXT; want++) {
-        dl_json_text(json, dl_json_member(json, 0, want->name), &found);
+    for (i = 0; dl_root_want(i, &want); i++) {
+        if (want.expect != DL_EXPECT_TEXT) continue;
+        dl_json_text(json, dl_json_member(json, 0, want.name), &found);
         if (found.text == NULL) continue;
-        if (want == dl_root_wants) dl_detail_type(detail, found.text);
+        if (i == 0) dl_detail_type(detail, found.text);
         else
             dl_copy_text(detail->message, sizeof detail->message, found.text,
                 found.size);
@@ -4815,7 +4897,7 @@ static int dl_exchange_answered(dynalock_client *client)
 
 static int dl_exchange_open(dynalock_client *client)
 {
-    int32_t rc = client->stream->open(client);
+    int32_t rc = client->stream(DL_STREAM_OPEN).open(client);
 
     if (rc == DYNALOCK_AGAIN) return 0;
     if (rc == 0) {
@@ -4840,7 +4922,7 @@ static void dl_exchange_receive_first(dynalock_client *client)
 static int dl_exchange_send(dynalock_client *client)
 {
     dynalock_exchange *exchange = &client->exchange;
-    const dynalock_stream *stream = client->stream;
+    dynalock_stream *stream = client->stream;
     int32_t n = 1;
     int i;
 
@@ -4853,15 +4935,17 @@ static int dl_exchange_send(dynalock_client *client)
             if (exchange->window_used == 0) n = DYNALOCK_DISCONNECTED;
         }
         if (n < 0) break; /* the request has changed: it cannot be finished */
-        n = stream->write(
-            client, client->memory.window + at, exchange->window_used - at);
+        n = stream(DL_STREAM_WRITE)
+                .write(client, client->memory.window + at,
+                    exchange->window_used - at);
         if (n <= 0) break;
         if (client->signing.target[0] != 'G') /* a look leaves no trace */
             exchange->fate = DL_FATE_SENT;
         exchange->sent += (uint32_t)n;
     }
     if (i == DL_TURNS) exchange->interest = DYNALOCK_READ | DYNALOCK_WRITE;
-    if (n >= 0 && exchange->sent >= exchange->total) n = stream->flush(client);
+    if (n >= 0 && exchange->sent >= exchange->total)
+        n = stream(DL_STREAM_FLUSH).flush(client);
     else if (n >= 0) return 0;
     if (n == DYNALOCK_AGAIN) return 0;
     if (n < 0) dl_exchange_end(client, (dynalock_outcome)n);
@@ -4876,7 +4960,8 @@ static int dl_exchange_receive(dynalock_client *client)
     int i;
 
     for (i = 0; i < DL_TURNS; i++) {
-        int32_t n = client->stream->read(client, chunk, sizeof chunk);
+        int32_t n =
+            client->stream(DL_STREAM_READ).read(client, chunk, sizeof chunk);
 
         if (n == 0) return 0;
         if (n > 0) {
@@ -5040,7 +5125,7 @@ static DL_ALONG dynalock_operation *dl_next_due(const dynalock_client *client)
     uint64_t least = DL_NEVER;
 
     for (at = client->operations; at != NULL; at = at->next) {
-        uint64_t rank = at->steps->rank(at);
+        uint64_t rank = at->steps(DL_STEP_RANK).rank(at);
 
         if (at->due > client->now || rank >= least) continue;
         least = rank;
@@ -5055,7 +5140,8 @@ static void dl_expire(dynalock_client *client)
 
     for (; at != NULL; at = next) {
         next = at->next; /* expire may unlink its own operation */
-        if (client->now >= at->deadline) at->steps->end(at, DL_END_EXPIRED);
+        if (client->now >= at->deadline)
+            at->steps(DL_STEP_END).end(at, DL_END_EXPIRED);
     }
 }
 
@@ -5094,8 +5180,6 @@ values are $W and $M; [V it knows a fence, [U there was none. The values :x are
 those of dl_put_value; $w is the bare record that a claim is about.
 */
 
-struct dl_item;
-
 typedef enum dl_item_kind {
     DL_ITEM_ABSENT,
     DL_ITEM_FREE,   /* released by its last holder */
@@ -5103,32 +5187,79 @@ typedef enum dl_item_kind {
     DL_ITEM_FOREIGN /* not understood: never taken over */
 } dl_item_kind;
 
-/* What entitles an acquire to an item that is neither free nor its own: one
-   more alternative of its condition. `of` tells whether a record is the one
-   that the claim is about. */
-struct dynalock_claim {
-    const char *condition;
-    const char *values;
-    int (*of)(const dynalock_lock *lock, const struct dl_item *item);
-};
+/*
+A claim, a function dynalock_claim, is what entitles an acquire to an item that
+is neither free nor its own: one more alternative of its condition. It returns
+that, and behind its NUL the values; of an item, unless that is NULL, only if it
+is the one that the claim is about, otherwise NULL.
+*/
 
-struct dynalock_layout {
-    const char *write;
-    dynalock_claim watched;
-    const dl_want *wants; /* what of an item is read */
-    const char *data_type;
-    const char *sort_type;
-    const char *key_name; /* where the config has none */
-    uint32_t flags;       /* groups of this layout's own */
-    dl_item_kind (*judge)(const dynalock_client *client, struct dl_item *item);
+union dynalock_layout_part {
+    const char *text;
+    dynalock_claim *claim;
+    dl_item_kind (*judge)(
+        const dynalock_client *client, struct dynalock_item *item);
     void (*put)(const dl_fields *fields, char letter, dl_sink *sink);
     void (*granted)(dynalock_lock *lock); /* what an acquire wrote is there */
 };
 
+enum {
+    DL_LAYOUT_WRITE,
+    DL_LAYOUT_WATCHED, /* a claim */
+    DL_LAYOUT_DATA_TYPE,
+    DL_LAYOUT_KEY_NAME, /* where the config has none */
+    DL_LAYOUT_SORT_TYPE,
+    DL_LAYOUT_GROUP, /* of its own: a letter, or none */
+    DL_LAYOUT_JUDGE,
+    DL_LAYOUT_PUT,
+    DL_LAYOUT_GRANTED,
+    DL_LAYOUT_NAMES /* what of an item is read: $0 to $5 */
+};
+
+#define DL_WANTS 6 /* these */
+
+/* As DL_STREAM. */
+#define DL_LAYOUT(layout, write, watched, data_type, key_name, sort_type,     \
+    group, to_judge, to_put, to_grant, owner, version, released, lease)       \
+    static dynalock_layout_part layout(unsigned which)                        \
+    {                                                                         \
+        dynalock_layout_part part;                                            \
+                                                                              \
+        switch (which) {                                                      \
+        case DL_LAYOUT_WRITE: part.text = write; break;                       \
+        case DL_LAYOUT_WATCHED: part.claim = watched; break;                  \
+        case DL_LAYOUT_DATA_TYPE: part.text = data_type; break;               \
+        case DL_LAYOUT_KEY_NAME: part.text = key_name; break;                 \
+        case DL_LAYOUT_SORT_TYPE: part.text = sort_type; break;               \
+        case DL_LAYOUT_GROUP: part.text = group; break;                       \
+        case DL_LAYOUT_JUDGE: part.judge = to_judge; break;                   \
+        case DL_LAYOUT_PUT: part.put = to_put; break;                         \
+        case DL_LAYOUT_GRANTED: part.granted = to_grant; break;               \
+        case DL_LAYOUT_NAMES: part.text = dl_text_data; break;                \
+        case DL_LAYOUT_NAMES + 1: part.text = owner; break;                   \
+        case DL_LAYOUT_NAMES + 2: part.text = version; break;                 \
+        case DL_LAYOUT_NAMES + 3: part.text = released; break;                \
+        case DL_LAYOUT_NAMES + 4: part.text = dl_text_fence; break;           \
+        default: part.text = lease; break;                                    \
+        }                                                                     \
+        return part;                                                          \
+    }
+
 /* The item of awslabs/amazon-dynamodb-lock-client, and a fence. The names that
-   are not aliased are not reserved words of DynamoDB; $0 to $5 are those of
-   dl_record_wants. Each clause has its reason in == lock. Arrays, not literals:
+   are not aliased are not reserved words of DynamoDB; $0 to $5 are the
+   layout's names. Each clause has its reason in == lock. Arrays, not literals:
    the linker drops those of a layout that nobody names. */
+static const char dl_text_none[] = "";
+static const char dl_text_bytes[] = "B";
+static const char dl_text_string[] = "S";
+static const char dl_text_key[] = "key";
+static const char dl_text_data[] = "data";
+static const char dl_text_owner[] = "ownerName";
+static const char dl_text_version[] = "recordVersionNumber";
+static const char dl_text_released[] = "isReleased";
+static const char dl_text_fence[] = "fence";
+static const char dl_text_lease[] = "leaseDuration";
+
 #define DL_OWNER "$1"
 #define DL_VERSION "$2"
 #define DL_RELEASED "$3"
@@ -5177,12 +5308,17 @@ static void dl_read_put(const dl_fields *fields, char letter, dl_sink *sink)
     const dynalock_config *config = &operation->client->config;
     const char *text;
 
+    if (letter <= '9') {
+        dl_put_text(sink,
+            config->layout(DL_LAYOUT_NAMES + (unsigned)(letter - '0')).text);
+        return;
+    }
     switch (letter) {
     case 'T': text = dl_table(operation->client, operation); break;
     case 'P': text = config->key_name; break;
     case 'K': text = operation->name.key; break;
     case 'Q': text = config->sort_key_name; break;
-    case 'O': text = config->layout->sort_type; break;
+    case 'O': text = config->layout(DL_LAYOUT_SORT_TYPE).text; break;
     case 'S': text = operation->name.sort_key; break;
     default: text = config->ttl_attribute; break; /* L */
     }
@@ -5210,17 +5346,25 @@ static DL_APART void dl_put_request(dl_sink *sink,
         &fields);
 }
 
+DL_ASSERT_STATIC(
+    a_layouts_names_fit, sizeof(((dynalock_client *)NULL)->wants) ==
+                             (DL_WANTS + 1) * sizeof(dynalock_want));
+
 /* What of an item is kept: the limits hold the text of the longest value that
    is understood, escapes included. The first is for dynalock_read alone. */
-static const dl_want dl_record_wants[] = {
-    { "data", DYNALOCK_DATA_TEXT + 12, DL_EXPECT_ATTRIBUTE },
-    { "ownerName", 2 * DYNALOCK_OWNER_SIZE + 12, DL_EXPECT_ATTRIBUTE },
-    { "recordVersionNumber", 2 * DYNALOCK_RVN_SIZE + 12, DL_EXPECT_ATTRIBUTE },
-    { "isReleased", 24, DL_EXPECT_ATTRIBUTE },
-    { "fence", 48, DL_EXPECT_ATTRIBUTE },
-    { "leaseDuration", 48, DL_EXPECT_ATTRIBUTE },
-    { NULL, 0, 0 },
-};
+static void dl_want_names(dl_want *wants, dynalock_layout *layout)
+{
+    static const uint16_t limits[DL_WANTS] = { DYNALOCK_DATA_TEXT + 12,
+        2 * DYNALOCK_OWNER_SIZE + 12, 2 * DYNALOCK_RVN_SIZE + 12, 24, 48, 48 };
+    unsigned i;
+
+    for (i = 0; i < DL_WANTS; i++) {
+        wants[i].name = layout(DL_LAYOUT_NAMES + i).text;
+        wants[i].limit = limits[i];
+        wants[i].expect = DL_EXPECT_ATTRIBUTE;
+    }
+    wants[i].name = NULL;
+}
 
 enum { /* dl_found: the lease may be a number, too */
     DL_FOUND_OWNER,
@@ -5233,7 +5377,7 @@ enum { /* dl_found: the lease may be a number, too */
 };
 
 /* Texts point into the answer and last as long as it does. */
-typedef struct dl_item {
+typedef struct dynalock_item {
     dl_item_kind kind;
     uint32_t lease_ms;
     uint64_t fence; /* DL_NO_FENCE: there is none */
@@ -5334,16 +5478,17 @@ static void dl_read_item(const dynalock_client *client, dl_item *item)
         dl_json_attribute(&client->json, at,
             wants[i < DL_FOUND_LEASE ? i : DL_FOUND_LEASE].name, types[i],
             &item->found[i]);
-    item->kind = client->config.layout->judge(client, item);
+    item->kind = client->config.layout(DL_LAYOUT_JUDGE).judge(client, item);
 }
 
 /* ---- claims: what a lock knows of a record it does not hold ---- */
 
 #define DL_VERSION_SIZE 41 /* 32 hex digits, a colon, 8 hex digits */
 
-static const char dl_watched_if[] =
-    DL_VERSION "=:w AND [V" DL_FENCE "=:v][U" DL_IS_MISSING "(" DL_FENCE ")]";
-static const char dl_watched_values[] = ",':w':{'S':'$w'}[V,$v]";
+static const char dl_watched_text[] =
+    DL_VERSION "=:w AND [V" DL_FENCE "=:v][U" DL_IS_MISSING "(" DL_FENCE ")]"
+               "\0"
+               ",':w':{'S':'$w'}[V,$v]";
 
 /* A read may be stale: an older record of the same acquisition says nothing
    new. Ours are told by their fixed width, and order as text. */
@@ -5361,10 +5506,10 @@ static int dl_is_older(const dynalock_lock *lock, const dl_item *item)
 /* The watch goes on while version, fence and lease stay. */
 static int dl_is_watched(const dynalock_lock *lock, const dl_item *item)
 {
-    const dynalock_layout *layout = lock->operation.client->config.layout;
+    dynalock_layout *layout = lock->operation.client->config.layout;
 
     return dl_is_older(lock, item) ||
-           (lock->claim == &layout->watched &&
+           (lock->claim == layout(DL_LAYOUT_WATCHED).claim &&
                lock->watch_fence == item->fence &&
                lock->watch_lease_ms == item->lease_ms &&
                dl_equals(item->found[DL_FOUND_VERSION].text,
@@ -5375,13 +5520,18 @@ static int dl_is_watched(const dynalock_lock *lock, const dl_item *item)
 static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink);
 static void dl_hold(dynalock_lock *lock);
 
-DYNALOCK_API const dynalock_layout *dynalock_standard(void)
+static const char *dl_watched(const dynalock_lock *lock, const dl_item *item)
 {
-    static const dynalock_layout layout = { dl_standard_write,
-        { dl_watched_if, dl_watched_values, dl_is_watched }, dl_record_wants,
-        "B", "S", "key", 0, dl_judge_item, dl_write_put, dl_hold };
+    return item == NULL || dl_is_watched(lock, item) ? dl_watched_text : NULL;
+}
 
-    return &layout;
+DL_LAYOUT(dl_standard, dl_standard_write, dl_watched, dl_text_bytes,
+    dl_text_key, dl_text_string, dl_text_none, dl_judge_item, dl_write_put,
+    dl_hold, dl_text_owner, dl_text_version, dl_text_released, dl_text_lease)
+
+DYNALOCK_API dynalock_layout *dynalock_standard(void)
+{
+    return dl_standard;
 }
 
 /* By the owner's name and what its version begins with. */
@@ -5397,27 +5547,29 @@ static int dl_is_heir(const dynalock_lock *lock, const dl_item *item)
                item->found[DL_FOUND_OWNER].size, owner);
 }
 
-static const char dl_same_owner_if[] = DL_OWNER "=:o";
+static const char dl_same_owner_text[] = DL_OWNER "=:o"
+                                                  "\0";
 
-DYNALOCK_API const dynalock_claim *dynalock_same_owner(void)
+static const char *dl_same_owner(
+    const dynalock_lock *lock, const dl_item *item)
 {
-    static const dynalock_claim claim = { dl_same_owner_if, "", dl_is_heir };
+    return item == NULL || dl_is_heir(lock, item) ? dl_same_owner_text : NULL;
+}
 
-    return &claim;
+DYNALOCK_API dynalock_claim *dynalock_same_owner(void)
+{
+    return dl_same_owner;
 }
 
 /* The acquisition of a saved blob, which stands in claim_rvn. */
-static const char dl_previous_if[] =
-    DL_OWNER "=:o AND " DL_VERSION " BETWEEN :b AND :e";
-static const char dl_previous_values[] =
-    ",':b':{'S':'$w:00000000'},':e':{'S':'$w:ffffffff'}";
+static const char dl_previous_text[] =
+    DL_OWNER "=:o AND " DL_VERSION " BETWEEN :b AND :e"
+             "\0"
+             ",':b':{'S':'$w:00000000'},':e':{'S':'$w:ffffffff'}";
 
-static const dynalock_claim *dl_previous(void)
+static const char *dl_previous(const dynalock_lock *lock, const dl_item *item)
 {
-    static const dynalock_claim claim = { dl_previous_if, dl_previous_values,
-        dl_is_heir };
-
-    return &claim;
+    return item == NULL || dl_is_heir(lock, item) ? dl_previous_text : NULL;
 }
 
 /* ===================================================================== */
@@ -5628,19 +5780,21 @@ static void dl_put_value(const dynalock_lock *lock, char letter, dl_sink *sink)
 static void dl_write_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
     const dynalock_lock *lock = (const dynalock_lock *)fields->context;
-    const dynalock_layout *layout = lock->operation.client->config.layout;
+    dynalock_layout *layout = lock->operation.client->config.layout;
     const char *text;
 
     switch (letter) {
     case 'w': dl_put_contents(sink, lock->claim_rvn); return;
-    case 'X': text = layout->write; break;
-    case 'W': text = lock->through->condition; break;
-    case 'M': text = lock->through->values; break;
+    case 'X': text = layout(DL_LAYOUT_WRITE).text; break;
+    case 'W': text = lock->through(lock, NULL); break;
+    case 'M':
+        text = lock->through(lock, NULL);
+        text += strlen(text) + 1;
+        break;
     case '!': text = "attribute_not_exists"; break;
     default:
         if (letter >= 'a') dl_put_value(lock, letter, sink);
-        else if (letter > '9') dl_read_put(fields, letter, sink);
-        else dl_put_text(sink, layout->wants[letter - '0'].name);
+        else dl_read_put(fields, letter, sink);
         return;
     }
     dl_put_template(sink, text, fields);
@@ -5685,19 +5839,22 @@ static uint32_t dl_ttl_flags(const dynalock_lock *lock, uint32_t flags)
 
 static uint32_t dl_lock_flags(const dynalock_lock *lock)
 {
+    dynalock_layout *layout = lock->operation.client->config.layout;
+    const char *group = layout(DL_LAYOUT_GROUP).text;
     uint32_t flags = dl_write_flags(lock);
 
     if (flags == 0) /* a waiter's look need not be consistent */
         return lock->operation.state == DL_LOCK_WATCH ? 0 : DL_FLAG('C');
-    flags |= lock->operation.client->config.layout->flags | DL_FLAG('X') |
-             DL_FLAG('O') | dl_data_flags(lock);
+    if (*group != '\0') flags |= DL_FLAG(*group);
+    flags |= DL_FLAG('X') | DL_FLAG('O') | dl_data_flags(lock);
     flags |= dl_ttl_flags(lock, flags);
     return flags | DL_FLAG(lock->watch_fence != DL_NO_FENCE ? 'V' : 'U');
 }
 
 static void dl_lock_body(const dynalock_operation *operation, dl_sink *sink)
 {
-    dl_put_request(sink, operation, operation->client->config.layout->put,
+    dl_put_request(sink, operation,
+        operation->client->config.layout(DL_LAYOUT_PUT).put,
         dl_lock_flags((const dynalock_lock *)(const void *)operation));
 }
 
@@ -5912,8 +6069,8 @@ static void dl_observe(dynalock_lock *lock, const dl_item *item)
         return;
     }
     dl_note_holder(client, item);
-    if (lock->claim != NULL && lock->claim->of(lock, item)) return;
-    lock->claim = &client->config.layout->watched;
+    if (lock->claim != NULL && lock->claim(lock, item) != NULL) return;
+    lock->claim = client->config.layout(DL_LAYOUT_WATCHED).claim;
     lock->watch_fence = item->fence;
     lock->watch_lease_ms = item->lease_ms;
     lock->watch_since = client->now + client->config.lock_delay_ms;
@@ -6017,7 +6174,7 @@ static void dl_write_done(dynalock_lock *lock)
     switch (lock->operation.state) {
     case DL_LOCK_ACQUIRE:
     case DL_LOCK_CONFIRM:
-        lock->operation.client->config.layout->granted(lock);
+        lock->operation.client->config.layout(DL_LAYOUT_GRANTED).granted(lock);
         break;
     case DL_LOCK_LEAVE: dl_release_begin(lock); break;
     case DL_LOCK_RELEASE:
@@ -6197,8 +6354,8 @@ static void dl_lock_end(dynalock_operation *operation, unsigned why)
     }
 }
 
-static const dynalock_steps dl_lock_steps = { dl_lock_prepare, dl_lock_answer,
-    dl_lock_end, dl_lock_body, dl_lock_rank, dl_lock_lease, 1 };
+DL_STEPS(dl_lock_steps, dl_lock_prepare, dl_lock_answer, dl_lock_end,
+    dl_lock_body, dl_lock_rank, dl_lock_lease)
 
 /* ---- starting ---- */
 
@@ -6239,7 +6396,7 @@ static int dl_is_key_in_use(
     const dynalock_operation *at = client->operations;
 
     for (; at != NULL; at = at->next)
-        if (at != operation && at->steps->body == dl_lock_body &&
+        if (at != operation && at->steps(DL_STEP_BODY).body == dl_lock_body &&
             dl_text_equal(at->name.key, operation->name.key) &&
             dl_text_equal(at->name.sort_key, operation->name.sort_key) &&
             dl_text_equal(dl_table(client, at), dl_table(client, operation)))
@@ -6286,7 +6443,8 @@ static void dl_lapse(const dynalock_client *client, dynalock_lock *lock)
 {
     if (lock->operation.client == client &&
         client->now >= lock->operation.deadline)
-        lock->operation.steps->end(&lock->operation, DL_END_EXPIRED);
+        lock->operation.steps(DL_STEP_END)
+            .end(&lock->operation, DL_END_EXPIRED);
 }
 
 /* Says why this lock cannot begin. */
@@ -6399,13 +6557,14 @@ static void dl_dynamolock_put(
     dl_put_text(sink, "ms\"}");
 }
 
-DYNALOCK_API const dynalock_layout *dynalock_for_dynamolock(void)
-{
-    static const dynalock_layout layout = { dl_standard_write,
-        { dl_watched_if, dl_watched_values, dl_is_watched }, dl_record_wants,
-        "B", "S", "key", 0, dl_judge_item, dl_dynamolock_put, dl_hold };
+DL_LAYOUT(dl_dynamolock, dl_standard_write, dl_watched, dl_text_bytes,
+    dl_text_key, dl_text_string, dl_text_none, dl_judge_item,
+    dl_dynamolock_put, dl_hold, dl_text_owner, dl_text_version,
+    dl_text_released, dl_text_lease)
 
-    return &layout;
+DYNALOCK_API dynalock_layout *dynalock_for_dynamolock(void)
+{
+    return dl_dynamolock;
 }
 
 /* ---- those that expire by the wall clock ---- */
@@ -6440,14 +6599,8 @@ static const char dl_expiry_write[] =
     "[Y,':p':{'S':'distributed_lock'}]][D,$d][W$M]}";
 
 /* A watch is only how long to sleep: the condition has its own say. */
-static const char dl_expired_if[] = "#e=:g";
-
-static int dl_is_new(const dynalock_lock *lock, const dl_item *item)
-{
-    (void)lock;
-    (void)item;
-    return 0;
-}
+static const char dl_expired_text[] = "#e=:g"
+                                      "\0";
 
 static void dl_expiry_put(const dl_fields *fields, char letter, dl_sink *sink)
 {
@@ -6501,7 +6654,7 @@ static dl_item_kind dl_judge_expiry(
             DL_EXPIRY_OLDEST_S + DL_LEASE_MOST / 1000 ||
         !dl_fits(&item->found[DL_FOUND_OWNER], DYNALOCK_OWNER_SIZE))
         return DL_ITEM_FOREIGN;
-    if ((client->config.layout->flags & DL_FLAG('Y')) != 0 &&
+    if (client->wants[DL_WANTS - 1].name[0] != '\0' && /* some have none */
         dl_read_second(&item->found[DL_FOUND_LEASE_NUMBER], &renewed) &&
         renewed >= end)
         return DL_ITEM_FREE;
@@ -6511,54 +6664,60 @@ static dl_item_kind dl_judge_expiry(
     return DL_ITEM_LIVE;
 }
 
-#define DL_EXPIRY_LAYOUT(wants, sort_type, key, flags)                        \
-    {                                                                         \
-        dl_expiry_write, { dl_expired_if, "", dl_is_new }, wants, "B",        \
-            sort_type, key, flags, dl_judge_expiry, dl_expiry_put, dl_hold    \
-    }
-
-/* The attributes that a layout reads: data, owner, version, expiry, fence, and
-   when it was renewed. */
-#define DL_EXPIRY_WANTS(owner, version, expiry)                               \
-    {                                                                         \
-        { "data", DYNALOCK_DATA_TEXT + 12, DL_EXPECT_ATTRIBUTE },             \
-            { owner, 2 * DYNALOCK_OWNER_SIZE + 12, DL_EXPECT_ATTRIBUTE },     \
-            { version, 2 * DYNALOCK_RVN_SIZE + 12, DL_EXPECT_ATTRIBUTE },     \
-            { expiry, 48, DL_EXPECT_ATTRIBUTE },                              \
-            { "fence", 48, DL_EXPECT_ATTRIBUTE },                             \
-            { "last_renewed_at", 48, DL_EXPECT_ATTRIBUTE }, { NULL, 0, 0 },   \
-    }
-
-DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_py(void)
+static const char *dl_expired(const dynalock_lock *lock, const dl_item *item)
 {
-    static const dl_want wants[] =
-        DL_EXPIRY_WANTS("ownerName", "recordVersionNumber", "TTL");
-    static const dynalock_layout layout =
-        DL_EXPIRY_LAYOUT(wants, "S", "LockId", 0);
-
-    return &layout;
+    (void)lock;
+    return item == NULL ? dl_expired_text : NULL; /* it watches none */
 }
 
-DYNALOCK_API const dynalock_layout *dynalock_for_dynamo_dlm(void)
-{
-    static const dl_want wants[] =
-        DL_EXPIRY_WANTS("ownerName", "release_code", "expires");
-    static const dynalock_layout layout =
-        DL_EXPIRY_LAYOUT(wants, "N", "resource_id", 0);
+/* renewed: the attribute that says when it was, or none. */
+#define DL_EXPIRY_LAYOUT(                                                     \
+    layout, key_name, sort_type, group, owner, version, expiry, renewed)      \
+    DL_LAYOUT(layout, dl_expiry_write, dl_expired, dl_text_bytes, key_name,   \
+        sort_type, group, dl_judge_expiry, dl_expiry_put, dl_hold, owner,     \
+        version, expiry, renewed)
 
-    return &layout;
+static const char dl_dynalock_py_key[] = "LockId";
+static const char dl_dynalock_py_expiry[] = "TTL";
+
+DL_EXPIRY_LAYOUT(dl_dynalock_py, dl_dynalock_py_key, dl_text_string,
+    dl_text_none, dl_text_owner, dl_text_version, dl_dynalock_py_expiry,
+    dl_text_none)
+
+DYNALOCK_API dynalock_layout *dynalock_for_dynalock_py(void)
+{
+    return dl_dynalock_py;
+}
+
+static const char dl_dynamo_dlm_sort[] = "N";
+static const char dl_dynamo_dlm_key[] = "resource_id";
+static const char dl_dynamo_dlm_version[] = "release_code";
+static const char dl_dynamo_dlm_expiry[] = "expires";
+
+DL_EXPIRY_LAYOUT(dl_dynamo_dlm, dl_dynamo_dlm_key, dl_dynamo_dlm_sort,
+    dl_text_none, dl_text_owner, dl_dynamo_dlm_version, dl_dynamo_dlm_expiry,
+    dl_text_none)
+
+DYNALOCK_API dynalock_layout *dynalock_for_dynamo_dlm(void)
+{
+    return dl_dynamo_dlm;
 }
 
 /* It updates items where the others replace them: our version, fence and mark
    stay under its owner's name. */
-DYNALOCK_API const dynalock_layout *dynalock_for_chainsaws(void)
-{
-    static const dl_want wants[] =
-        DL_EXPIRY_WANTS("owner_id", "recordVersionNumber", "expires_at");
-    static const dynalock_layout layout =
-        DL_EXPIRY_LAYOUT(wants, "S", "_pk", DL_FLAG('Y'));
+static const char dl_chainsaws_key[] = "_pk";
+static const char dl_chainsaws_group[] = "Y";
+static const char dl_chainsaws_owner[] = "owner_id";
+static const char dl_chainsaws_expiry[] = "expires_at";
+static const char dl_chainsaws_renewed[] = "last_renewed_at";
 
-    return &layout;
+DL_EXPIRY_LAYOUT(dl_chainsaws, dl_chainsaws_key, dl_text_string,
+    dl_chainsaws_group, dl_chainsaws_owner, dl_text_version,
+    dl_chainsaws_expiry, dl_chainsaws_renewed)
+
+DYNALOCK_API dynalock_layout *dynalock_for_chainsaws(void)
+{
+    return dl_chainsaws;
 }
 
 /* ---- kmdeveloping/dynalock: no expiry, and it puts without a condition ----
@@ -6655,23 +6814,15 @@ static void dl_go_granted(dynalock_lock *lock)
     lock->operation.due += ms;
 }
 
-DYNALOCK_API const dynalock_layout *dynalock_for_dynalock_go(void)
-{
-    static const dl_want wants[] = {
-        { "data", DYNALOCK_DATA_TEXT + 12, DL_EXPECT_ATTRIBUTE },
-        { "owner", 2 * DYNALOCK_OWNER_SIZE + 12, DL_EXPECT_ATTRIBUTE },
-        { "recordVersionNumber", 2 * DYNALOCK_RVN_SIZE + 12,
-            DL_EXPECT_ATTRIBUTE },
-        { "isReleased", 24, DL_EXPECT_ATTRIBUTE },
-        { "fence", 48, DL_EXPECT_ATTRIBUTE },
-        { "leaseDuration", 48, DL_EXPECT_ATTRIBUTE },
-        { NULL, 0, 0 },
-    };
-    static const dynalock_layout layout = { dl_go_write,
-        { dl_watched_if, dl_watched_values, dl_is_watched }, wants, "S", "S",
-        "key", 0, dl_judge_go, dl_go_put, dl_go_granted };
+static const char dl_dynalock_go_owner[] = "owner";
 
-    return &layout;
+DL_LAYOUT(dl_dynalock_go, dl_go_write, dl_watched, dl_text_string, dl_text_key,
+    dl_text_string, dl_text_none, dl_judge_go, dl_go_put, dl_go_granted,
+    dl_dynalock_go_owner, dl_text_version, dl_text_released, dl_text_lease)
+
+DYNALOCK_API dynalock_layout *dynalock_for_dynalock_go(void)
+{
+    return dl_dynalock_go;
 }
 
 /* ===================================================================== */
@@ -6734,9 +6885,8 @@ static void dl_alarm_end(dynalock_operation *operation, unsigned why)
     dl_alarm_look(client, dl_lock_of(operation));
 }
 
-static const dynalock_steps dl_alarm_steps = { dl_alarm_prepare,
-    dl_alarm_answer, dl_alarm_end, dl_lock_body, dl_lock_rank, dl_lock_lease,
-    1 };
+DL_STEPS(dl_alarm_steps, dl_alarm_prepare, dl_alarm_answer, dl_alarm_end,
+    dl_lock_body, dl_lock_rank, dl_lock_lease)
 
 DYNALOCK_API dynalock_outcome dynalock_set_alarm(
     dynalock_lock *lock, dynalock_alarm *alarm)
@@ -6746,7 +6896,7 @@ DYNALOCK_API dynalock_outcome dynalock_set_alarm(
     if (lock->operation.client != NULL) return DYNALOCK_IN_USE;
     alarm->told = DYNALOCK_NOT_HELD;
     lock->alarm = alarm;
-    lock->operation.steps = &dl_alarm_steps;
+    lock->operation.steps = dl_alarm_steps;
     return DYNALOCK_OK;
 }
 
@@ -6816,7 +6966,7 @@ static dynalock_outcome dl_blob_read(
         dl_span_open(&span, lock->claim_rvn, sizeof lock->claim_rvn - 1, 0),
         lock->acquisition, 16);
     lock->claim_rvn[span.used] = '\0';
-    lock->claim = dl_previous();
+    lock->claim = dl_previous;
     lock->watch_since = 0;
     lock->watch_lease_ms = 0;
     if (lock->top_fence < fence) lock->top_fence = fence;
@@ -6859,7 +7009,7 @@ static dynalock_outcome dl_start_release_restored(
     dynalock_outcome rc = dl_check_idle(client, lock);
 
     if (rc != DYNALOCK_OK) return rc;
-    if (lock->claim != dl_previous()) return DYNALOCK_NOT_HELD;
+    if (lock->claim != dl_previous) return DYNALOCK_NOT_HELD;
     rc = dl_check_name(client, &lock->operation.name);
     if (rc == DYNALOCK_OK)
         rc = dl_start_operation(client, &lock->operation, wait_ms);
@@ -6882,13 +7032,16 @@ static void dl_record_body(const dynalock_operation *operation, dl_sink *sink)
 
 static void dl_record_prepare(dynalock_operation *operation)
 {
-    operation->client->signing.target = "GetItem";
+    dynalock_client *client = operation->client;
+
+    client->signing.target = "GetItem";
+    client->filter.wants = client->wants; /* data, too */
 }
 
 static DL_ALONG void dl_record_data(
     const dynalock_client *client, dynalock_record *record)
 {
-    const char *type = client->config.layout->data_type;
+    const char *type = client->config.layout(DL_LAYOUT_DATA_TYPE).text;
     dl_found found;
 
     dl_json_attribute(&client->json, dl_json_member(&client->json, 0, "Item"),
@@ -6961,9 +7114,8 @@ static uint32_t dl_record_lease(const dynalock_client *client,
     return 0;
 }
 
-static const dynalock_steps dl_record_steps = { dl_record_prepare,
-    dl_record_answer, dl_record_end, dl_record_body, dl_record_rank,
-    dl_record_lease, 0 };
+DL_STEPS(dl_record_steps, dl_record_prepare, dl_record_answer, dl_record_end,
+    dl_record_body, dl_record_rank, dl_record_lease)
 
 /* A record's memory may hold anything before its first use: only the list says
    whether it is in use. */
@@ -6987,7 +7139,7 @@ static dynalock_outcome dl_start_read(
 
     if (rc == DYNALOCK_OK) rc = dl_check_table(dl_table(client, operation));
     if (rc == DYNALOCK_OK) rc = dl_start_operation(client, operation, wait_ms);
-    operation->steps = &dl_record_steps;
+    operation->steps = dl_record_steps;
     return rc;
 }
 
@@ -7019,8 +7171,6 @@ static void dl_tidy_put(const dl_fields *fields, char letter, dl_sink *sink)
     else if (letter == 'F')
         dl_put_decimal(
             sink, unix_ms > DL_TIDY_AGE_MS ? unix_ms - DL_TIDY_AGE_MS : 0);
-    else if (letter <= '9')
-        dl_put_text(sink, dl_record_wants[letter - '0'].name);
     else dl_read_put(fields, letter, sink);
 }
 
@@ -7038,8 +7188,8 @@ static void dl_tidy_answer(
     else dl_finish(operation, outcome);
 }
 
-static const dynalock_steps dl_tidy_steps = { dl_tidy_prepare, dl_tidy_answer,
-    dl_record_end, dl_tidy_body, dl_record_rank, dl_record_lease, 1 };
+DL_STEPS(dl_tidy_steps, dl_tidy_prepare, dl_tidy_answer, dl_record_end,
+    dl_tidy_body, dl_record_rank, dl_record_lease)
 
 static dynalock_outcome dl_start_tidy(
     dynalock_client *client, void *object, uint32_t wait_ms)
@@ -7047,7 +7197,7 @@ static dynalock_outcome dl_start_tidy(
     dynalock_operation *operation = (dynalock_operation *)object;
     dynalock_outcome rc = dl_start_read(client, object, wait_ms);
 
-    if (rc == DYNALOCK_AGAIN) operation->steps = &dl_tidy_steps;
+    if (rc == DYNALOCK_AGAIN) operation->steps = dl_tidy_steps;
     return rc;
 }
 
@@ -7177,9 +7327,8 @@ static void dl_watch_body(const dynalock_operation *operation, dl_sink *sink)
         sink, operation, dl_read_put, watch->sure ? DL_FLAG('C') : 0);
 }
 
-static const dynalock_steps dl_watch_steps = { dl_watch_prepare,
-    dl_watch_answer, dl_record_end, dl_watch_body, dl_record_rank,
-    dl_record_lease, 0 };
+DL_STEPS(dl_watch_steps, dl_watch_prepare, dl_watch_answer, dl_record_end,
+    dl_watch_body, dl_record_rank, dl_record_lease)
 
 static dynalock_outcome dl_start_watch(
     dynalock_client *client, void *object, uint32_t wait_ms)
@@ -7190,7 +7339,7 @@ static dynalock_outcome dl_start_watch(
     watch->looked = 0;
     watch->sure = 1;
     watch->unchanged_ms = 0;
-    if (rc == DYNALOCK_AGAIN) watch->record.operation.steps = &dl_watch_steps;
+    if (rc == DYNALOCK_AGAIN) watch->record.operation.steps = dl_watch_steps;
     return rc;
 }
 
@@ -7200,6 +7349,7 @@ static dynalock_outcome dl_start_watch(
 
 static void dl_break_prepare(dynalock_operation *operation)
 {
+    dl_record_prepare(operation);
     operation->client->signing.target = "UpdateItem";
 }
 
@@ -7239,8 +7389,6 @@ static void dl_break_put(const dl_fields *fields, char letter, dl_sink *sink)
     if (letter == 'X') dl_put_template(sink, dl_break_write, fields);
     else if (letter == 'M') dl_put_contents(sink, mark);
     else if (letter == 'R') dl_put_contents(sink, record->rvn);
-    else if (letter <= '9')
-        dl_put_text(sink, dl_record_wants[letter - '0'].name);
     else dl_read_put(fields, letter, sink);
 }
 
@@ -7277,9 +7425,8 @@ static void dl_kept_answer(
     else dl_finish(operation, outcome);
 }
 
-static const dynalock_steps dl_kept_steps = { dl_record_prepare,
-    dl_kept_answer, dl_record_end, dl_record_body, dl_record_rank,
-    dl_record_lease, 0 };
+DL_STEPS(dl_kept_steps, dl_record_prepare, dl_kept_answer, dl_record_end,
+    dl_record_body, dl_record_rank, dl_record_lease)
 
 /* Some servers do not show the item with a refusal: then it is read. */
 static void dl_break_refused(dynalock_record *record)
@@ -7290,7 +7437,7 @@ static void dl_break_refused(dynalock_record *record)
         dl_break_judge(record);
         return;
     }
-    operation->steps = &dl_kept_steps;
+    operation->steps = dl_kept_steps;
     operation->due = operation->client->now;
 }
 
@@ -7316,9 +7463,8 @@ static void dl_break_answer(
     else dl_finish(operation, outcome);
 }
 
-static const dynalock_steps dl_break_steps = { dl_break_prepare,
-    dl_break_answer, dl_record_end, dl_break_body, dl_record_rank,
-    dl_record_lease, 0 };
+DL_STEPS(dl_break_steps, dl_break_prepare, dl_break_answer, dl_record_end,
+    dl_break_body, dl_record_rank, dl_record_lease)
 
 static dynalock_outcome dl_start_break(
     dynalock_client *client, void *object, uint32_t wait_ms)
@@ -7326,7 +7472,7 @@ static dynalock_outcome dl_start_break(
     dynalock_operation *operation = (dynalock_operation *)object;
     dynalock_outcome rc = dl_start_read(client, object, wait_ms);
 
-    if (rc == DYNALOCK_AGAIN) operation->steps = &dl_break_steps;
+    if (rc == DYNALOCK_AGAIN) operation->steps = dl_break_steps;
     return rc;
 }
 
@@ -7580,8 +7726,6 @@ static void dl_list_put(const dl_fields *fields, char letter, dl_sink *sink)
     if (letter == 'N') dl_put_decimal(sink, listing->page);
     else if (letter == 'E')
         dl_put(sink, listing->cursor, listing->cursor_size);
-    else if (letter <= '9')
-        dl_put_text(sink, dl_record_wants[letter - '0'].name);
     else dl_read_put(fields, letter, sink);
 }
 
@@ -7652,8 +7796,8 @@ static void dl_list_end(dynalock_operation *operation, unsigned why)
     dl_record_end(operation, why);
 }
 
-static const dynalock_steps dl_list_steps = { dl_list_prepare, dl_list_answer,
-    dl_list_end, dl_list_body, dl_record_rank, dl_record_lease, 1 };
+DL_STEPS(dl_list_steps, dl_list_prepare, dl_list_answer, dl_list_end,
+    dl_list_body, dl_record_rank, dl_record_lease)
 
 /* ---- a listing ---- */
 
@@ -7683,9 +7827,10 @@ static void dl_list_want(
 /* What a lock's attributes leave of the memory is for the keys, shared as their
    greatest sizes are. */
 static dynalock_outcome dl_list_wants(
-    const dynalock_config *config, dynalock_listing *listing)
+    const dynalock_client *client, dynalock_listing *listing)
 {
-    const dl_want *from = dl_record_wants + 1;
+    const dynalock_config *config = &client->config;
+    const dl_want *from = client->wants + 1; /* there is no data in it */
     dynalock_want *want = listing->wants;
     const char *sort = config->sort_key_name;
     uint32_t taken = sizeof dl_split_start + 4 + DL_RESERVE, room;
@@ -7736,9 +7881,9 @@ static dynalock_outcome dl_start_list(
     if (client->config.layout != dynalock_standard())
         rc = DYNALOCK_BAD_ARGUMENT;
     if (rc == DYNALOCK_OK)
-        rc = dl_list_wants(&client->config, (dynalock_listing *)object);
+        rc = dl_list_wants(client, (dynalock_listing *)object);
     if (rc == DYNALOCK_OK) rc = dl_start_operation(client, operation, wait_ms);
-    operation->steps = &dl_list_steps;
+    operation->steps = dl_list_steps;
     return rc;
 }
 
@@ -7927,7 +8072,7 @@ static void dl_group_body(const dynalock_operation *operation, dl_sink *sink)
         dl_put_text(sink, before);
         dl_put_text(sink, "{\"Update\":");
         dl_put_request(sink, &lock->operation,
-            operation->client->config.layout->put,
+            operation->client->config.layout(DL_LAYOUT_PUT).put,
             dl_lock_flags(lock) & ~DL_FLAG('O'));
         dl_put_text(sink, "}");
         before = ",";
@@ -8001,7 +8146,7 @@ static void dl_group_grant(dynalock_group *group)
         dynalock_operation *operation = &group->locks[i]->operation;
 
         if (!dl_group_asks_for(group, group->locks[i])) continue;
-        operation->steps->answer(operation, DYNALOCK_OK);
+        operation->steps(DL_STEP_ANSWER).answer(operation, DYNALOCK_OK);
         granted++;
     }
     if (granted == group->count) dl_finish(&group->operation, DYNALOCK_OK);
@@ -8306,9 +8451,8 @@ static uint32_t dl_group_lease(const dynalock_client *client,
     return (uint32_t)least;
 }
 
-static const dynalock_steps dl_group_steps = { dl_group_prepare,
-    dl_group_answer, dl_group_end, dl_group_body, dl_record_rank,
-    dl_group_lease, 1 };
+DL_STEPS(dl_group_steps, dl_group_prepare, dl_group_answer, dl_group_end,
+    dl_group_body, dl_record_rank, dl_group_lease)
 
 /* ---- starting ---- */
 
@@ -8357,7 +8501,7 @@ static dynalock_outcome dl_start_group_acquire(
 
     if (rc == DYNALOCK_OK) rc = dl_group_gather(client, group);
     if (rc != DYNALOCK_AGAIN) return rc;
-    group->operation.steps = &dl_group_steps;
+    group->operation.steps = dl_group_steps;
     group->at = 0;
     group->memory = wait_ms == 0 ? DL_COUNTED : 0;
     group->failure = DYNALOCK_NO_ANSWER;
@@ -8369,7 +8513,8 @@ static dynalock_outcome dl_start_group_acquire(
     }
     group->until = group->operation.deadline;
     /* other layouts have more to do after each write */
-    if (client->config.layout->granted != dl_hold) dl_group_next(group);
+    if (client->config.layout(DL_LAYOUT_GRANTED).granted != dl_hold)
+        dl_group_next(group);
     return rc;
 }
 
@@ -8393,7 +8538,7 @@ static dynalock_outcome dl_group_start_members(
         else if (!releasing) worst = member;
     }
     if (group->at == 0) return worst;
-    group->operation.steps = &dl_group_steps;
+    group->operation.steps = dl_group_steps;
     rc = dl_start_operation(client, &group->operation, DYNALOCK_FOREVER);
     if (rc == DYNALOCK_AGAIN) dl_group_join(group, worst);
     return rc;
@@ -8558,7 +8703,8 @@ static void dl_semaphore_end(dynalock_operation *operation, unsigned why)
                                         : DYNALOCK_CANCELLED;
         if (asks) {
             dl_end_member(lock, outcome);
-            lock->operation.steps->end(&lock->operation, DL_END_EXPIRED);
+            lock->operation.steps(DL_STEP_END)
+                .end(&lock->operation, DL_END_EXPIRED);
         }
         if (granted) dl_give_back(lock);
         dl_semaphore_finish(semaphore, outcome);
@@ -8576,8 +8722,8 @@ static void dl_semaphore_end(dynalock_operation *operation, unsigned why)
 }
 
 /* It is never due, and asks nothing itself. */
-static const dynalock_steps dl_semaphore_steps = { NULL, NULL,
-    dl_semaphore_end, NULL, dl_record_rank, dl_record_lease, 1 };
+DL_STEPS(dl_semaphore_steps, NULL, NULL, dl_semaphore_end, NULL,
+    dl_record_rank, dl_record_lease)
 
 static dynalock_outcome dl_start_semaphore_acquire(
     dynalock_client *client, void *object, uint32_t wait_ms)
@@ -8587,7 +8733,7 @@ static dynalock_outcome dl_start_semaphore_acquire(
 
     if (semaphore->permits == NULL) return DYNALOCK_BAD_ARGUMENT;
     if (semaphore->operation.client != NULL) return DYNALOCK_IN_USE;
-    semaphore->operation.steps = &dl_semaphore_steps;
+    semaphore->operation.steps = dl_semaphore_steps;
     semaphore->wait_ms = wait_ms;
     semaphore->failure = DYNALOCK_NO_ANSWER;
     semaphore->left = semaphore->count;
@@ -8729,7 +8875,7 @@ static void dl_reader_begin(dl_reader *reader, dynalock_client *client,
     const char *names,
     void (*found)(dl_reader *, uint32_t, const char *, size_t))
 {
-    static const dl_want nothing[] = { { NULL, 0, 0 } };
+    static const dl_want nothing = { NULL, 0, 0 };
 
     reader->sink.take = dl_reader_take;
     reader->filter = &client->filter;
@@ -8737,7 +8883,7 @@ static void dl_reader_begin(dl_reader *reader, dynalock_client *client,
     reader->found = found;
     reader->path = 1;
     reader->lent = 0;
-    client->filter.wants = nothing;
+    client->filter.wants = &nothing;
     client->response.body = &reader->sink;
 }
 
@@ -8868,9 +9014,8 @@ static void dl_request_end(dynalock_operation *operation, unsigned why)
         why == DL_END_EXPIRED ? DYNALOCK_NO_ANSWER : DYNALOCK_CANCELLED);
 }
 
-static const dynalock_steps dl_request_steps = { dl_request_prepare,
-    dl_request_answer, dl_request_end, dl_request_body, dl_record_rank,
-    dl_record_lease, 0 };
+DL_STEPS(dl_request_steps, dl_request_prepare, dl_request_answer,
+    dl_request_end, dl_request_body, dl_record_rank, dl_record_lease)
 
 /* The target goes into a header: nothing but letters and digits. */
 static int dl_request_is_sound(const dynalock_request *request)
@@ -8890,7 +9035,7 @@ static dynalock_outcome dl_start_call(
 
     if (dl_is_listed(client, &request->operation)) return DYNALOCK_IN_USE;
     request->operation.client = NULL;
-    request->operation.steps = &dl_request_steps;
+    request->operation.steps = dl_request_steps;
     if (!dl_request_is_sound(request)) return DYNALOCK_BAD_ARGUMENT;
     request->unanswered = 0;
     request->size = 0;
@@ -8920,10 +9065,7 @@ static void dl_fence_put(const dl_fields *fields, char letter, dl_sink *sink)
     case 'A': dl_put_version(sink, lock, 0); break;
     case 'Z': dl_put_version(sink, lock, 0xffffffff); break;
     case '!': dl_put_template(sink, dl_fence_missing, fields); break;
-    default:
-        if (letter <= '9') dl_put_text(sink, client->wants[letter - '0'].name);
-        else dl_read_put(fields, letter, sink);
-        break;
+    default: dl_read_put(fields, letter, sink); break;
     }
 }
 
@@ -8939,7 +9081,8 @@ static dynalock_outcome dl_fence_write(const dynalock_client *client,
     fields.put = dl_fence_put;
     fields.context = lock;
     fields.flags = client->config.sort_key_name != NULL ? DL_FLAG('Q') : 0;
-    if (client->wants == dl_record_wants) fields.flags |= DL_FLAG('R');
+    if (client->config.layout(DL_LAYOUT_JUDGE).judge == dl_judge_item)
+        fields.flags |= DL_FLAG('R');
     dl_put_template(dl_span_open(&span, buffer, size - 1, 0), text, &fields);
     buffer[span.used] = '\0';
     return span.total < size ? DYNALOCK_OK : DYNALOCK_BAD_BUFFER;
@@ -9127,26 +9270,21 @@ static const char dl_table_set_ttl[] =
     "{'TableName':$T,'TimeToLiveSpecification':{'Enabled':true,"
     "'AttributeName':$L}}";
 
-typedef struct dl_table_step {
-    const char *target;
-    const char *body;
-} dl_table_step;
-
-static const dl_table_step *dl_table_step_of(
-    const dynalock_operation *operation)
+static const char *dl_table_target(const dynalock_operation *operation)
 {
-    static const char look[] = "DescribeTable", create[] = "CreateTable",
-                      look_ttl[] = "DescribeTimeToLive",
-                      set_ttl[] = "UpdateTimeToLive";
-    static const dl_table_step steps[] = {
-        /* LOOK comes first */
-        { look, dl_table_look },
-        { create, dl_table_create },
-        { look_ttl, dl_table_look },
-        { set_ttl, dl_table_set_ttl },
-    };
+    static const char targets[][19] = { "DescribeTable", /* LOOK's */
+        "CreateTable", "DescribeTimeToLive", "UpdateTimeToLive" };
 
-    return &steps[operation->state - DL_TABLE_LOOK];
+    return targets[operation->state - DL_TABLE_LOOK];
+}
+
+static const char *dl_table_template(const dynalock_operation *operation)
+{
+    switch (operation->state) {
+    case DL_TABLE_CREATE: return dl_table_create;
+    case DL_TABLE_SET: return dl_table_set_ttl;
+    default: return dl_table_look;
+    }
 }
 
 /* A template's brackets mean something else. */
@@ -9165,14 +9303,14 @@ static void dl_table_body(const dynalock_operation *operation, dl_sink *sink)
     fields.context = operation;
     fields.flags =
         operation->client->config.sort_key_name != NULL ? DL_FLAG('Q') : 0;
-    dl_put_template(sink, dl_table_step_of(operation)->body, &fields);
+    dl_put_template(sink, dl_table_template(operation), &fields);
 }
 
 static void dl_table_prepare(dynalock_operation *operation)
 {
     dynalock_table *table = dl_table_of(operation);
 
-    operation->client->signing.target = dl_table_step_of(operation)->target;
+    operation->client->signing.target = dl_table_target(operation);
     table->fits = 0;
     table->kind = '\0';
     table->text[0] = '\0';
@@ -9401,9 +9539,8 @@ static void dl_table_end(dynalock_operation *operation, unsigned why)
                        : DYNALOCK_CANCELLED);
 }
 
-static const dynalock_steps dl_table_steps = { dl_table_prepare,
-    dl_table_answer, dl_table_end, dl_table_body, dl_record_rank,
-    dl_record_lease, 0 };
+DL_STEPS(dl_table_steps, dl_table_prepare, dl_table_answer, dl_table_end,
+    dl_table_body, dl_record_rank, dl_record_lease)
 
 static dynalock_outcome dl_table_init(const dynalock_client *client,
     const char *name, dynalock_table *table, int creating)
@@ -9425,7 +9562,7 @@ static dynalock_outcome dl_start_table(
     table->patient = wait_ms != 0;
     if (rc == DYNALOCK_OK)
         rc = dl_start_operation(client, &table->operation, wait_ms);
-    table->operation.steps = &dl_table_steps;
+    table->operation.steps = dl_table_steps;
     return rc;
 }
 
@@ -9584,7 +9721,8 @@ static void dl_config_defaults(dynalock_config *config)
     if (config->attempts == 0) config->attempts = 3;
     if (config->margin_per_mille == 0) config->margin_per_mille = 10;
     if (config->layout == NULL) config->layout = dynalock_standard();
-    if (config->key_name == NULL) config->key_name = config->layout->key_name;
+    if (config->key_name == NULL)
+        config->key_name = config->layout(DL_LAYOUT_KEY_NAME).text;
 }
 
 static dynalock_outcome dl_check_config(dynalock_client *client)
@@ -9636,7 +9774,7 @@ DYNALOCK_API dynalock_outcome dynalock_client_init(
     client->config = *config;
     dl_config_defaults(&client->config);
     client->stream = dl_stream(config);
-    client->wants = client->config.layout->wants;
+    dl_want_names(client->wants, client->config.layout);
     client->signing.credentials = config->credentials;
     client->signing.region = config->region;
     client->signing.host = client->host;
@@ -9688,7 +9826,7 @@ DYNALOCK_API dynalock_outcome dynalock_lock_init(
     lock->operation.name.sort_key = options->sort_key;
     lock->operation.name.table = options->table;
     lock->operation.outcome = DYNALOCK_NOT_HELD;
-    lock->operation.steps = &dl_lock_steps;
+    lock->operation.steps = dl_lock_steps;
     lock->lease_ms = options->lease_ms;
     lock->claim = options->claim;
     lock->data_letter = 'N';
@@ -9752,7 +9890,7 @@ DYNALOCK_API void dynalock_cancel(
 {
     if (operation == NULL || !dl_enter(client)) return;
     if (operation->client == client)
-        operation->steps->end(operation, DL_END_CANCELLED);
+        operation->steps(DL_STEP_END).end(operation, DL_END_CANCELLED);
     dl_leave(client);
 }
 
@@ -9916,10 +10054,23 @@ DYNALOCK_API dynalock_outcome dynalock_read(dynalock_client *client,
     return dl_call(client, dl_start_read, record, 0);
 }
 
+/* What is written has the names of that layout's attributes. */
+static int dl_is_standard(const dynalock_client *client)
+{
+    return dl_is_ready(client) && client->config.layout == dynalock_standard();
+}
+
+static dynalock_outcome dl_check_tidy(dynalock_client *client,
+    const dynalock_name *name, dynalock_record *memory)
+{
+    if (!dl_is_standard(client)) return DYNALOCK_BAD_ARGUMENT;
+    return dl_check_read(client, name, memory);
+}
+
 DYNALOCK_API dynalock_outcome dynalock_start_tidy(dynalock_client *client,
     const dynalock_name *name, dynalock_record *memory)
 {
-    dynalock_outcome rc = dl_check_read(client, name, memory);
+    dynalock_outcome rc = dl_check_tidy(client, name, memory);
 
     if (rc != DYNALOCK_AGAIN) return rc;
     return dl_begin(client, dl_start_tidy, memory, 0);
@@ -9928,7 +10079,7 @@ DYNALOCK_API dynalock_outcome dynalock_start_tidy(dynalock_client *client,
 DYNALOCK_API dynalock_outcome dynalock_tidy(dynalock_client *client,
     const dynalock_name *name, dynalock_record *memory)
 {
-    dynalock_outcome rc = dl_check_read(client, name, memory);
+    dynalock_outcome rc = dl_check_tidy(client, name, memory);
 
     if (rc != DYNALOCK_AGAIN) return rc;
     return dl_call(client, dl_start_tidy, memory, 0);
@@ -9953,8 +10104,7 @@ static dynalock_outcome dl_check_break(dynalock_client *client,
     dynalock_outcome rc;
     char copy[DYNALOCK_RVN_SIZE];
 
-    if (!dl_is_name(rvn, sizeof copy - 1) || !dl_is_ready(client) ||
-        client->config.layout != dynalock_standard())
+    if (!dl_is_name(rvn, sizeof copy - 1) || !dl_is_standard(client))
         return DYNALOCK_BAD_ARGUMENT;
     memcpy(copy, rvn, strlen(rvn) + 1);
     rc = dl_check_read(client, name, memory);
@@ -10253,8 +10403,9 @@ static void dl_end_all(dynalock_client *client, int held_only)
     client->worst = DYNALOCK_OK;
     for (; at != NULL; at = next) {
         next = at->next;
-        if (held_only && at->steps->lease(client, at, 0) == 0) continue;
-        at->steps->end(at, DL_END_CLOSED);
+        if (held_only && at->steps(DL_STEP_LEASE).lease(client, at, 0) == 0)
+            continue;
+        at->steps(DL_STEP_END).end(at, DL_END_CLOSED);
     }
 }
 
@@ -10303,7 +10454,7 @@ DYNALOCK_API dynalock_outcome dynalock_client_close(
     dl_wait_until(client, dl_is_idle, wait_ms);
     (void)dl_enter(client);
     dl_close_end(client);
-    client->stream->wipe(client);
+    client->stream(DL_STREAM_WIPE).wipe(client);
     rc = (dynalock_outcome)client->worst;
     dl_leave(client);
     dl_wipe(client, sizeof *client);
@@ -10316,7 +10467,8 @@ static int dl_all_given_back(const dynalock_client *client)
     const dynalock_operation *at = client->operations;
 
     for (; at != NULL; at = at->next)
-        if (at->steps->body == dl_lock_body && at->state >= DL_LOCK_LEAVE)
+        if (at->steps(DL_STEP_BODY).body == dl_lock_body &&
+            at->state >= DL_LOCK_LEAVE)
             return 0;
     return 1;
 }
@@ -10588,13 +10740,10 @@ enum { DL_ASK_IDLE, DL_ASK_OPEN, DL_ASK_SEND, DL_ASK_RECEIVE };
 /* Arrays, not literals: what other sections have as well would otherwise stand
    among the literals here, all of which the linker then keeps. */
 static const char dl_text_placeholder[] = "-";
-static const char dl_text_none[] = "";
 static const char dl_text_colon[] = ":";
 static const char dl_text_slash[] = "/";
 static const char dl_text_item[] = "Item";
 static const char dl_text_end[] = "}";
-static const char dl_text_message[] = "message";
-static const char dl_text_capital[] = "Message";
 static const char dl_text_plain[] = "http://";
 static const char dl_text_secure[] = "https://";
 static const char dl_text_host[] = ".-_";
@@ -10750,7 +10899,7 @@ static dynalock_outcome dl_blame(dynalock_client *client,
     const char *why)
 {
     dynalock_detail *detail = &client->detail;
-    const char *name = provider->source->name;
+    const char *name = provider->source.name;
 
     dl_copy_text(detail->type, sizeof detail->type, name, strlen(name));
     dl_copy_text(detail->message, sizeof detail->message, why, strlen(why));
@@ -10764,7 +10913,7 @@ static void dl_provider_swap_tls(
 {
     dynalock_tls *tls = client->config.tls;
     br_ssl_session_parameters session = tls->session;
-    const dynalock_tls_profile *profile = tls->profile;
+    dynalock_tls_profile *profile = tls->profile;
 
     if (provider->profile != NULL) {
         tls->profile = provider->profile;
@@ -10779,7 +10928,7 @@ static void dl_provider_swap_tls(
 static void dl_provider_swap(
     dynalock_client *client, dynalock_provider *provider)
 {
-    if (provider->stream != &dl_plain) dl_provider_swap_tls(client, provider);
+    if (provider->stream != dl_plain) dl_provider_swap_tls(client, provider);
 }
 #else
 static void dl_provider_swap(
@@ -10796,7 +10945,7 @@ static void dl_ask_begin(dynalock_client *client, dynalock_provider *provider,
 {
     const dynalock_config *config = &client->config;
 
-    provider->stream = &dl_plain;
+    provider->stream = dl_plain;
     if (question->secure) provider->stream = dl_stream(config);
     provider->secure = config->secure_transport;
     provider->port = client->port;
@@ -10815,7 +10964,7 @@ static void dl_ask_end(
 {
     if (provider->state == DL_ASK_IDLE) return;
     provider->state = DL_ASK_IDLE;
-    if (is_open) provider->stream->close(client);
+    if (is_open) provider->stream(DL_STREAM_CLOSE).close(client);
     dl_provider_swap(client, provider);
     client->config.secure_transport = provider->secure;
     client->port = provider->port;
@@ -10850,46 +10999,55 @@ static void dl_answer_rename(dynalock_filter *filter)
     dl_put_text(&filter->sink, dl_text_item);
 }
 
-static const char dl_name_id[] = "AccessKeyId";
-static const char dl_name_secret[] = "SecretAccessKey";
-static const char dl_name_token[] = "Token";
-static const char dl_name_expiry[] = "Expiration";
-static const char dl_name_code[] = "Code";
-static const char dl_nested_id[] = "accessKeyId";
-static const char dl_nested_secret[] = "secretAccessKey";
-static const char dl_nested_token[] = "sessionToken";
-static const char dl_nested_expiry[] = "expiration";
+enum { /* of dl_key_names; the nested ones are the first four */
+    DL_KEY_ID,
+    DL_KEY_SECRET,
+    DL_KEY_TOKEN,
+    DL_KEY_EXPIRATION,
+    DL_KEY_CODE,
+    DL_KEY_WORDS,
+    DL_KEY_OTHER_WORDS,
+    DL_KEYS
+};
+DL_ASSERT_STATIC(
+    an_answers_names_fit, sizeof(((dynalock_answer *)NULL)->wants) ==
+                              (DL_KEYS + 1) * sizeof(dynalock_want));
+
+static const char dl_key_names[DL_KEYS][16] = { "AccessKeyId",
+    "SecretAccessKey", "Token", "Expiration", "Code", "message", "Message" };
+static const char dl_nested_names[DL_KEY_CODE][16] = { "accessKeyId",
+    "secretAccessKey", "sessionToken", "expiration" };
 
 /* The answer's texts stay in the spare half, wherever they come from. */
-static const dl_want dl_key_wants[] = {
-    { dl_name_id, 65535, DL_EXPECT_SCALAR },
-    { dl_name_secret, 65535, DL_EXPECT_SCALAR },
-    { dl_name_token, 65535, DL_EXPECT_SCALAR },
-    { dl_name_expiry, 65535, DL_EXPECT_SCALAR },
-    { dl_name_code, DL_TYPE_LIMIT, DL_EXPECT_TEXT },
-    { dl_text_message, DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
-    { dl_text_capital, DL_MESSAGE_LIMIT, DL_EXPECT_TEXT },
-    { NULL, 0, 0 },
-};
-static const dl_want dl_nested_wants[] = {
-    { dl_nested_id, 65535, DL_EXPECT_SCALAR },
-    { dl_nested_secret, 65535, DL_EXPECT_SCALAR },
-    { dl_nested_token, 65535, DL_EXPECT_SCALAR },
-    { dl_nested_expiry, 65535, DL_EXPECT_SCALAR },
-    { NULL, 0, 0 },
-};
-
-/* Behind a document there is nothing. */
-static int dl_answer_is_over(const dynalock_filter *filter)
+static void dl_want_keys(dynalock_answer *answer)
 {
-    return filter->wants == dl_key_wants && filter->depth == 1 &&
-           filter->state == DL_JSON_AFTER;
+    static const uint16_t limits[DL_KEYS] = { 65535, 65535, 65535, 65535,
+        DL_TYPE_LIMIT, DL_MESSAGE_LIMIT, DL_MESSAGE_LIMIT };
+    unsigned i, count = answer->is_nested ? DL_KEY_CODE : DL_KEYS;
+
+    for (i = 0; i < count; i++) {
+        answer->wants[i].name =
+            answer->is_nested ? dl_nested_names[i] : dl_key_names[i];
+        answer->wants[i].limit = limits[i];
+        answer->wants[i].expect =
+            i < DL_KEY_CODE ? DL_EXPECT_SCALAR : DL_EXPECT_TEXT;
+    }
+    answer->wants[i].name = NULL;
 }
 
-static void dl_answer_byte(dynalock_filter *filter, char c)
+/* Behind a document there is nothing. */
+static int dl_answer_is_over(const dynalock_answer *answer)
 {
+    return !answer->is_nested && answer->filter->depth == 1 &&
+           answer->filter->state == DL_JSON_AFTER;
+}
+
+static void dl_answer_byte(const dynalock_answer *answer, char c)
+{
+    dynalock_filter *filter = answer->filter;
+
     if (c == '"' && filter->state == DL_JSON_STRING) dl_answer_rename(filter);
-    if (dl_answer_is_over(filter) && !dl_is_in(c, dl_text_blanks))
+    if (dl_answer_is_over(answer) && !dl_is_in(c, dl_text_blanks))
         dl_filter_bad(filter);
     dl_put(&filter->sink, &c, 1);
 }
@@ -10901,7 +11059,7 @@ static void dl_answer_take(dl_sink *sink, const void *data, size_t size)
 
     for (; size != 0; size--, from++) {
         if (answer->filter != NULL) {
-            dl_answer_byte(answer->filter, *from);
+            dl_answer_byte(answer, *from);
         } else {
             if (answer->used < answer->size) answer->out[answer->used] = *from;
             if (answer->used <= answer->size) answer->used++;
@@ -10922,8 +11080,9 @@ static void dl_answer_begin(dynalock_client *client,
     dl_response_begin(&client->response, &answer->sink);
     if (!question->is_json) return;
     answer->filter = &client->filter;
-    dl_filter_begin(&client->filter,
-        question->is_nested ? dl_nested_wants : dl_key_wants, answer->out,
+    answer->is_nested = question->is_nested;
+    dl_want_keys(answer);
+    dl_filter_begin(&client->filter, answer->wants, answer->out,
         (uint16_t)dl_least(answer->size, 65535));
     if (!question->is_nested) dl_put_text(&client->filter.sink, "{\"Item\":");
 }
@@ -10942,12 +11101,13 @@ static int32_t dl_ask_send(dynalock_client *client,
             dl_ask_fill(client, provider, question);
             at = 0;
         }
-        n = provider->stream->write(
-            client, client->memory.window + at, exchange->window_used - at);
+        n = provider->stream(DL_STREAM_WRITE)
+                .write(client, client->memory.window + at,
+                    exchange->window_used - at);
         if (n <= 0) return n;
         exchange->sent += (uint32_t)n;
     }
-    n = provider->stream->flush(client);
+    n = provider->stream(DL_STREAM_FLUSH).flush(client);
     if (n < 0) return n;
     return n == 0;
 }
@@ -10962,7 +11122,7 @@ static int32_t dl_ask_receive(
     int i;
 
     for (i = 0; i < DL_TURNS && n > 0 && !dl_http_ended(response); i++) {
-        n = provider->stream->read(client, chunk, sizeof chunk);
+        n = provider->stream(DL_STREAM_READ).read(client, chunk, sizeof chunk);
         if (n > 0) (void)dl_response_feed(response, chunk, (size_t)n);
         if (n != DYNALOCK_EOF) continue;
         dl_response_eof(response);
@@ -10981,7 +11141,7 @@ static int32_t dl_ask_step(dynalock_client *client,
 
     switch (provider->state) {
     case DL_ASK_OPEN:
-        rc = provider->stream->open(client);
+        rc = provider->stream(DL_STREAM_OPEN).open(client);
         if (rc == DYNALOCK_AGAIN) return 0;
         if (rc != 0) return rc;
         provider->state = DL_ASK_SEND;
@@ -11098,7 +11258,7 @@ static int dl_answer_parse(
     dynalock_filter *filter = &client->filter;
     jsmn_parser parser;
 
-    if (filter->wants == dl_key_wants) dl_put_text(&filter->sink, dl_text_end);
+    if (!provider->answer.is_nested) dl_put_text(&filter->sink, dl_text_end);
     json->text = dl_spare(provider);
     json->tokens = client->memory.answer.tokens;
     json->count = 0;
@@ -11147,9 +11307,10 @@ static dynalock_outcome dl_answer_refused(dynalock_client *client,
 
 /* The texts of a JSON answer that has come well; *life in milliseconds. */
 static dynalock_outcome dl_answer_texts(dynalock_client *client,
-    const dynalock_provider *provider, const dl_want *wants,
-    dynalock_credentials *fresh, int64_t *life)
+    const dynalock_provider *provider, dynalock_credentials *fresh,
+    int64_t *life)
 {
+    const dl_want *wants = provider->answer.wants;
     const dl_json *json = &client->json;
     int item = dl_json_member(json, 0, dl_text_item);
     dynalock_outcome rc = DYNALOCK_OK;
@@ -11159,10 +11320,14 @@ static dynalock_outcome dl_answer_texts(dynalock_client *client,
     if (item == 0)
         return dl_blame(
             client, provider, DYNALOCK_BAD_ANSWER, "no credentials in it");
-    fresh->key_id = dl_answer_text(json, item, wants[0].name, NULL, &rc);
-    fresh->secret = dl_answer_text(json, item, wants[1].name, NULL, &rc);
-    fresh->token = dl_answer_text(json, item, wants[2].name, NULL, &rc);
-    expiration = dl_answer_text(json, item, wants[3].name, &size, &rc);
+    fresh->key_id =
+        dl_answer_text(json, item, wants[DL_KEY_ID].name, NULL, &rc);
+    fresh->secret =
+        dl_answer_text(json, item, wants[DL_KEY_SECRET].name, NULL, &rc);
+    fresh->token =
+        dl_answer_text(json, item, wants[DL_KEY_TOKEN].name, NULL, &rc);
+    expiration =
+        dl_answer_text(json, item, wants[DL_KEY_EXPIRATION].name, &size, &rc);
     if (rc == DYNALOCK_BAD_BUFFER)
         return dl_blame(client, provider, rc,
             "more than the provider's memory has room for");
@@ -11171,7 +11336,7 @@ static dynalock_outcome dl_answer_texts(dynalock_client *client,
         return dl_blame(
             client, provider, DYNALOCK_BAD_ANSWER, "incomplete credentials");
     *life = DL_LIFE_LEAST_MS; /* where it need not be told */
-    if (expiration != NULL || wants != dl_nested_wants)
+    if (expiration != NULL || !provider->answer.is_nested)
         *life = dl_answer_life(client, expiration, size);
     if (*life == 0)
         return dl_blame(client, provider, DYNALOCK_BAD_ANSWER,
@@ -11187,13 +11352,16 @@ static dynalock_outcome dl_answer_check(
     dynalock_outcome ignored;
     const char *words, *code;
 
-    words = dl_answer_text(json, object, dl_text_message, NULL, &ignored);
+    words = dl_answer_text(
+        json, object, dl_key_names[DL_KEY_WORDS], NULL, &ignored);
     if (words == NULL)
-        words = dl_answer_text(json, object, dl_text_capital, NULL, &ignored);
+        words = dl_answer_text(
+            json, object, dl_key_names[DL_KEY_OTHER_WORDS], NULL, &ignored);
     if (client->response.status != 200)
         return dl_answer_refused(client, provider,
             dl_status_outcome(client->response.status), words);
-    code = dl_answer_text(json, object, dl_name_code, NULL, &ignored);
+    code = dl_answer_text(
+        json, object, dl_key_names[DL_KEY_CODE], NULL, &ignored);
     if (code == NULL || dl_equals(code, strlen(code), "Success"))
         return DYNALOCK_OK;
     return dl_answer_refused(client, provider, DYNALOCK_CREDENTIALS_REFUSED,
@@ -11202,17 +11370,18 @@ static dynalock_outcome dl_answer_check(
 
 /* Reads credentials from a JSON answer. */
 static dynalock_outcome dl_answer_read(
-    dynalock_client *client, dynalock_provider *provider, const dl_want *wants)
+    dynalock_client *client, dynalock_provider *provider)
 {
     dynalock_credentials fresh;
     dynalock_outcome rc;
     int64_t life = 0;
-    int nested = wants == dl_nested_wants;
 
     rc = dl_answer_check(client, provider,
-        nested ? 0 : dl_json_member(&client->json, 0, dl_text_item));
+        provider->answer.is_nested
+            ? 0
+            : dl_json_member(&client->json, 0, dl_text_item));
     if (rc == DYNALOCK_OK)
-        rc = dl_answer_texts(client, provider, wants, &fresh, &life);
+        rc = dl_answer_texts(client, provider, &fresh, &life);
     if (rc != DYNALOCK_OK) return rc;
     rc = dl_provider_take(client, provider, &fresh, life);
     if (rc == DYNALOCK_CREDENTIALS_EXPIRED)
@@ -11227,11 +11396,10 @@ static dynalock_outcome dl_answer_read(
 static dynalock_outcome dl_answer_finish(
     dynalock_client *client, dynalock_provider *provider)
 {
-    const dl_want *wants = client->filter.wants;
     dynalock_outcome rc;
 
     if (dl_answer_parse(client, provider)) {
-        rc = dl_answer_read(client, provider, wants);
+        rc = dl_answer_read(client, provider);
     } else if (client->response.status == 200) {
         rc = dl_blame(client, provider, DYNALOCK_BAD_ANSWER, "not JSON");
     } else {
@@ -11245,8 +11413,8 @@ static dynalock_outcome dl_answer_finish(
 
 static void dl_fetch_stop(dynalock_client *client, dynalock_provider *provider)
 {
-    if (provider->fetching && provider->source->stop != NULL)
-        provider->source->stop(client, provider);
+    if (provider->fetching && provider->source.stop != NULL)
+        provider->source.stop(client, provider);
     dl_ask_end(client, provider, 1);
     provider->fetching = 0;
     provider->step = 0;
@@ -11259,9 +11427,9 @@ static int32_t dl_fetch(dynalock_client *client, dynalock_provider *provider)
     dynalock_outcome rc;
 
     if (!provider->fetching)
-        DL_LOG(client, DYNALOCK_LOG_REFRESH, provider->source->name);
+        DL_LOG(client, DYNALOCK_LOG_REFRESH, provider->source.name);
     provider->fetching = 1;
-    rc = provider->source->step(client, provider);
+    rc = provider->source.step(client, provider);
     if (rc == DYNALOCK_AGAIN) return rc;
     dl_fetch_stop(client, provider);
     if (rc == DYNALOCK_OK && client->now < provider->until) return 0;
@@ -11280,7 +11448,7 @@ static int dl_may_fetch(const dynalock_client *client)
     uint64_t budget = client->exchange.deadline - client->now;
 
     for (; at != NULL; at = at->next)
-        if (at->steps->lease(client, at, 0) != 0 &&
+        if (at->steps(DL_STEP_LEASE).lease(client, at, 0) != 0 &&
             at->deadline < client->now + 2 * budget)
             return 0;
     return 1;
@@ -11305,6 +11473,13 @@ static int32_t dl_provided_open_own(
     return rc == 0 ? DL_FETCHED : rc;
 }
 
+/* What carries the requests themselves. */
+static dynalock_stream_part dl_carrier(
+    const dynalock_client *client, unsigned which)
+{
+    return dl_stream(&client->config)(which);
+}
+
 static int32_t dl_provided_open(dynalock_client *client)
 {
     dynalock_provider *provider = dl_provider(client);
@@ -11319,24 +11494,24 @@ static int32_t dl_provided_open(dynalock_client *client)
         dl_exchange_allow(client, client->config.connect_ms, 0);
     }
     dl_fetch_later(client, provider);
-    return dl_stream(&client->config)->open(client);
+    return dl_carrier(client, DL_STREAM_OPEN).open(client);
 }
 
 static int32_t dl_provided_write(
     dynalock_client *client, const void *data, size_t size)
 {
-    return dl_stream(&client->config)->write(client, data, size);
+    return dl_carrier(client, DL_STREAM_WRITE).write(client, data, size);
 }
 
 static int32_t dl_provided_flush(dynalock_client *client)
 {
-    return dl_stream(&client->config)->flush(client);
+    return dl_carrier(client, DL_STREAM_FLUSH).flush(client);
 }
 
 static int32_t dl_provided_read(
     dynalock_client *client, void *data, size_t size)
 {
-    return dl_stream(&client->config)->read(client, data, size);
+    return dl_carrier(client, DL_STREAM_READ).read(client, data, size);
 }
 
 /* The one who is about to use the connection needs another. */
@@ -11348,14 +11523,14 @@ static int dl_provided_is_stale(dynalock_client *client)
         dl_next_due(client) == &provider->operation)
         return 1;
     dl_fetch_later(client, provider);
-    return dl_stream(&client->config)->is_stale(client);
+    return dl_carrier(client, DL_STREAM_IS_STALE).is_stale(client);
 }
 
 static void dl_provided_close(dynalock_client *client)
 {
     dynalock_provider *provider = dl_provider(client);
 
-    if (!provider->fetching) dl_stream(&client->config)->close(client);
+    if (!provider->fetching) dl_carrier(client, DL_STREAM_CLOSE).close(client);
     else (void)dl_blame(client, provider, DYNALOCK_NO_ANSWER, "not in time");
     dl_fetch_stop(client, provider);
 }
@@ -11365,13 +11540,13 @@ static void dl_provided_wipe(dynalock_client *client)
     dynalock_provider *provider = dl_provider(client);
 
     dl_wipe(provider->memory, 2 * (size_t)provider->half);
-    dl_stream(&client->config)->wipe(client);
+    dl_carrier(client, DL_STREAM_WIPE).wipe(client);
     dl_wipe(provider, sizeof *provider);
 }
 
-static const dynalock_stream dl_provided = { dl_provided_open,
-    dl_provided_write, dl_provided_flush, dl_provided_read,
-    dl_provided_is_stale, dl_provided_close, dl_provided_wipe };
+DL_STREAM(dl_provided, dl_provided_open, dl_provided_write, dl_provided_flush,
+    dl_provided_read, dl_provided_is_stale, dl_provided_close,
+    dl_provided_wipe)
 
 /* ---- its operation ---- */
 
@@ -11404,8 +11579,8 @@ static uint64_t dl_fetch_rank(const dynalock_operation *operation)
 }
 
 /* `open` never lets it come so far that a request is made. */
-static const dynalock_steps dl_fetch_steps = { NULL, dl_fetch_answer,
-    dl_fetch_end, NULL, dl_fetch_rank, dl_record_lease, 0 };
+DL_STEPS(dl_fetch_steps, NULL, dl_fetch_answer, dl_fetch_end, NULL,
+    dl_fetch_rank, dl_record_lease)
 
 /* Credentials were refused: the retry must have others. */
 static const dynalock_credentials *dl_provider_refused(void *context)
@@ -11416,12 +11591,24 @@ static const dynalock_credentials *dl_provider_refused(void *context)
     return &provider->credentials;
 }
 
+static dynalock_source dl_source(const char *name,
+    dynalock_outcome (*step)(dynalock_client *, dynalock_provider *),
+    void (*stop)(dynalock_client *, dynalock_provider *))
+{
+    dynalock_source source;
+
+    source.name = name;
+    source.step = step;
+    source.stop = stop;
+    return source;
+}
+
 DYNALOCK_API dynalock_outcome dynalock_provider_init(
-    dynalock_provider *provider, const dynalock_source *source, void *context,
+    dynalock_provider *provider, dynalock_source source, void *context,
     void *memory, size_t size)
 {
-    if (provider == NULL || source == NULL || source->step == NULL ||
-        source->name == NULL || memory == NULL)
+    if (provider == NULL || source.step == NULL || source.name == NULL ||
+        memory == NULL)
         return DYNALOCK_BAD_ARGUMENT;
     memset(provider, 0, sizeof *provider);
     if (size < 1024 || size > 131072) return DYNALOCK_BAD_BUFFER;
@@ -11432,20 +11619,21 @@ DYNALOCK_API dynalock_outcome dynalock_provider_init(
     provider->credentials.key_id =
         dl_text_placeholder; /* never sent: until is 0 */
     provider->credentials.secret = dl_text_placeholder;
-    provider->operation.steps = &dl_fetch_steps;
+    provider->operation.steps = dl_fetch_steps;
     return DYNALOCK_OK;
 }
 
 DYNALOCK_API dynalock_outcome dynalock_set_provider(
     dynalock_client *client, dynalock_provider *provider)
 {
-    if (!dl_is_ready(client) || provider == NULL || provider->source == NULL ||
+    if (!dl_is_ready(client) || provider == NULL ||
+        provider->source.step == NULL ||
         client->config.credentials != &provider->credentials)
         return DYNALOCK_BAD_ARGUMENT;
     if (client->operations != NULL) return DYNALOCK_IN_USE;
     client->config.refresh = dl_provider_refused;
     client->config.refresh_context = provider;
-    client->stream = &dl_provided;
+    client->stream = dl_provided;
     return DYNALOCK_OK;
 }
 
@@ -11603,9 +11791,10 @@ static dynalock_outcome dl_ec2_step(
 {
     dynalock_ec2 *ec2 = (dynalock_ec2 *)provider->context;
     dynalock_exchange *exchange = &client->exchange;
-    dl_question question = { NULL, 80, 0, 0, 0, dl_ec2_put };
+    dl_question question = { NULL, 80, 0, 0, 0, NULL };
     dynalock_outcome rc;
 
+    question.put = dl_ec2_put;
     question.host = dl_ec2_host(ec2);
     if (ec2->port != 0) question.port = ec2->port;
     if (provider->step == DL_EC2_TOKEN && provider->state == DL_ASK_IDLE)
@@ -11636,12 +11825,11 @@ static void dl_ec2_stop(dynalock_client *client, dynalock_provider *provider)
     dl_wipe(ec2->token, sizeof ec2->token);
 }
 
-DYNALOCK_API const dynalock_source *dynalock_source_ec2(void)
+DYNALOCK_API dynalock_source dynalock_source_ec2(void)
 {
     static const char name[] = "EC2 metadata";
-    static const dynalock_source source = { name, dl_ec2_step, dl_ec2_stop };
 
-    return &source;
+    return dl_source(name, dl_ec2_step, dl_ec2_stop);
 }
 
 /* ---- containers ---- */
@@ -11792,12 +11980,13 @@ static dynalock_outcome dl_container_step(
     dynalock_client *client, dynalock_provider *provider)
 {
     dynalock_container *container = (dynalock_container *)provider->context;
-    dl_question question = { NULL, 80, 0, 1, 0, dl_container_put };
+    dl_question question = { NULL, 80, 0, 1, 0, NULL };
     dynalock_outcome rc = DYNALOCK_OK;
 
     if (provider->state == DL_ASK_IDLE)
         rc = dl_container_begin(client, provider);
     if (rc != DYNALOCK_OK) return rc;
+    question.put = dl_container_put;
     question.host = container->host;
     question.secure = container->secure;
     if (container->secure) question.port = 443;
@@ -11806,12 +11995,11 @@ static dynalock_outcome dl_container_step(
     return rc == DYNALOCK_OK ? dl_answer_finish(client, provider) : rc;
 }
 
-DYNALOCK_API const dynalock_source *dynalock_source_container(void)
+DYNALOCK_API dynalock_source dynalock_source_container(void)
 {
     static const char name[] = "container";
-    static const dynalock_source source = { name, dl_container_step, NULL };
 
-    return &source;
+    return dl_source(name, dl_container_step, NULL);
 }
 
 /* ---- AWS IoT Core ---- */
@@ -11858,10 +12046,8 @@ DYNALOCK_API void dynalock_identity_rsa(dynalock_identity *identity,
 /* The client's own profile, and the certificate. */
 static void dl_iot_setup(dynalock_tls *tls)
 {
-    const dynalock_iot *iot = (const dynalock_iot *)(const void *)tls->profile;
-
-    iot->own->setup(tls);
-    iot->identity->present(tls, iot->identity);
+    tls->iot->own(tls);
+    tls->iot->identity->present(tls, tls->iot->identity);
 }
 
 #endif /* DYNALOCK_NO_TLS */
@@ -11904,13 +12090,13 @@ static int dl_iot_is_sound(const dynalock_iot *iot)
 static int dl_iot_identify(
     dynalock_client *client, dynalock_provider *provider, dynalock_iot *iot)
 {
-    const dynalock_tls *tls = client->config.tls;
+    dynalock_tls *tls = client->config.tls;
 
     if (tls == NULL) return iot->identity == NULL;
     if (iot->identity == NULL) return 0;
     iot->own = tls->profile;
-    iot->profile.setup = dl_iot_setup;
-    provider->profile = &iot->profile;
+    tls->iot = iot;
+    provider->profile = dl_iot_setup;
     return 1;
 }
 #else
@@ -11939,23 +12125,23 @@ static dynalock_outcome dl_iot_step(
     dynalock_client *client, dynalock_provider *provider)
 {
     const dynalock_iot *iot = (const dynalock_iot *)provider->context;
-    dl_question question = { NULL, 443, 1, 1, 1, dl_iot_put };
+    dl_question question = { NULL, 443, 1, 1, 1, NULL };
     dynalock_outcome rc = DYNALOCK_OK;
 
     if (provider->state == DL_ASK_IDLE) rc = dl_iot_begin(client, provider);
     if (rc != DYNALOCK_OK) return rc;
+    question.put = dl_iot_put;
     question.host = iot->host;
     if (iot->port != 0) question.port = iot->port;
     rc = dl_ask(client, provider, &question);
     return rc == DYNALOCK_OK ? dl_answer_finish(client, provider) : rc;
 }
 
-DYNALOCK_API const dynalock_source *dynalock_source_iot(void)
+DYNALOCK_API dynalock_source dynalock_source_iot(void)
 {
     static const char name[] = "AWS IoT";
-    static const dynalock_source source = { name, dl_iot_step, NULL };
 
-    return &source;
+    return dl_source(name, dl_iot_step, NULL);
 }
 
 /* ===================================================================== */
@@ -12376,22 +12562,6 @@ static const char *dl_environment_or(const char *name, const char *otherwise)
 
 /* What of a profile is looked at. The first eight are kept; of the others it
    matters that they are there. */
-static const char *const dl_profile_names[] = {
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_session_token",
-    "region",
-    "endpoint_url",
-    "ca_bundle",
-    "services",
-    "ignore_configured_endpoint_urls",
-    "credential_process",
-    "role_arn",
-    "web_identity_token_file",
-    "sso_session",
-    "sso_start_url",
-    "sso_account_id",
-};
 enum {
     DL_PROFILE_ID,
     DL_PROFILE_SECRET,
@@ -12408,6 +12578,12 @@ enum {
     DL_PROFILE_ALL = 14,
     DL_PROFILE_DYNAMODB /* of a services section */
 };
+
+static const char dl_profile_names[DL_PROFILE_ALL][32] = { "aws_access_key_id",
+    "aws_secret_access_key", "aws_session_token", "region", "endpoint_url",
+    "ca_bundle", "services", "ignore_configured_endpoint_urls",
+    "credential_process", "role_arn", "web_identity_token_file", "sso_session",
+    "sso_start_url", "sso_account_id" };
 
 /*
 Two files, line by line; what belongs to the profile is kept, or to the services
@@ -12942,19 +13118,19 @@ static dynalock_outcome dl_posix_web_identity(
 
 /* Sources of other sections: their own context for the step. */
 static dynalock_outcome dl_posix_delegate(dynalock_client *client,
-    dynalock_provider *provider, const dynalock_source *source, void *context)
+    dynalock_provider *provider, dynalock_source source, void *context)
 {
     dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
-    const dynalock_source *chain = provider->source;
+    dynalock_source chain = provider->source;
     dynalock_outcome rc;
 
     provider->source = source;
     provider->context = context;
-    rc = source->step(client, provider);
+    rc = source.step(client, provider);
     provider->source = chain;
     provider->context = aws;
     if (rc != DYNALOCK_OK && rc != DYNALOCK_AGAIN)
-        dl_report(aws, source->name, NULL, client->detail.message);
+        dl_report(aws, source.name, NULL, client->detail.message);
     return rc;
 }
 
@@ -13046,14 +13222,25 @@ static dynalock_outcome dl_posix_ec2(
 
 /* ---- the chain ---- */
 
-static dynalock_outcome (*const dl_posix_chain[])(
-    dynalock_client *client, dynalock_provider *provider) = {
-    dl_posix_environment,
-    dl_posix_profile,
-    dl_posix_web_identity,
-    dl_posix_container,
-    dl_posix_ec2,
+enum {
+    DL_CHAIN_ENVIRONMENT,
+    DL_CHAIN_PROFILE,
+    DL_CHAIN_WEB_IDENTITY,
+    DL_CHAIN_CONTAINER,
+    DL_CHAIN_EC2 /* the last */
 };
+
+static dynalock_outcome dl_posix_link(
+    dynalock_client *client, dynalock_provider *provider, unsigned at)
+{
+    switch (at) {
+    case DL_CHAIN_ENVIRONMENT: return dl_posix_environment(client, provider);
+    case DL_CHAIN_PROFILE: return dl_posix_profile(client, provider);
+    case DL_CHAIN_WEB_IDENTITY: return dl_posix_web_identity(client, provider);
+    case DL_CHAIN_CONTAINER: return dl_posix_container(client, provider);
+    default: return dl_posix_ec2(client, provider);
+    }
+}
 
 static dynalock_outcome dl_posix_step(
     dynalock_client *client, dynalock_provider *provider)
@@ -13063,10 +13250,10 @@ static dynalock_outcome dl_posix_step(
 
     if (aws->at == 0) aws->report[0] = '\0';
     for (;;) {
-        rc = dl_posix_chain[aws->at](client, provider);
+        rc = dl_posix_link(client, provider, aws->at);
         if (rc == DYNALOCK_AGAIN || rc == DYNALOCK_OK) return rc;
         if (rc != DYNALOCK_CREDENTIALS_MISSING || aws->ended ||
-            aws->at + 1u == DL_COUNT(dl_posix_chain))
+            aws->at == DL_CHAIN_EC2)
             break;
         aws->at++;
     }
@@ -13078,9 +13265,7 @@ static void dl_posix_stop(dynalock_client *client, dynalock_provider *provider)
     dynalock_posix_aws *aws = (dynalock_posix_aws *)provider->context;
 
     if (provider->state != DL_ASK_IDLE) {
-        dl_report(aws,
-            dl_posix_chain[aws->at] == dl_posix_ec2 ? "EC2 metadata"
-                                                    : "container",
+        dl_report(aws, aws->at == DL_CHAIN_EC2 ? "EC2 metadata" : "container",
             NULL, "not in time");
         (void)dl_blame(client, provider, DYNALOCK_NO_ANSWER, aws->report);
     }
@@ -13091,12 +13276,9 @@ static void dl_posix_stop(dynalock_client *client, dynalock_provider *provider)
     aws->ended = 0;
 }
 
-DYNALOCK_API const dynalock_source *dynalock_source_posix(void)
+DYNALOCK_API dynalock_source dynalock_source_posix(void)
 {
-    static const dynalock_source source = { "credentials chain", dl_posix_step,
-        dl_posix_stop };
-
-    return &source;
+    return dl_source("credentials chain", dl_posix_step, dl_posix_stop);
 }
 
 #ifndef DYNALOCK_NO_TLS

@@ -186,7 +186,7 @@ MUTANTS = [
         [("lock->counter = 0; lock->token = 0;",
           "lock->counter = 0x1000; lock->token = 0;"),
          ("dl_copy(lock->acquisition, seed.bytes, sizeof lock->acquisition);",
-          "if (lock->claim != dl_previous()) dl_copy(lock->acquisition, seed.bytes, 16);")],
+          "if (lock->claim != dl_previous) dl_copy(lock->acquisition, seed.bytes, 16);")],
         (SAVED,),
     ),
     (
@@ -275,7 +275,7 @@ MUTANTS = [
           "if (outcome == DYNALOCK_NO_ANSWER && exchange->state == DL_EXCHANGE_RECEIVE)"
           " exchange->state = DL_EXCHANGE_READY;"
           " if (exchange->state != DL_EXCHANGE_READY) dl_exchange_close(client);"),
-         ("client->stream->is_stale(client)", "0")],
+         ("client->stream(DL_STREAM_IS_STALE).is_stale(client)", "0")],
         (MIXED, EDGE),
     ),
     (
@@ -316,8 +316,8 @@ MUTANTS = [
           "/* as far as renewals are asked for */"),
          ("if (item->kind != DL_ITEM_LIVE) { lock->claim = NULL; return; }",
           "if (item->kind != DL_ITEM_LIVE) return;"),
-         ("if (lock->claim != NULL && lock->claim->of(lock, item)) return;",
-          "if (lock->claim != NULL && lock->claim->of != dl_is_watched) return;")],
+         ("if (lock->claim != NULL && lock->claim(lock, item) != NULL) return;",
+          "if (lock->claim != NULL && lock->claim != dl_watched) return;")],
         (SAVED, SAME),
     ),
     (
@@ -420,7 +420,7 @@ MUTANTS = [
     ),
     (
         "Go dynalock: a grant need not stand",
-        [("dl_judge_go, dl_go_put, dl_go_granted };", "dl_judge_go, dl_go_put, dl_hold };")],
+        [("dl_go_put, dl_go_granted, dl_dynalock_go_owner", "dl_go_put, dl_hold, dl_dynalock_go_owner")],
         (DYNALOCK_GO,),
     ),
     (

@@ -39,6 +39,24 @@ STEPS = {  # of each kind of operation
 }
 
 
+TABLES = of_dynalock(
+    *(
+        f"dl_{kind}_steps"
+        for kind in "lock alarm record tidy watch kept break list group semaphore request table"
+        " fetch".split()
+    )
+)
+STREAMS = of_dynalock("dl_plain", "dl_tls")
+LAYOUTS = of_dynalock(
+    "dl_standard",
+    "dl_dynamolock",
+    "dl_dynalock_py",
+    "dl_dynamo_dlm",
+    "dl_chainsaws",
+    "dl_dynalock_go",
+)
+CLAIMS = of_dynalock("dl_watched", "dl_same_owner", "dl_previous", "dl_expired")
+
 # The pointer, as the source calls through it, and its targets. Those that the program linked has
 # not are left out by whoever asks.
 INDIRECT = {
@@ -49,13 +67,19 @@ INDIRECT = {
     "watch->changed": [],
     "listing->each": [],
     "request->put_body": [],
-    # dynalock.h: one table for the stream, one for each operation, one for each layout
+    # dynalock.h: one table for the stream, one for each operation, one for each layout. A table is
+    # a function, too, and is called in the same line.
+    "steps": TABLES,
+    "stream": STREAMS,
+    "layout": LAYOUTS,
+    "lock->claim": CLAIMS,
+    "lock->through": CLAIMS,
     **{
-        f"stream->{call}": of_dynalock(f"dl_plain_{call}", f"dl_tls_{call}")
+        f"stream->{call}": STREAMS + of_dynalock(f"dl_plain_{call}", f"dl_tls_{call}")
         for call in ("open", "write", "flush", "read", "is_stale", "close", "wipe")
     },
     **{
-        f"steps->{call}": of_dynalock(*(f"dl_{kind}_{call}" for kind in kinds.split()))
+        f"steps->{call}": TABLES + of_dynalock(*(f"dl_{kind}_{call}" for kind in kinds.split()))
         for call, kinds in STEPS.items()
     },
     "start": of_dynalock(
@@ -78,10 +102,9 @@ INDIRECT = {
     "splitter->each": of_dynalock("dl_list_each"),
     "reader->found": of_dynalock("dl_request_found", "dl_table_found"),
     "is_over": of_dynalock("dl_is_idle", "dl_all_given_back"),
-    "profile->setup": of_dynalock("dl_tls_setup_small", "dl_tls_setup_wide"),
-    "layout->judge": of_dynalock("dl_judge_item", "dl_judge_expiry", "dl_judge_go"),
-    "layout->granted": of_dynalock("dl_hold", "dl_go_granted"),
-    "claim->of": of_dynalock("dl_is_watched", "dl_is_heir", "dl_is_new"),
+    "tls->profile": of_dynalock("dl_tls_setup_small", "dl_tls_setup_wide"),
+    "layout->judge": LAYOUTS + of_dynalock("dl_judge_item", "dl_judge_expiry", "dl_judge_go"),
+    "layout->granted": LAYOUTS + of_dynalock("dl_hold", "dl_go_granted"),
     "lock->put_data": of_dynalock("dl_put_base64"),
     "sink->take": of_dynalock(
         "dl_span_take",
@@ -167,9 +190,9 @@ INDIRECT = {
 
 # In these functions of the source the pointer is one of these only: a lock's.
 HERE = {
-    ("dl_group_grant", "steps->answer"): of_dynalock("dl_lock_answer"),
-    ("dl_lapse", "steps->end"): of_dynalock("dl_lock_end", "dl_alarm_end"),
-    ("dl_semaphore_end", "steps->end"): of_dynalock("dl_lock_end", "dl_alarm_end"),
+    ("dl_group_grant", "steps->answer"): TABLES + of_dynalock("dl_lock_answer"),
+    ("dl_lapse", "steps->end"): TABLES + of_dynalock("dl_lock_end", "dl_alarm_end"),
+    ("dl_semaphore_end", "steps->end"): TABLES + of_dynalock("dl_lock_end", "dl_alarm_end"),
 }
 
 # How often a function may be on the stack at once. A template's field may be a template: a claim's
@@ -184,6 +207,8 @@ BY_POINTER = re.compile(r"\tblx\tr|\tbx\t(?!lr)|\tmov\tpc, r")
 POINTER = re.compile(
     r"\(?\*?(?:\w+(?:->|\.))*?(\w+)\)?(->|\.)(\w+)\(|(?:^|[^\w.>])(?:!|\()*([a-z]\w*)\("
 )
+IN_TABLE = re.compile(r"(?:\w+(?:->|\.))*(\w+)\(DL_[^()]*\)\s*\.(\w+)\(")
+OF_TABLE = re.compile(r"(?:\w+(?:->|\.))*(layout|steps|stream)\(DL_")
 FRAME = re.compile(r"^\S+?:\d+:\d+:(\S+)\t(\d+)\t(static|dynamic|dynamic,bounded)$", re.M)
 SYMBOL = re.compile(r"^([0-9a-f]+) \S* +F (\S+)\t[0-9a-f]+ (?:\.hidden )?(\S+)$", re.M)
 UNKNOWN = "which pointer is called?"
@@ -205,7 +230,8 @@ def pointer_at(path, line, sources):
     """The pointer that a source line calls through, one that INDIRECT knows; or what is not known,
     which matters only if the linker has kept the function."""
     lines = sources.setdefault(path, pathlib.Path(path).read_text().splitlines())
-    text = " ".join(lines[line - 1 : line + 2])
+    text = IN_TABLE.sub(r"\1->\2(", " ".join(lines[line - 1 : line + 2]))
+    text = OF_TABLE.sub(r"\1(", text)
     for base, link, member, bare in POINTER.findall(text):
         name = bare or f"{base}{link}{member}"
         if bare not in KEYWORDS and targets(name) is not None:

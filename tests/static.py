@@ -195,10 +195,12 @@ def check_eva(source, entry):
 
 def check_complexity():
     """pmccabe reads no directives: what stands in front of the functions, and what is for C++
-    alone, is left out for it."""
+    alone, is left out for it; and the tables, whose macros make functions of one switch."""
     text = lint.HEADER.read_text()
     text = text[text.index("\n#ifdef DYNALOCK_IMPLEMENTATION\n") :]
     text = re.sub(r'^#ifdef __cplusplus\n.*?^#endif$', "", text, flags=re.M | re.S)
+    text = re.sub(r"^#define DL_(?:STREAM|STEPS|LAYOUT|EXPIRY_LAYOUT)\(.*?[^\\]\n", "", text, flags=re.M | re.S)
+    text = re.sub(r"^DL_(?:STREAM|STEPS|LAYOUT|EXPIRY_LAYOUT)\(.*?\)\n", "", text, flags=re.M | re.S)
     source = OUT / "functions.c"
     source.write_text(text)
     output, _ = lint.run(["pmccabe", str(source)])

@@ -101,14 +101,14 @@ static void count_handshake(const char *name)
     int32_t rc;
 
     do {
-        rc = client.stream->open(&client);
+        rc = client.stream(DL_STREAM_OPEN).open(&client);
         if (rc < 0) fail(name);
         if (rc != 0)
             (void)platform.wait(
                 platform.context, client.exchange.interest, 1000);
     } while (rc != 0);
     print_bytes(name);
-    client.stream->close(&client);
+    client.stream(DL_STREAM_CLOSE).close(&client);
     begin();
 }
 

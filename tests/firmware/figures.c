@@ -194,7 +194,7 @@ static void measure_handshake(const char *name)
 
     do {
         begin();
-        rc = client.stream->open(&client);
+        rc = client.stream(DL_STREAM_OPEN).open(&client);
         end();
         require(rc >= 0, name);
         if (rc != 0)
@@ -280,7 +280,7 @@ int main(void)
 
     measure_handshake("TLS handshake, full");
     memcpy(session, tls.session.session_id, sizeof session);
-    client.stream->close(&client);
+    client.stream(DL_STREAM_CLOSE).close(&client);
     (void)inner.wait(inner.context, 0, 300); /* the server closes, too */
     measure_handshake("TLS handshake, resumed");
     require(memcmp(session, tls.session.session_id, sizeof session) == 0,

@@ -31,6 +31,15 @@ this. Its corpus, with what was once found, is tests/fuzz/corpus/NAME.
         }                                                                     \
     } while (0)
 
+/* What of an item is read in the standard layout. */
+static DYNALOCK_MAYBE_UNUSED const dynalock_want *standard_wants(void)
+{
+    static dynalock_want wants[DL_WANTS + 1];
+
+    dl_want_names(wants, dynalock_standard());
+    return wants;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* However a call ends. (A cast does not tell gcc so.) */

@@ -789,11 +789,10 @@ static void check_client(size_t last)
 
 static void choose_config(void)
 {
-    static const dynalock_layout *(*const layouts[])(void) = {
-        dynalock_standard, dynalock_standard, dynalock_for_dynamolock,
-        dynalock_for_dynalock_py, dynalock_for_dynamo_dlm,
-        dynalock_for_chainsaws, dynalock_for_dynalock_go, dynalock_standard
-    };
+    static dynalock_layout *(*const layouts[])(void) = { dynalock_standard,
+        dynalock_standard, dynalock_for_dynamolock, dynalock_for_dynalock_py,
+        dynalock_for_dynamo_dlm, dynalock_for_chainsaws,
+        dynalock_for_dynalock_go, dynalock_standard };
     unsigned choice = choose(&w.script);
     dynalock_config *config = &w.d.config;
 

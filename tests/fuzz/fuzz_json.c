@@ -20,14 +20,13 @@ static dynalock_client client; /* of one of the layouts */
 
 static void choose_layout(unsigned number)
 {
-    static const dynalock_layout *(*const layouts[])(void) = {
-        dynalock_standard, dynalock_for_dynalock_py, dynalock_for_dynamo_dlm,
-        dynalock_for_chainsaws, dynalock_for_dynalock_go
-    };
+    static dynalock_layout *(*const layouts[])(void) = { dynalock_standard,
+        dynalock_for_dynalock_py, dynalock_for_dynamo_dlm,
+        dynalock_for_chainsaws, dynalock_for_dynalock_go };
 
     client.config.layout =
         layouts[number % (sizeof layouts / sizeof *layouts)]();
-    client.wants = client.config.layout->wants;
+    dl_want_names(client.wants, client.config.layout);
     client.exchange.unix_ms = 1700000000000;
 }
 

@@ -45,9 +45,9 @@ static void read_document(
 
     at->out = memory(NULL, at->room);
     dl_sha256_init(&at->told);
-    dl_filter_begin(&at->client.filter, dl_record_wants, at->out, at->room);
+    dl_filter_begin(&at->client.filter, standard_wants(), at->out, at->room);
     dl_reader_begin(&at->reader, &at->client, names, found);
-    at->client.filter.wants = dl_record_wants;
+    at->client.filter.wants = standard_wants();
     for (from = 0; from < size; from += n) {
         n = size - from < piece ? size - from : piece;
         dl_put(at->client.response.body, copy + from, n);
@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < HEAD) return 0;
     whole.room = pieces.room = (uint16_t)(16 + data[1]);
-    dl_filter_begin(&plain, dl_record_wants, out, whole.room);
+    dl_filter_begin(&plain, standard_wants(), out, whole.room);
     dl_put(&plain.sink, data + HEAD, size - HEAD);
     read_document(&whole, size, data + HEAD, size - HEAD);
     read_document(

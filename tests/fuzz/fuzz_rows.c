@@ -30,10 +30,9 @@ static const model_options options = {
 };
 
 enum { STANDARD, DYNAMOLOCK, PY, DLM, CHAINSAWS, GO, LAYOUTS };
-static const dynalock_layout *(*const layouts[LAYOUTS])(void) = {
-    dynalock_standard, dynalock_for_dynamolock, dynalock_for_dynalock_py,
-    dynalock_for_dynamo_dlm, dynalock_for_chainsaws, dynalock_for_dynalock_go
-};
+static dynalock_layout *(*const layouts[LAYOUTS])(void) = { dynalock_standard,
+    dynalock_for_dynamolock, dynalock_for_dynalock_py, dynalock_for_dynamo_dlm,
+    dynalock_for_chainsaws, dynalock_for_dynalock_go };
 static unsigned layout;
 
 static int expires(void)

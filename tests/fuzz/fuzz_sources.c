@@ -215,13 +215,13 @@ static void serve(device *of)
 
 /* ---- the sources ---- */
 
-static const dynalock_source *choose_ec2(void)
+static dynalock_source choose_ec2(void)
 {
     memset(&ec2, 0, sizeof ec2);
     return dynalock_source_ec2();
 }
 
-static const dynalock_source *choose_container(void)
+static dynalock_source choose_container(void)
 {
     static const char *const uris[] = { "/v2/credentials/x?a=b",
         "http://127.0.0.1:8080/x", "http://[::1]/x", NULL };
@@ -236,7 +236,7 @@ static const dynalock_source *choose_container(void)
     return dynalock_source_container();
 }
 
-static const dynalock_source *choose_iot(void)
+static dynalock_source choose_iot(void)
 {
     unsigned choice = choose(&script);
 
@@ -265,7 +265,7 @@ static void write_token(input token)
     REQUIRE(setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", path, 1) == 0);
 }
 
-static const dynalock_source *choose_chain(void)
+static dynalock_source choose_chain(void)
 {
     static const input small = { (const uint8_t *)"AWS_", 4 };
     input token = choose_text(&script);
@@ -287,10 +287,10 @@ static const dynalock_source *choose_chain(void)
 
 static void begin(void)
 {
-    static const dynalock_source *(*const choices[SOURCES])(
+    static dynalock_source (*const choices[SOURCES])(
         void) = { choose_ec2, choose_container, choose_iot, choose_chain };
     static void *const contexts[SOURCES] = { &ec2, &container, &iot, &aws };
-    const dynalock_source *source;
+    dynalock_source source;
 
     device_init(&d, serve);
     kind = choose(&script) % SOURCES;

@@ -46,11 +46,11 @@ static uint32_t number(const char *name, const char *otherwise)
     return (uint32_t)strtoul(value(name, otherwise), NULL, 10);
 }
 
-static const dynalock_layout *layout(void)
+static dynalock_layout *layout(void)
 {
     static const struct {
         const char *name;
-        const dynalock_layout *(*get)(void);
+        dynalock_layout *(*get)(void);
     } layouts[] = { { "standard", dynalock_standard },
         { "dynamolock", dynalock_for_dynamolock },
         { "dynalock_py", dynalock_for_dynalock_py },

@@ -129,7 +129,7 @@ void free_issuer(world *w)
 static dynalock_outcome init_provider(device *d)
 {
     struct source *s = d->source;
-    const dynalock_source *source = dynalock_source_ec2();
+    dynalock_source source = dynalock_source_ec2();
     void *context = &s->ec2;
 
     s->iot.host = "credentials.test";

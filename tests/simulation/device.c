@@ -286,9 +286,11 @@ void wake(device *d, uint64_t at)
 
 const char *watched_record(const task *t)
 {
-    const dynalock_layout *layout = t->device->client.config.layout;
+    dynalock_layout *layout = t->device->client.config.layout;
 
-    return t->lock->claim == &layout->watched ? t->lock->claim_rvn : "";
+    return t->lock->claim == layout(DL_LAYOUT_WATCHED).claim
+               ? t->lock->claim_rvn
+               : "";
 }
 
 int is_giving_back(const device *d)

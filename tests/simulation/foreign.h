@@ -34,7 +34,7 @@ enum {                        /* foreign_client.flags */
 struct foreign_client {
     const char *name; /* of its world */
     const char *owner;
-    const dynalock_layout *(*layout)(void);
+    dynalock_layout *(*layout)(void);
     /* the table; NULL: as the world has it */
     const char *table, *key_name, *sort_key_name;
     unsigned permits;     /* places of one key; 0: no such thing */

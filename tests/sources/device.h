@@ -28,7 +28,7 @@ SHARED const char *path_of(const char *name)
 
 /* A client with a lock; the credentials are static, or a provider's. */
 SHARED void begin_with(const dynalock_credentials *credentials,
-    const char *endpoint, const dynalock_tls_profile *profile)
+    const char *endpoint, dynalock_tls_profile *profile)
 {
     dynalock_config config;
     dynalock_lock_options options;
@@ -51,8 +51,8 @@ SHARED void begin_with(const dynalock_credentials *credentials,
     assert_ok(dynalock_lock_init(&lock, &options));
 }
 
-SHARED void begin(const dynalock_source *source, void *context,
-    const char *endpoint, const dynalock_tls_profile *profile)
+SHARED void begin(dynalock_source source, void *context, const char *endpoint,
+    dynalock_tls_profile *profile)
 {
     assert_ok(dynalock_provider_init(
         &provider, source, context, memory, sizeof memory));

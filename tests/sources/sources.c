@@ -9,7 +9,7 @@ that is held proves the keys.
 static dynalock_posix_aws aws;
 
 static void begin_iot(
-    const char *device, const char *alias, const dynalock_tls_profile *profile)
+    const char *device, const char *alias, dynalock_tls_profile *profile)
 {
     prepare_iot(device, alias);
     begin(dynalock_source_iot(), &iot, harness("HTTPS"), profile);

@@ -137,7 +137,7 @@ static void serve_credentials(world *of)
     of->answer_from = of->now;
 }
 
-static void begin_provider(const dynalock_source *source, void *context)
+static void begin_provider(dynalock_source source, void *context)
 {
     w.serve_other = serve_credentials;
     assert_int_equal(dynalock_provider_init(

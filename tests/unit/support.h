@@ -46,6 +46,15 @@ static DYNALOCK_MAYBE_UNUSED slice text_of(const char *string)
     return result;
 }
 
+/* What of an item is read in the standard layout. */
+static DYNALOCK_MAYBE_UNUSED const dynalock_want *standard_wants(void)
+{
+    static dynalock_want wants[DL_WANTS + 1];
+
+    dl_want_names(wants, dynalock_standard());
+    return wants;
+}
+
 /* Memory of just that size: a sanitizer sees each byte read or written beyond.
    A copy of data, unless that is NULL. Free it. */
 static DYNALOCK_MAYBE_UNUSED char *exact(const void *data, size_t size)

@@ -134,22 +134,21 @@ static void test_a_provider_needs_source_and_memory(void **state)
     w.client.config.credentials = &provider.credentials;
     REFUSES(dynalock_set_provider(client, &provider));
     w.client.config.credentials = &w.credentials;
-    REFUSES(dynalock_provider_init(NULL, &source, NULL, memory, 1024));
-    REFUSES(dynalock_provider_init(&provider, NULL, NULL, memory, 1024));
-    REFUSES(dynalock_provider_init(&provider, &source, NULL, memory, 1024));
-    source = *dynalock_source_ec2();
-    REFUSES(dynalock_provider_init(&provider, &source, NULL, NULL, 1024));
+    REFUSES(dynalock_provider_init(NULL, source, NULL, memory, 1024));
+    REFUSES(dynalock_provider_init(&provider, source, NULL, memory, 1024));
+    source = dynalock_source_ec2();
+    REFUSES(dynalock_provider_init(&provider, source, NULL, NULL, 1024));
     source.name = NULL;
-    REFUSES(dynalock_provider_init(&provider, &source, NULL, memory, 1024));
+    REFUSES(dynalock_provider_init(&provider, source, NULL, memory, 1024));
     source.name = "named";
     assert_int_equal(
-        dynalock_provider_init(&provider, &source, NULL, memory, 1023),
+        dynalock_provider_init(&provider, source, NULL, memory, 1023),
         DYNALOCK_BAD_BUFFER);
     assert_int_equal(
-        dynalock_provider_init(&provider, &source, NULL, memory, 131073),
+        dynalock_provider_init(&provider, source, NULL, memory, 131073),
         DYNALOCK_BAD_BUFFER);
     assert_int_equal(
-        dynalock_provider_init(&provider, &source, NULL, memory, 1024),
+        dynalock_provider_init(&provider, source, NULL, memory, 1024),
         DYNALOCK_OK);
     REFUSES(dynalock_set_provider(client, &provider)); /* not the config's */
 }

@@ -531,7 +531,7 @@ static int answer_yes(world *world, int damage)
 /* A fence of another layout stands where that has it. */
 static void test_a_condition_in_another_layout(void **state)
 {
-    const dynalock_layout *const layouts[] = { dynalock_for_dynamolock(),
+    dynalock_layout *const layouts[] = { dynalock_for_dynamolock(),
         dynalock_for_dynalock_py() };
     static char buffer[512];
     size_t i;

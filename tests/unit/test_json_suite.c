@@ -160,7 +160,7 @@ static int filter_accepts(
     size_t at, n;
     int accepted;
 
-    dl_filter_begin(&filter, dl_record_wants, out, DYNALOCK_ANSWER_SIZE);
+    dl_filter_begin(&filter, standard_wants(), out, DYNALOCK_ANSWER_SIZE);
     dl_put(&filter.sink, before, strlen(before));
     for (at = 0; at < d->size; at += n) {
         n = d->size - at < piece ? d->size - at : piece;

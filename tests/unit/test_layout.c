@@ -15,14 +15,14 @@ typedef struct answer {
 } answer;
 
 static void read_answer_as(
-    answer *into, const dynalock_layout *layout, const char *document)
+    answer *into, dynalock_layout *layout, const char *document)
 {
     dynalock_client *client = &into->client;
 
     memset(client, 0, sizeof *client);
     client->config.layout = layout;
     client->exchange.unix_ms = NOW_MS;
-    client->wants = client->config.layout->wants;
+    dl_want_names(client->wants, layout);
     into->out = exact(NULL, DYNALOCK_ANSWER_SIZE);
     dl_filter_begin(
         &into->filter, client->wants + 1, into->out, DYNALOCK_ANSWER_SIZE);
@@ -530,7 +530,7 @@ enum { /* whose rows a layout understands */
 static void check_row(const char *row, unsigned of, dl_item_kind kind)
 {
     const struct {
-        const dynalock_layout *layout;
+        dynalock_layout *layout;
         unsigned of;
     } layouts[] = { { dynalock_standard(), OF_STANDARD },
         { dynalock_for_dynamolock(), OF_STANDARD },
@@ -638,7 +638,7 @@ static size_t size_of_data(size_t size, int *there)
 
     memset(document + strlen(document), 'A', size);
     strcat(document, "\"}}}");
-    dl_filter_begin(&filter, dl_record_wants, out, DYNALOCK_ANSWER_SIZE);
+    dl_filter_begin(&filter, standard_wants(), out, DYNALOCK_ANSWER_SIZE);
     dl_put(&filter.sink, document, strlen(document));
     dl_json_parse(&json, &filter, tokens, DYNALOCK_TOKENS);
     dl_json_attribute(
@@ -685,17 +685,17 @@ static void an_answer_holds_the_longest_of_everything(void **state)
     document[0] = '\0';
     for (i = 0; i < COUNT(texts); i++) append(document, texts[i], 1000);
     strcat(document, ",\"Item\":{\"x\":1");
-    for (want = dl_record_wants; want->name != NULL; want++) {
+    for (want = standard_wants(); want->name != NULL; want++) {
         snprintf(document + strlen(document), 64, ",\"%s\":{\"", want->name);
         append(document, "S\":\"", want->limit - 1u - 8u);
         strcat(document, "}");
     }
     strcat(document, "}}");
-    dl_filter_begin(&filter, dl_record_wants, out, DYNALOCK_ANSWER_SIZE);
+    dl_filter_begin(&filter, standard_wants(), out, DYNALOCK_ANSWER_SIZE);
     dl_put(&filter.sink, document, strlen(document));
     dl_json_parse(&json, &filter, tokens, DYNALOCK_TOKENS);
     assert_in_range(json.count, 1, DYNALOCK_TOKENS);
-    for (want = dl_record_wants; want->name != NULL; want++) {
+    for (want = standard_wants(); want->name != NULL; want++) {
         dl_found found;
 
         dl_json_attribute(

@@ -1,4 +1,4 @@
-/* == layouts: what a lock does on a table that it shares with
+/* == layouts: what a lock does on a table that it shares with others: first
    kmdeveloping/dynalock, whose put may be under way while ours is carried
    out. */
 #include "world.h"
@@ -122,6 +122,45 @@ static void test_a_second_write_has_a_second_of_its_own(void **state)
     assert_true(last_look_at >= written_at + SETTLE_MS);
 }
 
+/* "key_name: NULL: the layout's"; each layout's sort key has its type. */
+static void test_names_and_types_are_the_layouts(void **state)
+{
+    static const struct {
+        dynalock_layout *(*layout)(void);
+        const char *key;
+    } cases[] = {
+        { dynalock_standard, "'key':{'S':'k'},'rank':{'S':'7'}" },
+        { dynalock_for_dynamolock, "'key':{'S':'k'},'rank':{'S':'7'}" },
+        { dynalock_for_dynalock_py, "'LockId':{'S':'k'},'rank':{'S':'7'}" },
+        { dynalock_for_dynamo_dlm,
+            "'resource_id':{'S':'k'},'rank':{'N':'7'}" },
+        { dynalock_for_chainsaws, "'_pk':{'S':'k'},'rank':{'S':'7'}" },
+        { dynalock_for_dynalock_go, "'key':{'S':'k'},'rank':{'S':'7'}" },
+    };
+    static const dynalock_name name = { "k", "7", NULL };
+    dynalock_record record;
+    size_t i, n;
+
+    for (i = 0; i < DL_COUNT(cases); i++) {
+        char key[64];
+
+        (void)begin(state);
+        w.config.layout = cases[i].layout();
+        w.config.sort_key_name = "rank";
+        assert_int_equal(
+            dynalock_client_init(&w.client, &w.config), DYNALOCK_OK);
+        assert_int_equal(
+            dynalock_read(&w.client, &name, &record), DYNALOCK_OK);
+        for (n = 0; cases[i].key[n] != '\0'; n++)
+            key[n] = cases[i].key[n] == '\'' ? '"' : cases[i].key[n];
+        key[n] = '\0';
+        assert_non_null(world_find(&w, key));
+        /* "BAD_ARGUMENT: not in the standard layout, either" */
+        assert_int_equal(dynalock_start_tidy(&w.client, &name, &record),
+            i == 0 ? DYNALOCK_AGAIN : DYNALOCK_BAD_ARGUMENT);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, begin)
 
 int main(void)
@@ -131,6 +170,7 @@ int main(void)
         TEST(a_repeated_write_stands_for_a_second_too),
         TEST(what_is_overwritten_within_it_is_no_grant),
         TEST(a_second_write_has_a_second_of_its_own),
+        TEST(names_and_types_are_the_layouts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

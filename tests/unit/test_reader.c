@@ -172,10 +172,10 @@ static void check_unnoticed(slice document, uint16_t room)
     dynalock_filter filter;
 
     memset(plain, 0, sizeof plain);
-    dl_filter_begin(&filter, dl_record_wants, plain, room);
+    dl_filter_begin(&filter, standard_wants(), plain, room);
     dl_put(&filter.sink, document.at, document.size);
     n.room = room;
-    read_document(document, dl_record_wants, room % 2);
+    read_document(document, standard_wants(), room % 2);
     n.room = ROOM;
     CHECK(n.client.filter.state == filter.state, "%s", document.at);
     if (filter.state != DL_JSON_DONE) return; /* nothing is kept */

@@ -15,7 +15,7 @@ static int begin(void **state)
 }
 
 /* All memory is lost but the blob; the clocks start anew. */
-static void reboot(const dynalock_claim *claim)
+static void reboot(dynalock_claim *claim)
 {
     dynalock_lock_options options;
 

@@ -5,8 +5,7 @@
 #define NOW INT64_C(1700000000000)
 
 /* What is read from a row of these attributes. */
-static dl_item_kind kind_of(
-    const dynalock_layout *layout, const char *attributes)
+static dl_item_kind kind_of(dynalock_layout *layout, const char *attributes)
 {
     static dynalock_client client;
     dynalock_token tokens[DYNALOCK_TOKENS];
@@ -16,7 +15,7 @@ static dl_item_kind kind_of(
 
     memset(&client, 0, sizeof client);
     client.config.layout = layout;
-    client.wants = layout->wants;
+    dl_want_names(client.wants, layout);
     client.exchange.unix_ms = NOW;
     (void)snprintf(document, sizeof document, "{\"Item\":{%s}}", attributes);
     dl_filter_begin(&filter, client.wants, out, sizeof out);
@@ -32,7 +31,7 @@ typedef struct row {
     dl_item_kind kind;
 } row;
 
-static void check(const dynalock_layout *layout, const row *rows, size_t count)
+static void check(dynalock_layout *layout, const row *rows, size_t count)
 {
     for (; count != 0; count--, rows++)
         CHECK(

@@ -73,7 +73,7 @@ static void serve(world *of)
     }
 }
 
-static void begin_with(const dynalock_source *source, void *context)
+static void begin_with(dynalock_source source, void *context)
 {
     world_begin(&w);
     w.serve_other = serve;

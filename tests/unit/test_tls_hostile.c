@@ -127,7 +127,7 @@ static void begin_world(void)
     memset(&lock, 0, sizeof lock);
 }
 
-static void start_client(const dynalock_tls_profile *profile, const char *host)
+static void start_client(dynalock_tls_profile *profile, const char *host)
 {
     dynalock_tls_init(&tls, profile, anchors.list, anchors.count);
     (void)snprintf(url, sizeof url, "https://%s:8443", host);
@@ -139,7 +139,7 @@ enum { SMALL, WIDE, SMALL_STRICT, WIDE_STRICT, PROFILES };
 static const char *const profile_names[] = { "small", "wide", "small, strict",
     "wide, strict" };
 
-static const dynalock_tls_profile *profile_of(int profile)
+static dynalock_tls_profile *profile_of(int profile)
 {
     switch (profile) {
     case SMALL: return dynalock_tls_small();
