@@ -8,7 +8,8 @@ To the variables of harness.py come
     DYNALOCK_TEST_IOT      port of AWS IoT's credential provider: TLS 1.2, an EC certificate, and who
                            has no certificate under DYNALOCK_TEST_CA is refused
     DYNALOCK_TEST_HOSTS    port of a plain server: EC2's metadata (IMDSv2) and a container's /keys
-                           (authorization: what /token-N says, N rising with every fetch)
+                           (authorization: what /token-N says, N rising with every fetch);
+                           _TLS: of the same under TLS
 
 What they give are the proxy's own temporary keys, so that DynamoDB's side proves each of them. The
 role alias, or the container's path, chooses the answer: lock-role, strange (a secret of every
@@ -135,6 +136,7 @@ class Hosts(Handler):
         self.say(200, TOKEN, "text/plain")
 
     def do_GET(self):
+        counts["resumed"] += getattr(self.connection, "session_reused", False)
         ec2 = "/latest/meta-data/iam/security-credentials/"
         if self.path == "/counts":
             self.say(200, json.dumps(counts))
@@ -319,6 +321,7 @@ def main():
             "HOME": str(pathlib.Path("/nonexistent")),
             "DYNALOCK_TEST_IOT": start(TlsServer, Iot),
             "DYNALOCK_TEST_HOSTS": start(http.server.ThreadingHTTPServer, Hosts),
+            "DYNALOCK_TEST_HOSTS_TLS": start(AnybodysTlsServer, Hosts),
         }
         for name in harness.CREDENTIALS:
             del environment[name]

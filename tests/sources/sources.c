@@ -234,33 +234,81 @@ static void write_token(const char *path, long number)
     assert_int_equal(fclose(file), 0);
 }
 
-static void test_container(void **state)
-{
-    char path[] = "/tmp/dynalock-token-XXXXXX";
-    int fd = mkstemp(path);
+static char token_path[64];
 
-    (void)state;
+static void begin_container(const char *uri, const char *hosts)
+{
+    int fd;
+
+    (void)snprintf(
+        token_path, sizeof token_path, "/tmp/dynalock-token-XXXXXX");
+    fd = mkstemp(token_path);
     assert_true(fd >= 0);
     (void)close(fd);
     memset(&aws, 0, sizeof aws);
-    set("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:%s/keys",
-        harness("HOSTS"));
-    set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "%s", path);
+    set("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri, harness(hosts));
+    set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "%s", token_path);
     begin(
         dynalock_source_posix(), &aws, harness("HTTPS"), dynalock_tls_small());
-    write_token(path, count("fetches"));
+}
+
+static void end_container(void)
+{
+    end();
+    (void)unsetenv("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    (void)unlink(token_path);
+}
+
+static void acquire_with_a_new_token(void)
+{
+    write_token(token_path, count("fetches"));
     assert_ok(acquire());
-    /* the next fetch needs the file's new text */
     assert_ok(dynalock_release(&client, &lock));
+}
+
+static void test_container(void **state)
+{
+    (void)state;
+    begin_container("http://127.0.0.1:%s/keys", "HOSTS");
+    acquire_with_a_new_token();
+    /* the next fetch needs the file's new text */
     provider.until = 0;
     assert_outcome(acquire(), DYNALOCK_CREDENTIALS_REFUSED);
     assert_non_null(strstr(aws.report, "container: another token, please"));
-    write_token(path, count("fetches"));
-    assert_ok(acquire());
-    assert_ok(dynalock_release(&client, &lock));
-    end();
-    (void)unsetenv("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-    (void)unlink(path);
+    acquire_with_a_new_token();
+    end_container();
+}
+
+/* One TLS object goes to and fro: each host resumes its own session. */
+static void test_container_over_tls(void **state)
+{
+    unsigned char session[32];
+    long before;
+
+    (void)state;
+    begin_container("https://localhost:%s/keys", "HOSTS_TLS");
+    acquire_with_a_new_token();
+    memcpy(session, tls.session.session_id, sizeof session);
+    before = count("resumed");
+    provider.until = 0;
+    acquire_with_a_new_token();
+    assert_int_equal(count("resumed") - before, 1);
+    assert_memory_equal(session, tls.session.session_id, sizeof session);
+    assert_false(has(&tls, sizeof tls, "secretOfSTS"));
+    end_container();
+}
+
+/* A host with another name than its certificate's is told no token. */
+static void test_container_over_tls_is_checked(void **state)
+{
+    long before = count("fetches");
+
+    (void)state;
+    begin_container("https://127.0.0.1:%s/keys", "HOSTS_TLS");
+    write_token(token_path, before);
+    assert_outcome(acquire(), DYNALOCK_TLS_NAME);
+    assert_int_equal(count("fetches"), before);
+    end_container();
 }
 
 int main(void)
@@ -279,6 +327,8 @@ int main(void)
         cmocka_unit_test(test_secrets_are_wiped),
         cmocka_unit_test(test_ec2),
         cmocka_unit_test(test_container),
+        cmocka_unit_test(test_container_over_tls),
+        cmocka_unit_test(test_container_over_tls_is_checked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
