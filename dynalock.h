@@ -156,16 +156,17 @@ Without blocking: dynalock_start_acquire() and its kin return at once; then
 
 WHEN THINGS FAIL
 
-What passes is tried again: connections refused, cut or silent, damaged
-answers, throttling, conflicts and 5xx, after a pause drawn from 0 to base_ms *
-2^n, at most cap_ms. A call with a wait goes on until its deadline; one without
-(acquire with 0, renew, read) after `attempts` tries; a release for connect_ms
-+ request_ms, a heartbeat until its lease is over. A signature that is refused
-for its time is tried once more if the service's Date has mended the clock,
-refused credentials if a provider or config.refresh brings others. Anything
-else ends the call at once, with the service's own words in client.detail. No
-request waits longer than a quarter of the shortest lease that is held, so that
-one slow answer costs no lock.
+What passes is tried again: connections refused, cut or silent, a peer that does
+not answer in TLS 1.2 (it may be starting), damaged answers, throttling,
+conflicts and 5xx, after a pause drawn from 0 to base_ms * 2^n, at most cap_ms.
+A call with a wait goes on until its deadline; one without (acquire with 0,
+renew, read) after `attempts` tries; a release for connect_ms + request_ms, a
+heartbeat until its lease is over. A signature that is refused for its time is
+tried once more if the service's Date has mended the clock, refused credentials
+if a provider or config.refresh brings others. Anything else ends the call at
+once, with the service's own words in client.detail. No request waits longer
+than a quarter of the shortest lease that is held, so that one slow answer costs
+no lock.
 
 A write without an answer ends in UNKNOWN: the lock is not held here, and later
 polls take it back, however long that takes (acquiring it again waits for
@@ -257,12 +258,12 @@ DYNALOCK_LOG              0..4, 0              what is told to platform.log: 1
                                                errors, 2 warnings too, 3 news,
                                                4 every request; 0 costs nothing
 
-Client memory: max(DYNALOCK_TRANSMIT_WINDOW, 2 * DYNALOCK_OWNER_SIZE +
-2 * DYNALOCK_RVN_SIZE + 4/3 * DYNALOCK_DATA_SIZE + 1.5 KB) + about 1 KB. Two
-files that disagree on a size, or on DYNALOCK_NO_TLS, do not link: the names of
-the functions carry these. A port with more to trust than a host's store sets
-DYNALOCK_ANCHORS (256 certificates) and DYNALOCK_ANCHOR_BYTES (131072) of
-dynalock_anchors.
+Client memory: max(DYNALOCK_TRANSMIT_WINDOW, 2 * DYNALOCK_OWNER_SIZE + 2 *
+DYNALOCK_RVN_SIZE + 4/3 * DYNALOCK_DATA_SIZE + 1.5 KB) + DYNALOCK_OWNER_SIZE +
+DYNALOCK_HOST_SIZE + about 1 KB. Two files that disagree on a size, or on
+DYNALOCK_NO_TLS, do not link: the names of the functions carry these. A port
+with more to trust than a host's store sets DYNALOCK_ANCHORS (256 certificates)
+and DYNALOCK_ANCHOR_BYTES (131072) of dynalock_anchors.
 
 CONTENTS (search for the words)
 
@@ -475,9 +476,10 @@ Conventions, said once:
 
 /*
 How a call ended. Only DYNALOCK_OK grants anything. DYNALOCK_AGAIN comes from
-dynalock_start_*, dynalock_poll, dynalock_result and the open hook alone. All
-others are negative, in groups by who can mend it. "Any" below means any call
-that talks to the service: acquire, renew, release, read, tidy, call, table_*.
+dynalock_start_*, dynalock_poll, dynalock_result, dynalock_check, the open hook
+and a source's step alone. All others are negative, in groups by who can mend
+it. "Any" below means any call that talks to the service: acquire, renew,
+release, read, tidy, call, table_*.
 */
 /* clang-format off */
 typedef enum dynalock_outcome {
@@ -494,8 +496,9 @@ typedef enum dynalock_outcome {
                                       characters: list                       */
     DYNALOCK_BAD_TABLE = -12,      /* not 3..255 of A-Za-z0-9_.-: client_init,
                                       lock_init, read, table_*               */
-    DYNALOCK_BAD_LEASE = -13,      /* no use left within the margin, or over
-                                      24 days: client_init, acquire, renew   */
+    DYNALOCK_BAD_LEASE = -13,      /* no use left within the margin, over 24
+                                      days, or a margin over 500 per mille:
+                                      client_init, acquire, set_lease        */
     DYNALOCK_BAD_REGION = -14,     /* missing, or not an AWS region name:
                                       client_init; has no such host: use_fips*/
     DYNALOCK_BAD_ENDPOINT = -15,   /* not http(s)://host[:port], or the host
@@ -544,7 +547,7 @@ typedef enum dynalock_outcome {
                                       and is left alone: acquire             */
     DYNALOCK_DANGER = -39,         /* held, but not for longer than the alarm's
                                       safe_ms: check, notify                 */
-    DYNALOCK_KEPT = -40,           /* held, released less than an hour ago, or
+    DYNALOCK_KEPT = -40,           /* held, granted less than an hour ago, or
                                       not there: tidy; not any more what was
                                       shown: break                           */
     DYNALOCK_KEY_TOO_LONG = -41,   /* a page ends at a key that does not fit
@@ -579,7 +582,9 @@ typedef enum dynalock_outcome {
                                       or is not to be trusted: any           */
 
     /* The credentials. */
-    DYNALOCK_CREDENTIALS_MISSING = -75,  /* none given: client_init          */
+    DYNALOCK_CREDENTIALS_MISSING = -75,  /* none given: client_init,
+                                            set_credentials; the provider's
+                                            source has none: any             */
     DYNALOCK_CREDENTIALS_REFUSED = -76,  /* unknown key, wrong signature: any*/
     DYNALOCK_CREDENTIALS_EXPIRED = -77,  /* temporary ones, expired: any     */
     DYNALOCK_DENIED = -78,         /* they lack the right: any               */
@@ -733,7 +738,8 @@ typedef struct dynalock_config {
                                    over a quarter of a lease that is held */
     uint32_t base_ms, cap_ms;  /* full-jitter backoff; 50, 5000 */
     uint16_t attempts;         /* tries of one request without waiting; 3 */
-    uint16_t margin_per_mille; /* by how much clock rates may differ; 10 */
+    uint16_t margin_per_mille; /* by how much clock rates may differ; 10. At
+                                  most 500 */
     uint8_t no_ttl;            /* 1: write no TTL, remove it where found */
     uint8_t delete_on_release; /* 1: with no_ttl: a release sets it, ttl_s
                                ahead, so that the table deletes what nobody
@@ -998,8 +1004,9 @@ typedef union dynalock_memory {
     } answer;
 } dynalock_memory;
 
-/* Belongs to the caller. `detail` may be read; all else is private. What is
-   used often stands first: short offsets make short instructions. */
+/* Belongs to the caller. `detail` may be read, and a source's step sets
+   exchange.interest; all else is private. What is used often stands first:
+   short offsets make short instructions. */
 struct dynalock_client {
     dynalock_exchange exchange;
     uint64_t now; /* of the step under way */
@@ -1275,11 +1282,12 @@ typedef struct dynalock_listed {
 
 /*
 Lists a table, page by page and in fixed memory, whatever its items hold. The
-caller sets the first three; the object must outlive the listing. `each` is
-called for every item, in no order, within a step: it must not block, nor call
-this client, and ends the listing by returning nonzero. It is called while an
-answer is still under way: what it is told may yet prove damaged (over TLS it is
-sound), and then comes again. Items that come or go meanwhile are seen or not.
+caller sets each, context and page; the object must outlive the listing. `each`
+is called for every item, in no order, within a step: it must not block, nor
+call this client, and ends the listing by returning nonzero. It is called while
+an answer is still under way: what it is told may yet prove damaged (over TLS it
+is sound), and then comes again. Items that come or go meanwhile are seen or
+not.
 */
 typedef struct dynalock_listing {
     dynalock_operation operation; /* private */
@@ -1371,8 +1379,8 @@ whole transaction fail (CONDITION) unless the lock is still held as it is now:
     {"ConditionCheck":{...}}
 
 It stays good over renewals, and is good for this hold only. It takes about 450
-bytes and the names, the key and the owner in it. NOT_HELD, LOST_*, IN_USE,
-BAD_BUFFER, BAD_ARGUMENT.
+bytes and the names, the key and the owner in it. IN_USE, BAD_BUFFER,
+BAD_ARGUMENT; if it is not held: NOT_HELD, LOST_*, or how the last call failed.
 */
 DYNALOCK_API dynalock_outcome dynalock_fence_condition(
     const dynalock_client *client, const dynalock_lock *lock, char *buffer,
@@ -1415,8 +1423,9 @@ typedef struct dynalock_table {
 
 /*
 Does the table fit the client's config? Its state, the names and types of its
-keys, and its TTL attribute: TTL must be on for config.ttl_attribute, unless
-no_ttl, and for no other. `name` is the table's, NULL: the client's.
+keys, and its TTL attribute: TTL must be on for config.ttl_attribute (it may be
+off with no_ttl, unless delete_on_release), and for no other. `name` is the
+table's, NULL: the client's.
 
 TABLE_MISSING. TABLE_NOT_READY, TABLE_SHAPE, TABLE_TTL: detail.message says
 what is found and what is wanted. BAD_TABLE, BAD_ARGUMENT, IN_USE. Needs the
@@ -1604,14 +1613,14 @@ DYNALOCK_API void dynalock_cancel(
 /* ---- several at once ---- */
 
 /*
-All of some locks, or none: one TransactWriteItems, so that no device ever
-waits with half of what another needs. The caller fills in the first two fields
-with locks of this client, each made ready by lock_init, of different keys; the
-array and the locks must outlive the group. The rest is private, and zero at
-first. While the call runs its locks are in use; afterwards each is a lock like
-any other: held, with heartbeats, fence, alarm and end of its own. A server
-without transactions gets them one after another, in the order of their keys.
-At AWS a transaction costs two write units for each lock.
+All of some locks, or none: one TransactWriteItems, so that no device ever waits
+with half of what another needs. The caller fills in locks and count, with locks
+of this client, each made ready by lock_init, of different keys; the array and
+the locks must outlive the group. The rest is private, and zero at first. While
+the call runs its locks are in use; afterwards each is a lock like any other:
+held, with heartbeats, fence, alarm and end of its own. A server without
+transactions gets them one after another, in the order of their keys. At AWS a
+transaction costs two write units for each lock.
 
 acquire: as dynalock_acquire; detail.holder is the one in the way. UNKNOWN: some
 lock is taken back yet. renew: the worst outcome of all. release: of those that
@@ -1724,12 +1733,12 @@ typedef struct dynalock_provider dynalock_provider;
 typedef struct dynalock_source {
     const char *name;
     /* A step of a fetch; must not block. DYNALOCK_OK: dynalock_provide was
-       called. DYNALOCK_AGAIN: not yet, exchange.interest says for what it
-       waits. DYNALOCK_CREDENTIALS_MISSING: this source has none. Any other: why
-       it failed. */
+       called. DYNALOCK_AGAIN: not yet, client->exchange.interest says for what
+       it waits. DYNALOCK_CREDENTIALS_MISSING: this source has none. Any other:
+       why it failed. */
     dynalock_outcome (*step)(
         dynalock_client *client, dynalock_provider *provider);
-    /* Drops a fetch under way; the next step begins another. */
+    /* Optional: drops a fetch under way; the next step begins another. */
     void (*stop)(dynalock_client *client, dynalock_provider *provider);
 } dynalock_source;
 
