@@ -1293,11 +1293,10 @@ typedef struct dynalock_listing {
     dynalock_operation operation; /* private */
     int (*each)(void *context, const dynalock_listed *item);
     void *context;
-    uint16_t page;  /* items asked for at a time; 0: 50. Locks that are held
+    uint16_t page;   /* items asked for at a time; 0: 50. Locks that are held
                        are renewed between two pages */
-    uint32_t count; /* calls of each so far */
-    uint8_t begun;  /* private, as all below */
-    uint8_t stopped;
+    uint32_t count;  /* calls of each so far */
+    uint8_t stopped; /* private, as all below */
     uint16_t passed; /* items of this page */
     uint16_t shown;  /* items of this page in an earlier try */
     uint16_t cursor_size;
@@ -3381,12 +3380,11 @@ static uint64_t dl_unix_ms(const dynalock_client *client)
 
 /*
     state      on                                   goes to
-    CLOSED     open                                 CONNECT
-    CONNECT    the port has connected               SHAKE, CLOSED
+    CLOSED     the port has connected               SHAKE
     SHAKE      the handshake is done                OPEN, CLOSED
     OPEN       close                                CLOSED
 */
-enum { DL_TLS_CLOSED, DL_TLS_CONNECT, DL_TLS_SHAKE, DL_TLS_OPEN };
+enum { DL_TLS_CLOSED, DL_TLS_SHAKE, DL_TLS_OPEN };
 
 #define DL_TLS_STEPS 64 /* records in one step; then the caller's turn */
 
@@ -3567,11 +3565,6 @@ static void dl_usage_start_chain(
     br_x509_minimal_vtable.start_chain(engine, server_name);
 }
 
-static void dl_usage_start_cert(const br_x509_class **engine, uint32_t length)
-{
-    br_x509_minimal_vtable.start_cert(engine, length);
-}
-
 static void dl_usage_append(
     const br_x509_class **engine, const unsigned char *data, size_t size)
 {
@@ -3583,11 +3576,6 @@ static void dl_usage_append(
     for (i = 0; i < size; i++) dl_usage_byte(&tls->usage, data[i]);
 }
 
-static void dl_usage_end_cert(const br_x509_class **engine)
-{
-    br_x509_minimal_vtable.end_cert(engine);
-}
-
 static unsigned dl_usage_end_chain(const br_x509_class **engine)
 {
     unsigned error = br_x509_minimal_vtable.end_chain(engine);
@@ -3597,24 +3585,13 @@ static unsigned dl_usage_end_chain(const br_x509_class **engine)
     return error;
 }
 
-static const br_x509_pkey *dl_usage_get_pkey(
-    const br_x509_class *const *engine, unsigned *usages)
-{
-    return br_x509_minimal_vtable.get_pkey(engine, usages);
-}
-
 static void dl_tls_setup_strict(dynalock_tls *tls)
 {
-    br_x509_class *strict = &tls->strict;
-
-    strict->context_size = sizeof tls->x509;
-    strict->start_chain = dl_usage_start_chain;
-    strict->start_cert = dl_usage_start_cert;
-    strict->append = dl_usage_append;
-    strict->end_cert = dl_usage_end_cert;
-    strict->end_chain = dl_usage_end_chain;
-    strict->get_pkey = dl_usage_get_pkey;
-    tls->x509.vtable = strict;
+    tls->strict = br_x509_minimal_vtable;
+    tls->strict.start_chain = dl_usage_start_chain;
+    tls->strict.append = dl_usage_append;
+    tls->strict.end_chain = dl_usage_end_chain;
+    tls->x509.vtable = &tls->strict;
 }
 
 static void dl_tls_setup_small_strict(dynalock_tls *tls)
@@ -3768,16 +3745,11 @@ static int32_t dl_tls_start(dynalock_client *client)
 
 static int32_t dl_tls_connect(dynalock_client *client)
 {
-    dynalock_tls *tls = client->config.tls;
-    int32_t rc;
+    int32_t rc = dl_plain_open(client);
 
-    if (tls->state == DL_TLS_CLOSED) tls->state = DL_TLS_CONNECT;
-    rc = dl_plain_open(client);
-    if (rc == DYNALOCK_AGAIN) return rc;
-    tls->state = DL_TLS_CLOSED;
     if (rc != 0) return rc;
     rc = dl_tls_start(client);
-    if (rc == 0) tls->state = DL_TLS_SHAKE;
+    if (rc == 0) client->config.tls->state = DL_TLS_SHAKE;
     else dl_plain_close(client);
     return rc;
 }
@@ -3881,15 +3853,10 @@ static int dl_tls_is_stale(dynalock_client *client)
 static void dl_tls_close(dynalock_client *client)
 {
     dynalock_tls *tls = client->config.tls;
-    br_ssl_engine_context *engine = &tls->client.eng;
-    int i;
 
     if (tls->state == DL_TLS_OPEN) {
-        br_ssl_engine_close(engine);
-        for (i = 0; i < DL_TLS_STEPS && (br_ssl_engine_current_state(engine) &
-                                            BR_SSL_SENDREC) != 0;
-             i++)
-            if (dl_tls_send(client) <= 0) break;
+        br_ssl_engine_close(&tls->client.eng);
+        (void)dl_tls_flush(client);
     }
     tls->state = DL_TLS_CLOSED;
     dl_plain_close(client);
@@ -4367,24 +4334,16 @@ static void dl_filter_take(dl_sink *sink, const void *data, size_t size)
         dl_filter_byte((dynalock_filter *)(void *)sink, *from++);
 }
 
-/* Another document; whoever stands in front of the filter stays there. */
-static DL_ALONG void dl_filter_again(
+static void dl_filter_begin(
     dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
 {
-    memset(
-        &filter->state, 0, sizeof *filter - offsetof(dynalock_filter, state));
+    memset(filter, 0, sizeof *filter);
+    filter->sink.take = dl_filter_take;
     filter->wants = wants;
     filter->out = out;
     filter->size = size;
     filter->limit = size;
     filter->state = DL_JSON_VALUE;
-}
-
-static DYNALOCK_MAYBE_UNUSED void dl_filter_begin(
-    dynalock_filter *filter, const dl_want *wants, char *out, uint16_t size)
-{
-    filter->sink.take = dl_filter_take;
-    dl_filter_again(filter, wants, out, size);
 }
 
 /* ---- what was kept ---- */
@@ -4888,13 +4847,13 @@ static int dl_exchange_answered(dynalock_client *client)
     dl_detail_read(client);
     outcome = dl_classify(client);
     client->round_trip = (uint32_t)(client->now - exchange->began);
-    if (outcome != DYNALOCK_BAD_ANSWER) dl_learn_clock(client);
     if (outcome == DYNALOCK_OK || (int)outcome == DL_CONDITION_FAILED)
         client->refreshed = 0;
-    if (client->response.state == DL_HTTP_DONE &&
-        outcome != DYNALOCK_BAD_ANSWER &&
-        (client->response.seen & DL_SEEN_CLOSE) == 0)
-        exchange->state = DL_EXCHANGE_READY;
+    if (outcome != DYNALOCK_BAD_ANSWER) {
+        dl_learn_clock(client);
+        if ((client->response.seen & DL_SEEN_CLOSE) == 0)
+            exchange->state = DL_EXCHANGE_READY;
+    }
     DL_LOG(client, DYNALOCK_LOG_ANSWERED, client->signing.target);
     dl_exchange_end(client, outcome);
     return 1;
@@ -5048,14 +5007,14 @@ static int dl_is_passing(dynalock_client *client, dynalock_outcome outcome)
     return dl_is_weather(outcome);
 }
 
-/* The same of a call that has only so many tries. */
+/* The same; a call that is counted has only so many tries. */
 static int dl_is_worth_trying(
-    const dynalock_operation *operation, dynalock_outcome outcome)
+    const dynalock_operation *operation, dynalock_outcome outcome, int counted)
 {
     dynalock_client *client = operation->client;
 
     return dl_is_passing(client, outcome) &&
-           operation->attempts + 1 < client->config.attempts;
+           (!counted || operation->attempts + 1 < client->config.attempts);
 }
 
 /* Full jitter: anything from 0 to base * 2^n, capped. A connection that the
@@ -5098,6 +5057,16 @@ static DL_APART dynalock_outcome dl_start_operation(
     operation->next = client->operations;
     client->operations = operation;
     return DYNALOCK_AGAIN;
+}
+
+/* Whether memory that may hold anything is in use, only the list says. */
+static int dl_is_listed(
+    const dynalock_client *client, const dynalock_operation *operation)
+{
+    const dynalock_operation *at = client->operations;
+
+    while (at != NULL && at != operation) at = at->next;
+    return at != NULL;
 }
 
 static void dl_unlink(dynalock_operation *operation)
@@ -6007,13 +5976,12 @@ static void dl_hold(dynalock_lock *lock)
     lock->operation.outcome = DYNALOCK_OK;
     lock->operation.attempts = 0;
     lock->operation.deadline = lock->until;
+    lock->operation.due = DL_NEVER;
+    if (client->config.manual_renew) return;
     lock->operation.due =
-        client->config.manual_renew
-            ? DL_NEVER
-            : lock->base + (third - dl_random(client, third / 8 + 1));
+        lock->base + (third - dl_random(client, third / 8 + 1));
     /* asked for another lease meanwhile */
-    if (lock->sent_lease_ms != dl_lease(client, lock) &&
-        !client->config.manual_renew)
+    if (lock->sent_lease_ms != dl_lease(client, lock))
         lock->operation.due = client->now;
 }
 
@@ -6224,9 +6192,8 @@ static void dl_lock_failed(dynalock_lock *lock, dynalock_outcome outcome)
 {
     dynalock_operation *operation = &lock->operation;
     uint8_t state = operation->state;
-    int again = (lock->memory & DL_COUNTED) != 0
-                    ? dl_is_worth_trying(operation, outcome)
-                    : dl_is_passing(operation->client, outcome);
+    int again = dl_is_worth_trying(
+        operation, outcome, (lock->memory & DL_COUNTED) != 0);
 
     if (operation->client->exchange.fate == DL_FATE_SENT)
         lock->memory |= DL_UNANSWERED;
@@ -7097,7 +7064,7 @@ static void dl_record_answer(
     if (outcome == DYNALOCK_OK)
         dl_record_fill(
             operation->client, (dynalock_record *)(void *)operation);
-    if (dl_is_worth_trying(operation, outcome))
+    if (dl_is_worth_trying(operation, outcome, 1))
         dl_back_off(operation, outcome);
     else dl_finish(operation, outcome);
 }
@@ -7131,10 +7098,7 @@ DL_STEPS(dl_record_steps, dl_record_prepare, dl_record_answer, dl_record_end,
 static dynalock_outcome dl_record_init(const dynalock_client *client,
     const dynalock_name *name, dynalock_record *record)
 {
-    const dynalock_operation *at = client->operations;
-
-    for (; at != NULL; at = at->next)
-        if (at == &record->operation) return DYNALOCK_IN_USE;
+    if (dl_is_listed(client, &record->operation)) return DYNALOCK_IN_USE;
     memset(record, 0, sizeof *record);
     record->operation.name = *name;
     return DYNALOCK_AGAIN;
@@ -7192,7 +7156,7 @@ static void dl_tidy_answer(
     dynalock_operation *operation, dynalock_outcome outcome)
 {
     if ((int)outcome == DL_CONDITION_FAILED) outcome = DYNALOCK_KEPT;
-    if (dl_is_worth_trying(operation, outcome))
+    if (dl_is_worth_trying(operation, outcome, 1))
         dl_back_off(operation, outcome);
     else dl_finish(operation, outcome);
 }
@@ -7322,7 +7286,7 @@ static void dl_watch_answer(
 {
     if (outcome == DYNALOCK_OK)
         dl_watch_look((dynalock_watch *)(void *)operation);
-    else if (dl_is_passing(operation->client, outcome))
+    else if (dl_is_worth_trying(operation, outcome, 0))
         dl_back_off(operation, outcome);
     else dl_finish(operation, outcome);
 }
@@ -7429,7 +7393,7 @@ static void dl_kept_answer(
 {
     if (outcome == DYNALOCK_OK)
         dl_break_judge((dynalock_record *)(void *)operation);
-    else if (dl_is_worth_trying(operation, outcome))
+    else if (dl_is_worth_trying(operation, outcome, 1))
         dl_back_off(operation, outcome);
     else dl_finish(operation, outcome);
 }
@@ -7467,7 +7431,7 @@ static void dl_break_answer(
 
     if ((int)outcome == DL_CONDITION_FAILED) dl_break_refused(record);
     else if (outcome == DYNALOCK_OK) dl_break_done(record);
-    else if (dl_is_worth_trying(operation, outcome))
+    else if (dl_is_worth_trying(operation, outcome, 1))
         dl_back_off(operation, outcome);
     else dl_finish(operation, outcome);
 }
@@ -7694,11 +7658,6 @@ static void dl_list_take(dl_sink *sink, const void *data, size_t size)
         (dynalock_listing *)(void *)client->exchange.operation;
     const char *from = (const char *)data;
 
-    if (!listing->begun) {
-        client->filter.size = DL_ENVELOPE;
-        client->filter.limit = DL_ENVELOPE;
-        listing->begun = 1;
-    }
     while (size-- != 0)
         dl_split_byte(&listing->splitter, &client->filter, *from++);
 }
@@ -7713,7 +7672,8 @@ static void dl_list_prepare(dynalock_operation *operation)
 
     client->signing.target = "Scan";
     client->filter.sink.take = dl_list_take;
-    listing->begun = 0;
+    client->filter.size = DL_ENVELOPE;
+    client->filter.limit = DL_ENVELOPE;
     listing->passed = 0;
     splitter->part = DL_PART_OTHER;
     splitter->seen = 0;
@@ -7783,7 +7743,6 @@ static void dl_list_answer(
     dynalock_client *client = operation->client;
     dynalock_listing *listing = (dynalock_listing *)(void *)operation;
 
-    client->filter.sink.take = dl_filter_take;
     if (outcome == DYNALOCK_OK || listing->stopped)
         outcome = dl_list_turn(listing);
     if (outcome == DYNALOCK_AGAIN) {
@@ -7791,7 +7750,7 @@ static void dl_list_answer(
         operation->attempts = 0;
         operation->due = client->now;
         operation->deadline = dl_deadline(client, 0);
-    } else if (dl_is_worth_trying(operation, outcome)) {
+    } else if (dl_is_worth_trying(operation, outcome, 1)) {
         if (listing->shown < listing->passed) listing->shown = listing->passed;
         dl_back_off(operation, outcome);
     } else {
@@ -7799,13 +7758,7 @@ static void dl_list_answer(
     }
 }
 
-static void dl_list_end(dynalock_operation *operation, unsigned why)
-{
-    operation->client->filter.sink.take = dl_filter_take;
-    dl_record_end(operation, why);
-}
-
-DL_STEPS(dl_list_steps, dl_list_prepare, dl_list_answer, dl_list_end,
+DL_STEPS(dl_list_steps, dl_list_prepare, dl_list_answer, dl_record_end,
     dl_list_body, dl_record_rank, dl_record_lease)
 
 /* ---- a listing ---- */
@@ -7866,10 +7819,7 @@ static dynalock_outcome dl_list_wants(
 static dynalock_outcome dl_list_init(const dynalock_client *client,
     const char *table, dynalock_listing *listing)
 {
-    const dynalock_operation *at = client->operations;
-
-    for (; at != NULL; at = at->next)
-        if (at == &listing->operation) return DYNALOCK_IN_USE;
+    if (dl_is_listed(client, &listing->operation)) return DYNALOCK_IN_USE;
     memset(&listing->operation, 0, sizeof listing->operation);
     listing->operation.name.table = table;
     if (listing->page == 0) listing->page = 50;
@@ -8262,9 +8212,8 @@ static void dl_group_answered(dynalock_group *group)
 static void dl_group_failed(dynalock_group *group, dynalock_outcome outcome)
 {
     dynalock_operation *operation = &group->operation;
-    int again = (group->memory & DL_COUNTED) != 0
-                    ? dl_is_worth_trying(operation, outcome)
-                    : dl_is_passing(operation->client, outcome);
+    int again = dl_is_worth_trying(
+        operation, outcome, (group->memory & DL_COUNTED) != 0);
 
     if (operation->client->exchange.fate == DL_FATE_SENT)
         group->memory |= DL_UNANSWERED;
@@ -8896,16 +8845,6 @@ static void dl_reader_begin(dl_reader *reader, dynalock_client *client,
     client->response.body = &reader->sink;
 }
 
-/* Whether memory that may hold anything is in use, only the list says. */
-static int dl_is_listed(
-    const dynalock_client *client, const dynalock_operation *operation)
-{
-    const dynalock_operation *at = client->operations;
-
-    while (at != NULL && at != operation) at = at->next;
-    return at != NULL;
-}
-
 /* ===================================================================== */
 /* == call: any operation, with the caller's own body                      */
 /* ===================================================================== */
@@ -9004,7 +8943,7 @@ static void dl_request_answer(
     if (unanswered && request->unanswered < 255) request->unanswered++;
     outcome = dl_request_outcome(request, outcome);
     if ((request->repeatable || !unanswered) &&
-        dl_is_worth_trying(operation, outcome)) {
+        dl_is_worth_trying(operation, outcome, 1)) {
         dl_back_off(operation, outcome);
         return;
     }
@@ -9514,9 +9453,7 @@ static int dl_table_tries_again(
     dynalock_operation *operation = &table->operation;
 
     if (outcome == DYNALOCK_OK) operation->attempts = 0;
-    if (!(table->patient ? dl_is_passing(operation->client, outcome)
-                         : dl_is_worth_trying(operation, outcome)))
-        return 0;
+    if (!dl_is_worth_trying(operation, outcome, !table->patient)) return 0;
     table->failure = outcome;
     dl_back_off(operation, outcome);
     return 1;
@@ -9719,7 +9656,6 @@ static void dl_default(uint32_t *value, uint32_t otherwise)
 
 static void dl_config_defaults(dynalock_config *config)
 {
-    dl_default(&config->ttl_s, 3600);
     dl_default(&config->lease_ms, 20000);
     dl_default(&config->poll_ms, 1000);
     dl_default(&config->connect_ms, 10000);
@@ -9789,7 +9725,6 @@ DYNALOCK_API dynalock_outcome dynalock_client_init(
     client->signing.host = client->host;
     rc = dl_check_config(client);
     if (rc == DYNALOCK_OK) rc = dl_draw_owner(client);
-    client->filter.sink.take = dl_filter_take;
     if (rc != DYNALOCK_OK) memset(client, 0, sizeof *client);
     return rc;
 }
@@ -10007,9 +9942,8 @@ static dynalock_outcome dl_check_read(dynalock_client *client,
 {
     dynalock_outcome rc;
 
-    if (!dl_is_ready(client) || name == NULL || record == NULL)
+    if (name == NULL || record == NULL || !dl_enter(client))
         return DYNALOCK_BAD_ARGUMENT;
-    (void)dl_enter(client);
     rc = dl_record_init(client, name, record);
     dl_leave(client);
     return rc;
@@ -10144,9 +10078,8 @@ static dynalock_outcome dl_check_list(
 {
     dynalock_outcome rc;
 
-    if (!dl_is_ready(client) || listing == NULL || listing->each == NULL)
+    if (listing == NULL || listing->each == NULL || !dl_enter(client))
         return DYNALOCK_BAD_ARGUMENT;
-    (void)dl_enter(client);
     rc = dl_list_init(client, table, listing);
     dl_leave(client);
     return rc;
@@ -10187,8 +10120,7 @@ static dynalock_outcome dl_check_memory(dynalock_client *client,
 {
     dynalock_outcome rc;
 
-    if (!dl_is_ready(client) || memory == NULL) return DYNALOCK_BAD_ARGUMENT;
-    (void)dl_enter(client);
+    if (memory == NULL || !dl_enter(client)) return DYNALOCK_BAD_ARGUMENT;
     rc = dl_table_init(client, name, memory, creating);
     dl_leave(client);
     return rc;

@@ -32,7 +32,7 @@ def hashes(call):
 STEPS = {  # of each kind of operation
     "prepare": "lock alarm record tidy watch break list group request table",
     "answer": "lock alarm record tidy watch kept break list group request table fetch",
-    "end": "lock alarm record list group semaphore request table fetch",
+    "end": "lock alarm record group semaphore request table fetch",
     "body": "lock record tidy watch break list group request table",
     "rank": "lock record fetch",
     "lease": "lock record group",
