@@ -55,6 +55,7 @@ OBJECTS = [  # compilers of the object whose sections and, of the core, symbols 
     "gcc -fpie -DDYNALOCK_NO_TLS",
     "gcc -fpic",
     f"gcc -fpie -DDYNALOCK_POSIX {POSIX}",
+    "clang -fpie -fno-jump-tables -fno-builtin-bcmp",
     f"{ARM} -mcpu=cortex-m0plus -DDYNALOCK_NO_TLS",
     f"{ARM} -mcpu=cortex-m0plus",
     f"{ARM} -mcpu=cortex-m3 -DDYNALOCK_NO_TLS",
