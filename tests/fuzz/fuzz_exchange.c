@@ -27,7 +27,7 @@ by the script itself. Whatever comes,
 #define CONNECT_MS 2000
 #define REQUEST_MS 1000
 #define ONE_CALL_MS (CONNECT_MS + REQUEST_MS)
-#define SLACK_MS 600 /* what may pass within hooks */
+#define SLACK_MS 800 /* three pauses within hooks, which must not block */
 #define OWNER "device"
 
 /* The last write of a lock. */
