@@ -10,7 +10,7 @@ nothing of a failed fetch stays in memory; the fetch ends in time; and with
 right answers the same client gets its credentials.
 */
 
-#define _GNU_SOURCE /* memfd_create */
+#define _GNU_SOURCE /* memfd_create, strcasestr */
 #define DYNALOCK_NO_TLS
 #define DYNALOCK_POSIX
 #include "device.h"
@@ -184,8 +184,11 @@ static void (*const fates[])(device *) = { answer_right, answer_body,
 /* The table is asked only with credentials that were fetched. */
 static void serve_table(device *of)
 {
-    const char *id = strstr(of->request, "Credential=");
+    /* not in what a token may say, but where its line begins */
+    const char *id = strcasestr(of->request, "\r\nauthorization:");
 
+    REQUIRE(id != NULL);
+    id = strstr(id, "Credential=");
     REQUIRE(id != NULL);
     id += strlen("Credential=");
     REQUIRE(begins(id, provider.credentials.key_id));
