@@ -3262,18 +3262,18 @@ enum {
     stream, to_open, to_write, to_flush, to_read, to_look, to_close, to_wipe) \
     static dynalock_stream_part stream(unsigned which)                        \
     {                                                                         \
-        dynalock_stream_part step;                                            \
+        dynalock_stream_part part;                                            \
                                                                               \
         switch (which) {                                                      \
-        case DL_STREAM_OPEN: step.open = to_open; break;                      \
-        case DL_STREAM_WRITE: step.write = to_write; break;                   \
-        case DL_STREAM_FLUSH: step.flush = to_flush; break;                   \
-        case DL_STREAM_READ: step.read = to_read; break;                      \
-        case DL_STREAM_IS_STALE: step.is_stale = to_look; break;              \
-        case DL_STREAM_CLOSE: step.close = to_close; break;                   \
-        default: step.wipe = to_wipe; break;                                  \
+        case DL_STREAM_OPEN: part.open = to_open; break;                      \
+        case DL_STREAM_WRITE: part.write = to_write; break;                   \
+        case DL_STREAM_FLUSH: part.flush = to_flush; break;                   \
+        case DL_STREAM_READ: part.read = to_read; break;                      \
+        case DL_STREAM_IS_STALE: part.is_stale = to_look; break;              \
+        case DL_STREAM_CLOSE: part.close = to_close; break;                   \
+        default: part.wipe = to_wipe; break;                                  \
         }                                                                     \
-        return step;                                                          \
+        return part;                                                          \
     }
 
 static int32_t dl_port_failed(
